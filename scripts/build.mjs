@@ -1,0 +1,77 @@
+// Builds the Worker, `build/index.js` and `build/index_bg.wasm`, unless its sources are those of the last build.
+
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runScript, SetupError } from './failure.mjs';
+import { describeMachine } from './machine.mjs';
+import { runOrFail } from './process.mjs';
+import { setUp } from './setup.mjs';
+import { demandSmall, describeSize, measureWorker } from './size.mjs';
+
+/** What the Worker is made of; the lock files name the tools, too. */
+const SOURCES = [
+  'src',
+  'Cargo.toml',
+  'Cargo.lock',
+  'askama.toml',
+  'wrangler.toml',
+  'rust-toolchain.toml',
+  '.cargo/config.toml',
+  'package-lock.json',
+  'scripts/build.mjs',
+  'scripts/tools.mjs',
+];
+const OUTPUTS = ['build/index.js', 'build/index_bg.wasm'];
+
+/**
+ * @param {import('./machine.mjs').Machine} machine after set-up
+ */
+export async function build(machine) {
+  const stamp = join(machine.root, 'build', '.sources');
+  const sources = hashSources(machine.root);
+  const outputs = OUTPUTS.map((file) => join(machine.root, file));
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === sources && outputs.every((file) => existsSync(file))) {
+    console.log('The Worker is up to date.');
+  } else {
+    console.log('Building the Worker: a minute or two the first time.');
+    rmSync(stamp, { force: true });
+    await runOrFail(machine, machine.env.WORKER_BUILD_BIN ?? 'worker-build', ['--release'], {
+      output: 'show',
+      failure: 'The Worker could not be built: worker-build failed as shown above.',
+    });
+    const missing = OUTPUTS.find((file) => !existsSync(join(machine.root, file)));
+    if (missing) throw new SetupError(`worker-build made no ${missing}: remove build/ and run this again.`);
+    writeFileSync(stamp, sources);
+  }
+  const size = measureWorker(outputs[0]);
+  console.log(describeSize(size));
+  demandSmall(size);
+}
+
+/**
+ * Of names and contents, not of times: a checkout changes every time and perhaps no file.
+ * @param {string} root
+ */
+export function hashSources(root) {
+  const hash = createHash('sha256');
+  for (const file of SOURCES.flatMap((source) => listFiles(root, source))) {
+    const content = readFileSync(join(root, file));
+    hash.update(`${file}\0${content.length}\0`).update(content);
+  }
+  return hash.digest('hex');
+}
+
+/** @param {string} root @param {string} path @returns {string[]} sorted, relative to the root; none if it isn't there */
+function listFiles(root, path) {
+  const entry = statSync(join(root, path), { throwIfNoEntry: false });
+  if (!entry) return [];
+  if (!entry.isDirectory()) return [path];
+  return readdirSync(join(root, path)).sort().flatMap((name) => listFiles(root, `${path}/${name}`));
+}
+
+await runScript(import.meta.url, async () => {
+  const machine = describeMachine();
+  await setUp(machine);
+  await build(machine);
+});

@@ -1,0 +1,44 @@
+// `npm run deploy`: builds the Worker and puts it into the operator's own Cloudflare account.
+
+import { join } from 'node:path';
+import { build } from './build.mjs';
+import { runScript, SetupError } from './failure.mjs';
+import { describeMachine } from './machine.mjs';
+import { runOrFail } from './process.mjs';
+import { setUp } from './setup.mjs';
+
+/** @param {NodeJS.ProcessEnv} env @returns {string} the address that clients will know the server by (RFC 8414 §2) */
+export function readIssuer(env) {
+  const text = env.ISSUER ?? '';
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol !== 'https:' || /[?#]/.test(text) || url.username || url.password) {
+    throw new SetupError(
+      'ISSUER must be the https address of the server, without query and fragment, for example `ISSUER=https://login.example.com npm run deploy`.',
+    );
+  }
+  return text;
+}
+
+await runScript(import.meta.url, async () => {
+  const machine = describeMachine();
+  const issuer = readIssuer(machine.env);
+  await setUp(machine);
+  await build(machine);
+  // `.dev.vars` holds a laptop's secrets and MODE=development; `wrangler deploy` reads neither it nor .env for the Worker.
+  const wrangler = join(machine.root, 'node_modules', 'wrangler', 'bin', 'wrangler.js');
+  await runOrFail(machine, 'node', [wrangler, 'deploy', '--var', `ISSUER:${issuer}`], {
+    output: 'show',
+    // It may ask who you are.
+    interactive: true,
+    failure: 'The Worker was not deployed: wrangler failed as shown above.',
+  });
+  console.log(`
+The Worker is deployed as ${issuer}. It answers 503 until it has its secrets; set each once:
+
+  echo "k1:$(openssl rand -base64 32 | tr '+/' '-_' | tr -d '=')" | npx wrangler secret put MASTER_KEY
+  openssl rand -base64 32 | tr '+/' '-_' | tr -d '=' | npx wrangler secret put ADMIN_TOKEN
+
+Keep a copy of both where you keep secrets: what is stored cannot be read without the master key,
+and Cloudflare shows a secret to nobody.
+`);
+});

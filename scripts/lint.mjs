@@ -1,0 +1,40 @@
+// `npm run lint`: formatting, clippy on both targets, eslint. A warning fails.
+
+import { join } from 'node:path';
+import { runScript } from './failure.mjs';
+import { describeMachine } from './machine.mjs';
+import { run } from './process.mjs';
+import { WASM_TARGET } from './rust.mjs';
+import { setUpToolchains } from './setup.mjs';
+
+const ESLINT = join('node_modules', 'eslint', 'bin', 'eslint.js');
+
+/** @type {[string, ...string[]][]} */
+const STEPS = [
+  ['cargo', 'fmt', '--check'],
+  ['cargo', 'clippy', '--all-targets', '--', '-D', 'warnings'],
+  ['cargo', 'clippy', '--target', WASM_TARGET, '--', '-D', 'warnings'],
+  ['node', ESLINT, '--max-warnings', '0', '.'],
+];
+
+/**
+ * @param {import('./machine.mjs').Machine} machine after set-up
+ * @returns {Promise<import('./tally.mjs').Tally>} a step counts as one
+ */
+export async function lint(machine) {
+  const tally = { passed: 0, failed: 0 };
+  for (const [command, ...args] of STEPS) {
+    console.log(`$ ${[command, ...args].join(' ').replace(`node ${ESLINT}`, 'eslint')}`);
+    const { code } = await run(machine, command, args, { output: 'show' });
+    tally[code === 0 ? 'passed' : 'failed'] += 1;
+  }
+  return tally;
+}
+
+await runScript(import.meta.url, async () => {
+  const machine = describeMachine();
+  await setUpToolchains(machine);
+  const { passed, failed } = await lint(machine);
+  console.log(`lint: ${passed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+});

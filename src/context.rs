@@ -1,0 +1,111 @@
+//! One request: the world it runs in, the configuration it runs under, the instant it runs at, what it has to tell.
+
+pub mod config;
+mod copies;
+mod event;
+
+pub use config::Config;
+pub use copies::Memory;
+pub use event::Event;
+
+use crate::{
+    error::{Error, Fault},
+    host::{self, Host, Object, Timestamp},
+    model::{client::Client, place::Region, policy::Policy},
+};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+/// Everything an endpoint is given beside the request itself.
+pub struct Context<'a, H> {
+    /// The world.
+    pub host: &'a H,
+    /// Issuer and keys.
+    pub config: &'a Config,
+    /// What this isolate remembers between requests.
+    memory: &'a Memory,
+    /// The edge's clock, read once at the door. What an object decides, it decides by its own.
+    pub now: Timestamp,
+    /// Where the caller is.
+    pub region: Region,
+    /// In the log, in errors and on error pages.
+    pub trace: String,
+    /// Ask the truth, not copies: a copy may have been the reason for a refusal.
+    fresh: Cell<bool>,
+    /// True once something was decided by a copy that may be out of date.
+    by_copy: Cell<bool>,
+    event: RefCell<Event>,
+}
+
+impl<'a, H: Host> Context<'a, H> {
+    /// A request's context.
+    pub fn new(host: &'a H, config: &'a Config, memory: &'a Memory, region: Region) -> Self {
+        let trace = host.random::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self {
+            host,
+            config,
+            memory,
+            now: host.now(),
+            region,
+            trace,
+            fresh: Cell::new(false),
+            by_copy: Cell::new(false),
+            event: RefCell::default(),
+        }
+    }
+
+    /// Asks an object, exactly once.
+    pub async fn ask<O: Object>(&self, name: &str, command: O::Command) -> Result<O::Reply, Fault> {
+        host::ask::<O, H>(self.host, name, command).await
+    }
+
+    /// A client: from memory, from the replica, from the registry, in this order.
+    pub async fn client(&self, id: &str) -> Result<Option<Rc<Client>>, Error> {
+        let policy = self.policy().await?;
+        let found = self.memory.client(self.host, &policy, id, self.now, self.fresh.get()).await?;
+        self.by_copy.set(self.by_copy.get() || !found.confirmed);
+        Ok(found.value)
+    }
+
+    /// Settings and scopes: from memory, from the replica, from the registry, in this order.
+    pub async fn policy(&self) -> Result<Rc<Policy>, Error> {
+        let found = self.memory.policy(self.host, self.now, self.fresh.get()).await?;
+        self.by_copy.set(self.by_copy.get() || !found.confirmed);
+        Ok(found.value)
+    }
+
+    /// What this isolate remembers.
+    pub fn memory(&self) -> &Memory {
+        self.memory
+    }
+
+    /// From here on asks the truth. `false`: it did already, or nothing was decided by a copy.
+    pub fn insist(&self) -> bool {
+        let worth_it = self.by_copy.replace(false) && !self.fresh.get();
+        self.fresh.set(true);
+        worth_it
+    }
+
+    /// From here on asks the truth, because a shard knows of something newer. `false`: it did already.
+    pub fn outdated(&self) -> bool {
+        self.memory.forget();
+        !self.fresh.replace(true)
+    }
+
+    /// Tells the log more of what is being decided.
+    pub fn note(&self, tell: impl FnOnce(&mut Event)) {
+        tell(&mut self.event.borrow_mut());
+    }
+
+    /// What there is to tell.
+    pub fn event(&self) -> Event {
+        self.event.borrow().clone()
+    }
+
+    /// The address of one of our endpoints.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.config.issuer)
+    }
+}

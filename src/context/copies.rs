@@ -1,0 +1,176 @@
+//! What an isolate remembers: copies of clients and policy, and how often it asked about strangers.
+//!
+//! **A positive answer may come from a copy, a refusal only from the truth.** A copy is used for 30 s. One that was read
+//! from the registry within 5 s counts as confirmed: a refusal may rest on it, and the registry is not asked again.
+
+use crate::{
+    error::{Code, Error, Fault},
+    host::{self, Host, Seconds, Timestamp},
+    model::{account::Throttle, client::Client, policy::Policy},
+    objects::registry::{self, Registry},
+};
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
+
+/// How long a copy is used.
+const KEPT: Seconds = Seconds(30);
+/// How long the truth counts as fresh.
+const CONFIRMED: Seconds = Seconds(5);
+/// Entries of each map; a flood of names empties it, no more.
+const MOST: usize = 1000;
+/// Questions to the registry about ids that nobody knows: at once, and a second after that.
+const BURST: u64 = 100;
+const RATE: u64 = 20;
+
+struct Entry<T> {
+    value: T,
+    read: Timestamp,
+    /// When the registry said so (zero: it was the replica).
+    confirmed: Timestamp,
+}
+
+impl<T> Entry<T> {
+    fn is_confirmed(&self, now: Timestamp) -> bool {
+        self.confirmed != Timestamp::default() && now < self.confirmed.plus(CONFIRMED)
+    }
+}
+
+/// A value, and whether the truth said so just now.
+pub struct Found<T> {
+    /// The value.
+    pub value: T,
+    /// Whether a refusal may rest on it.
+    pub confirmed: bool,
+}
+
+/// The memory of one isolate. Bounded, and never a source of truth.
+#[derive(Default)]
+pub struct Memory {
+    clients: RefCell<HashMap<String, Entry<Option<Rc<Client>>>>>,
+    policy: RefCell<Option<Entry<Rc<Policy>>>>,
+    strangers: RefCell<(Timestamp, u64)>,
+    logins: RefCell<HashMap<[u8; 32], Throttle>>,
+}
+
+impl Memory {
+    /// Forgets every copy.
+    pub fn forget(&self) {
+        self.clients.borrow_mut().clear();
+        *self.policy.borrow_mut() = None;
+    }
+
+    /// Settings and scopes.
+    pub async fn policy<H: Host>(
+        &self,
+        host: &H,
+        now: Timestamp,
+        fresh: bool,
+    ) -> Result<Found<Rc<Policy>>, Error> {
+        if let Some(entry) = self.policy.borrow().as_ref() {
+            let confirmed = entry.is_confirmed(now);
+            if confirmed || (!fresh && now < entry.read.plus(KEPT)) {
+                return Ok(Found { value: Rc::clone(&entry.value), confirmed });
+            }
+        }
+        let copy = if fresh { None } else { read::<Policy, H>(host, registry::POLICY_KEY).await };
+        let (policy, confirmed) = match copy {
+            Some(policy) => (policy, Timestamp::default()),
+            None => match host::ask::<Registry, H>(host, registry::NAME, registry::Command::Policy).await? {
+                registry::Reply::Policy(policy) => (*policy, now),
+                _ => return Err(Fault::new("the registry gave no policy").into()),
+            },
+        };
+        let value = Rc::new(policy);
+        let entry = Entry { value: Rc::clone(&value), read: now, confirmed };
+        let confirmed = entry.is_confirmed(now);
+        *self.policy.borrow_mut() = Some(entry);
+        Ok(Found { value, confirmed })
+    }
+
+    /// A client, or that there is none.
+    pub async fn client<H: Host>(
+        &self,
+        host: &H,
+        policy: &Policy,
+        id: &str,
+        now: Timestamp,
+        fresh: bool,
+    ) -> Result<Found<Option<Rc<Client>>>, Error> {
+        // Longer than any id that can be registered: not worth a question.
+        if id.len() > 200 {
+            return Ok(Found { value: None, confirmed: true });
+        }
+        let mut known = false;
+        if let Some(entry) = self.clients.borrow().get(id) {
+            let confirmed = entry.is_confirmed(now);
+            known = entry.value.is_some();
+            // That there is no such client is remembered only while it is confirmed.
+            if confirmed || (!fresh && known && now < entry.read.plus(KEPT)) {
+                return Ok(Found { value: entry.value.clone(), confirmed });
+            }
+        }
+        if !known && is_shaped_as_generated(id) && !policy.has_generated(id) && !policy.filter.0.is_empty() {
+            // An invented id of the generated form dies here, before it costs a read.
+            return Ok(Found { value: None, confirmed: true });
+        }
+        let copy = if fresh { None } else { read::<Client, H>(host, &registry::client_key(id)).await };
+        let (client, confirmed) = match copy {
+            Some(client) => (Some(client), Timestamp::default()),
+            None => {
+                if !known && !policy.has_generated(id) {
+                    self.charge_stranger(now)?;
+                }
+                let command = registry::Command::Client(id.to_owned());
+                match host::ask::<Registry, H>(host, registry::NAME, command).await? {
+                    registry::Reply::Client(client) => (client.map(|client| *client), now),
+                    _ => return Err(Fault::new("the registry gave no client").into()),
+                }
+            }
+        };
+        let value = client.map(Rc::new);
+        let entry = Entry { value: value.clone(), read: now, confirmed };
+        let confirmed = entry.is_confirmed(now);
+        let mut clients = self.clients.borrow_mut();
+        make_room(&mut clients);
+        clients.insert(id.to_owned(), entry);
+        Ok(Found { value, confirmed })
+    }
+
+    /// A failed login of a name that nobody has: counted as for one that somebody has, so that the answers tell nothing.
+    pub fn charge_login(&self, username: &str, now: Timestamp) -> bool {
+        let mut logins = self.logins.borrow_mut();
+        make_room(&mut logins);
+        logins.entry(crate::crypto::digest(username.as_bytes())).or_default().charge(now)
+    }
+
+    /// A token bucket: ids that nobody knows reach the registry only so often.
+    fn charge_stranger(&self, now: Timestamp) -> Result<(), Error> {
+        let mut bucket = self.strangers.borrow_mut();
+        let (since, used) = *bucket;
+        let refilled = now.since(since).0.saturating_mul(RATE);
+        let used = used.saturating_sub(refilled);
+        if used >= BURST {
+            let detail = "too many unknown clients are asking: repeat the request in a second";
+            return Err(Error::new(Code::TooManyRequests, detail).because("unknown client ids"));
+        }
+        *bucket = (if refilled > 0 { now } else { since }, used + 1);
+        Ok(())
+    }
+}
+
+/// The form of ids that `Policy::draw_client_id` makes.
+fn is_shaped_as_generated(id: &str) -> bool {
+    id.len() == 22 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+/// A record of the replica; one that does not read, or cannot be read, is as good as none: the truth is asked.
+async fn read<T: serde::de::DeserializeOwned, H: Host>(host: &H, key: &str) -> Option<T> {
+    let text = host.read_copy(key).await.ok()??;
+    let format = text.strip_prefix("{\"format\":").is_some_and(|rest| rest.starts_with("1,"));
+    if format { serde_json::from_str(&text).ok() } else { None }
+}
+
+fn make_room<K, V>(map: &mut HashMap<K, V>) {
+    if map.len() >= MOST {
+        map.clear();
+    }
+}

@@ -1,0 +1,282 @@
+//! Keys and what is made with them: seals, proofs, digests, password hashes. No primitive of our own.
+//!
+//! | what | by |
+//! |---|---|
+//! | keys per purpose and issuer | HKDF-SHA256 (RFC 5869) from a master key |
+//! | seals of tickets | AES-256-SIV (RFC 5297): deterministic, so the same ticket is the same string |
+//! | proofs, client secrets at rest, filter of client ids | HMAC-SHA256 (RFC 2104) |
+//! | passwords of people | Argon2id (RFC 9106), 19 MiB, 2 passes, 1 lane |
+
+use crate::error::Fault;
+use aes_siv::{KeyInit as _, siv::Aes256Siv};
+use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _, password_hash::phc::PasswordHash};
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use hkdf::Hkdf;
+use hmac::{Hmac, Mac as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+/// Bytes as base64url text (RFC 4648 §5, without padding).
+pub fn text(bytes: &[u8]) -> String {
+    Base64UrlUnpadded::encode_string(bytes)
+}
+
+/// The bytes of base64url text, where it is that.
+pub fn bytes(text: &str) -> Option<Vec<u8>> {
+    Base64UrlUnpadded::decode_vec(text).ok()
+}
+
+/// SHA-256.
+pub fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// Bytes that prove or are proved: compared in constant time, never printed, base64url in rows and commands.
+#[derive(Clone, Default)]
+pub struct Secret(pub Vec<u8>);
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Secret {}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.serialize_str(&text(&self.0))
+        } else {
+            serializer.serialize_bytes(&self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let given = String::deserialize(deserializer)?;
+            bytes(&given).map(Self).ok_or_else(|| serde::de::Error::custom("not base64url"))
+        } else {
+            Vec::deserialize(deserializer).map(Self)
+        }
+    }
+}
+
+impl Secret {
+    /// HMAC-SHA256 under this secret, over parts that are told apart by their lengths.
+    #[must_use]
+    pub fn mac(&self, parts: &[&[u8]]) -> Self {
+        // HMAC takes keys of any length (RFC 2104 §3), so there is no error to meet.
+        let Ok(mut mac) = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&self.0) else {
+            return Self(Vec::new());
+        };
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        Self(mac.finalize().into_bytes().to_vec())
+    }
+
+    /// The first 128 bits of a MAC: what a ticket carries.
+    #[must_use]
+    pub fn proof(&self, parts: &[&[u8]]) -> Self {
+        let Self(mut mac) = self.mac(parts);
+        mac.truncate(16);
+        Self(mac)
+    }
+}
+
+/// The kinds of ticket: prefix on the wire, and thereby its own key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Authorization code.
+    Code,
+    /// Refresh token.
+    Refresh,
+    /// Access token, opaque to the client.
+    Access,
+    /// A signed-in browser.
+    Session,
+    /// A login or consent in progress.
+    Pending,
+    /// The landing page's own state in development.
+    Demo,
+}
+
+/// Every kind with its prefix.
+#[rustfmt::skip]
+pub const KINDS: &[(Kind, &str)] = &[
+    (Kind::Code,    "emc"),
+    (Kind::Refresh, "emr"),
+    (Kind::Access,  "ema"),
+    (Kind::Session, "ems"),
+    (Kind::Pending, "emf"),
+    (Kind::Demo,    "emx"),
+];
+
+impl Kind {
+    fn prefix(self) -> &'static str {
+        KINDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, prefix)| prefix)
+    }
+
+    /// The kind that a token's prefix claims. Only the seal says whether it is true.
+    pub fn claimed_by(token: &str) -> Option<Self> {
+        let (prefix, _) = token.split_once('_')?;
+        KINDS.iter().find(|(_, known)| *known == prefix).map(|(kind, _)| *kind)
+    }
+}
+
+/// One master key and what is derived from it for one issuer.
+struct Master {
+    id: String,
+    /// In the order of [`KINDS`].
+    seals: Vec<[u8; 64]>,
+}
+
+/// The master keys of one issuer: the first seals, all open.
+pub struct Keys(Vec<Master>);
+
+impl Keys {
+    /// Reads `id:key,id:key…`, each key base64url of 32 bytes. Says what is wrong without repeating a key.
+    pub fn parse(list: &str, issuer: &str) -> Result<Self, &'static str> {
+        let mut keys: Vec<Master> = Vec::new();
+        for entry in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            let (id, key) = entry.split_once(':').ok_or("a master key has no id")?;
+            if id.is_empty() || id.len() > 16 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                return Err("a master key's id must be 1 to 16 letters and digits");
+            }
+            if keys.iter().any(|known| known.id == id) {
+                return Err("two master keys have one id");
+            }
+            let key = bytes(key)
+                .filter(|key| key.len() == 32)
+                .ok_or("a master key is not base64url of 32 bytes")?;
+            keys.push(Master { id: id.to_owned(), seals: derive(&key, issuer) });
+        }
+        if keys.is_empty() { Err("there is no master key") } else { Ok(Self(keys)) }
+    }
+
+    /// `prefix_id.sealed`: the same payload is always the same string.
+    pub fn seal(&self, kind: Kind, payload: &[u8]) -> Result<String, Fault> {
+        let master = self.0.first().ok_or_else(|| Fault::new("no master key"))?;
+        let mut siv = master.cipher(kind).ok_or_else(|| Fault::new("no key of that kind"))?;
+        let sealed =
+            siv.encrypt([kind.prefix().as_bytes()], payload).map_err(|_| Fault::new("the seal failed"))?;
+        Ok(format!("{}_{}.{}", kind.prefix(), master.id, text(&sealed)))
+    }
+
+    /// The payload of a ticket of this kind, if one of our keys sealed it for this issuer.
+    pub fn open(&self, kind: Kind, ticket: &str) -> Option<Vec<u8>> {
+        let (id, sealed) = ticket.strip_prefix(kind.prefix())?.strip_prefix('_')?.split_once('.')?;
+        let master = self.0.iter().find(|master| master.id == id)?;
+        master.cipher(kind)?.decrypt([kind.prefix().as_bytes()], &bytes(sealed)?).ok()
+    }
+}
+
+impl Master {
+    fn cipher(&self, kind: Kind) -> Option<Aes256Siv> {
+        let at = KINDS.iter().position(|(known, _)| *known == kind)?;
+        Aes256Siv::new_from_slice(self.seals.get(at)?).ok()
+    }
+}
+
+/// One key for each kind of ticket (RFC 5869): what one purpose seals, no other opens.
+fn derive(master: &[u8], issuer: &str) -> Vec<[u8; 64]> {
+    let hkdf = Hkdf::<Sha256>::new(Some(b"edgemint"), master);
+    let derived = KINDS.iter().map(|(_, prefix)| {
+        let mut key = [0; 64];
+        let info = [b"seal\0", prefix.as_bytes(), b"\0", issuer.as_bytes()];
+        hkdf.expand_multi_info(&info, &mut key).map(|()| key)
+    });
+    // 64 bytes are far under the 255 blocks that HKDF can give; a failure would leave no key, so no ticket.
+    derived.filter_map(Result::ok).collect()
+}
+
+/// The Argon2id hash of a password as a PHC string.
+pub fn hash_password(password: &str, salt: [u8; 16]) -> Result<String, Fault> {
+    let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt);
+    hash.map(|hash: PasswordHash| hash.to_string())
+        .map_err(|_| Fault::new("the password could not be hashed"))
+}
+
+/// Whether the password is the one that was hashed.
+pub fn is_password(password: &str, hash: &str) -> bool {
+    let Ok(hash) = PasswordHash::new(hash) else { return false };
+    Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "a:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    const TWO: &str = "b:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
+
+    fn keys(list: &str) -> Keys {
+        Keys::parse(list, "https://as.test").unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    #[test]
+    fn the_first_master_key_seals_and_every_one_opens() {
+        let old = keys(ONE).seal(Kind::Code, b"payload").unwrap();
+        let both = keys(&format!("{TWO},{ONE}"));
+        assert_eq!(both.open(Kind::Code, &old).as_deref(), Some(&b"payload"[..]));
+        assert!(both.seal(Kind::Code, b"payload").unwrap().starts_with("emc_b."));
+        assert!(keys(TWO).open(Kind::Code, &old).is_none());
+    }
+
+    #[test]
+    fn a_ticket_of_one_kind_or_issuer_is_not_one_of_another() {
+        let code = keys(ONE).seal(Kind::Code, b"payload").unwrap();
+        let renamed = code.replacen("emc", "emr", 1);
+        assert!(keys(ONE).open(Kind::Refresh, &renamed).is_none());
+        assert!(
+            Keys::parse(ONE, "https://other.test").is_ok_and(|keys| keys.open(Kind::Code, &code).is_none())
+        );
+    }
+
+    #[test]
+    fn the_same_payload_is_the_same_ticket_and_one_flipped_bit_is_none() {
+        let code = keys(ONE).seal(Kind::Code, b"payload").unwrap();
+        assert_eq!(code, keys(ONE).seal(Kind::Code, b"payload").unwrap());
+        for at in 0..code.len() {
+            let mut bent = code.clone().into_bytes();
+            bent[at] = if bent[at] == b'A' { b'B' } else { b'A' };
+            assert!(keys(ONE).open(Kind::Code, &String::from_utf8(bent).unwrap()).is_none(), "at {at}");
+        }
+    }
+
+    #[test]
+    fn a_short_missing_or_doubled_master_key_is_refused() {
+        for list in ["", "a", "a:AAAA", &format!("{ONE},{ONE}"), ":AAAA", "a-b:AAAA"] {
+            assert!(Keys::parse(list, "https://as.test").is_err(), "{list}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_verified_by_its_hash_alone() {
+        let hash = hash_password("wonderland", [7; 16]).unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert!(is_password("wonderland", &hash));
+        assert!(
+            !is_password("wonderlan", &hash) && !is_password("wonderland", "") && !is_password("", &hash)
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_opened_or_refused(ticket: String) {
+            let ticket = format!("emc_a.{ticket}");
+            proptest::prop_assert!(keys(ONE).open(Kind::Code, &ticket).is_none());
+        }
+    }
+}

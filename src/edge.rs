@@ -1,0 +1,208 @@
+//! The Cloudflare side: the only file that knows what a Worker is. The fetch event, the [`Host`] over `Env`, and the
+//! Durable Object classes, each a lock and a disk around an [`Object`].
+
+mod disk;
+mod message;
+
+use crate::{
+    context::config::Vars,
+    error::Fault,
+    host::{Host, Object, Place, Timestamp},
+    objects::{self, account_shard, grant_shard, registry},
+    server::Server,
+    wire,
+};
+use disk::Disk;
+use futures_util::future::{Either, select};
+use std::{
+    cell::{Cell, RefCell},
+    pin::pin,
+    rc::Rc,
+    time::Duration,
+};
+use wasm_bindgen::JsValue;
+use worker::{
+    Context, Delay, DurableObject, Env, Method, Request, RequestInit, Response, Result, State, console_error,
+    console_log, durable_object, event,
+};
+
+/// No object is waited for longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl From<worker::Error> for Fault {
+    fn from(error: worker::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The world, as Workers has it.
+struct Edge(Env);
+
+impl Host for Edge {
+    fn now(&self) -> Timestamp {
+        Timestamp(worker::Date::now().as_millis())
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        if getrandom::fill(bytes).is_err() {
+            // Without dice nothing here is safe: end this request, and say why.
+            console_error!("crypto.getRandomValues failed");
+            wasm_bindgen::throw_str("crypto.getRandomValues failed");
+        }
+    }
+
+    fn log(&self, line: &str) {
+        console_log!("{line}");
+    }
+
+    async fn deliver(&self, to: &Place, text: String) -> std::result::Result<String, Fault> {
+        // A new stub each time: one that failed once stays broken.
+        let namespace = self.0.durable_object(to.binding)?;
+        let stub = match to.near {
+            Some(hint) => namespace.get_by_name_with_location_hint(&to.name, hint)?,
+            None => namespace.get_by_name(&to.name)?,
+        };
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post).with_body(Some(JsValue::from_str(&text)));
+        let request = Request::new_with_init(&format!("https://object/{}", to.name), &init)?;
+        let answer = async { stub.fetch_with_request(request).await?.text().await };
+        match select(pin!(answer), pin!(Delay::from(PATIENCE))).await {
+            Either::Left((answer, _)) => Ok(answer?),
+            Either::Right(_) => Err(Fault::new("an object did not answer in time")),
+        }
+    }
+
+    async fn read_copy(&self, key: &str) -> std::result::Result<Option<String>, Fault> {
+        let kv = self.0.kv("REPLICA")?;
+        kv.get(key).text().await.map_err(Fault::new)
+    }
+
+    async fn write_copy(&self, key: &str, value: &str) -> std::result::Result<(), Fault> {
+        let put = self.0.kv("REPLICA")?.put(key, value).map_err(Fault::new)?;
+        put.execute().await.map_err(Fault::new)
+    }
+}
+
+thread_local! {
+    /// One server an isolate, and the variables it was made of.
+    static SERVER: RefCell<Option<(Vars, Rc<Server>)>> = const { RefCell::new(None) };
+}
+
+fn server(env: &Env) -> Rc<Server> {
+    let text = |name: &str| env.var(name).ok().map(|value| value.to_string());
+    let vars = Vars {
+        mode: text("MODE"),
+        issuer: text("ISSUER"),
+        master_key: text("MASTER_KEY"),
+        admin_token: text("ADMIN_TOKEN"),
+    };
+    SERVER.with_borrow_mut(|kept| match kept {
+        Some((known, server)) if *known == vars => Rc::clone(server),
+        _ => {
+            let server = Rc::new(Server::new(&vars));
+            *kept = Some((vars, Rc::clone(&server)));
+            server
+        }
+    })
+}
+
+/// A panic is a line in the log, never silence.
+#[event(start)]
+fn start() {
+    console_error_panic_hook::set_once();
+}
+
+#[event(fetch)]
+async fn fetch(mut request: Request, env: Env, _: Context) -> Result<Response> {
+    let region = message::region(&request);
+    let server = server(&env);
+    let incoming = message::read(&mut request).await;
+    let outgoing = match incoming {
+        Ok(incoming) => server.respond(&Edge(env), &incoming, region).await,
+        // The body broke off, or the method is not one: nobody is there to hear a longer story.
+        Err(why) => wire::Response::new(http::StatusCode::BAD_REQUEST, "text/plain", why),
+    };
+    message::write(outgoing)
+}
+
+/// What every class does: one message is one turn, and the alarm is set for what comes next.
+struct Shell {
+    state: State,
+    edge: Edge,
+    disk: Disk,
+    /// When the alarm rings; unknown until the first message.
+    alarm: Cell<Option<Option<u64>>>,
+}
+
+impl Shell {
+    fn new(state: State, env: Env) -> Self {
+        let disk = Disk::open(state.storage().sql());
+        Self { state, edge: Edge(env), disk, alarm: Cell::new(None) }
+    }
+
+    async fn fetch<O: Object>(&self, mut request: Request) -> Result<Response> {
+        let url = request.inner().url();
+        let name = url.rsplit('/').next().unwrap_or_default().to_owned();
+        let text = request.text().await?;
+        let answer = objects::serve::<O, _, _>(&self.edge, &self.disk, &name, &text).await;
+        let wake = O::wake(&self.disk, self.edge.now()).ok().flatten();
+        self.set_alarm(wake).await;
+        Response::ok(answer)
+    }
+
+    async fn ring<O: Object>(&self) -> Result<Response> {
+        self.alarm.set(Some(None));
+        let next = objects::alarm::<O, _, _>(&self.edge, &self.disk).await;
+        self.set_alarm(next).await;
+        Response::empty()
+    }
+
+    /// Sets the alarm, unless one rings earlier. One that can't be set is set by the next message.
+    async fn set_alarm(&self, at: Option<Timestamp>) {
+        let Some(Timestamp(at)) = at else { return };
+        let storage = self.state.storage();
+        let armed = match self.alarm.get() {
+            Some(armed) => armed,
+            None => storage.get_alarm().await.ok().flatten().and_then(|armed| u64::try_from(armed).ok()),
+        };
+        self.alarm.set(Some(armed));
+        if armed.is_some_and(|armed| armed <= at) {
+            return;
+        }
+        let wait = Duration::from_millis(at.saturating_sub(self.edge.now().0));
+        match storage.set_alarm(wait).await {
+            Ok(()) => self.alarm.set(Some(Some(at))),
+            Err(error) => console_error!("the alarm could not be set: {error}"),
+        }
+    }
+}
+
+macro_rules! durable_objects {
+    ($($class:ident is $object:ty;)*) => {
+        $(
+            #[doc = concat!("The class `", stringify!($class), "` of `wrangler.toml`.")]
+            #[durable_object(alarm)]
+            pub struct $class(Shell);
+
+            impl DurableObject for $class {
+                fn new(state: State, env: Env) -> Self {
+                    Self(Shell::new(state, env))
+                }
+
+                async fn fetch(&self, request: Request) -> Result<Response> {
+                    self.0.fetch::<$object>(request).await
+                }
+
+                async fn alarm(&self) -> Result<Response> {
+                    self.0.ring::<$object>().await
+                }
+            }
+        )*
+    };
+}
+
+durable_objects! {
+    RegistryObject is registry::Registry;
+    AccountShard is account_shard::AccountShard;
+    GrantShard is grant_shard::GrantShard;
+}

@@ -1,0 +1,78 @@
+//! Between the runtime's requests and ours: everything that is needed is read once, at the door.
+
+use crate::{
+    model::place::Region,
+    wire::{self, BODY_LIMIT},
+};
+use futures_util::StreamExt as _;
+use js_sys::Reflect;
+use wasm_bindgen::JsValue;
+use worker::{Headers, Request, Response, Result};
+
+/// The headers that the server reads.
+const HEADERS: &[&str] = &["authorization", "content-type", "cookie", "if-match", "origin", "sec-fetch-site"];
+
+/// Reads a request. The URL is taken apart as text: the `url` crate would double the size of this Worker.
+pub async fn read(request: &mut Request) -> std::result::Result<wire::Request, &'static str> {
+    // The runtime's own word: `worker::Method` would make GET of what it does not know.
+    let method = request.inner().method();
+    let method = http::Method::from_bytes(method.as_bytes()).map_err(|_| "no such method")?;
+    let url = request.inner().url();
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let target = target.split('#').next().unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let path = if path.is_empty() { "/" } else { path };
+    let headers = request.headers();
+    let headers = HEADERS.iter().filter_map(|name| Some(((*name).to_owned(), headers.get(name).ok()??)));
+    let headers = headers.collect();
+    let body = body(request).await?;
+    Ok(wire::Request {
+        method,
+        host: host.to_owned(),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers,
+        body,
+    })
+}
+
+/// At most so much of the body as is read at all, whatever `Content-Length` says.
+async fn body(request: &mut Request) -> std::result::Result<Option<Vec<u8>>, &'static str> {
+    if request.inner().body().is_none() {
+        return Ok(Some(Vec::new()));
+    }
+    let declared = request.headers().get("content-length").ok().flatten();
+    if declared.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > BODY_LIMIT) {
+        return Ok(None);
+    }
+    let mut stream = request.stream().map_err(|_| "the body can't be read")?;
+    let mut body = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        body.extend_from_slice(&chunk.map_err(|_| "the body broke off")?);
+        if body.len() > BODY_LIMIT {
+            return Ok(None);
+        }
+    }
+    Ok(Some(body))
+}
+
+/// Where the caller is, as the platform tells (`request.cf`); read by hand, because the typed getters panic.
+pub fn region(request: &Request) -> Region {
+    let member = |of: &JsValue, name: &str| Reflect::get(of, &JsValue::from_str(name)).ok();
+    let cf = member(request.inner(), "cf").filter(JsValue::is_object);
+    let text = |name: &str| cf.as_ref().and_then(|cf| member(cf, name)).and_then(|value| value.as_string());
+    let longitude = text("longitude").and_then(|longitude| longitude.parse().ok()).unwrap_or(0.0);
+    Region::of(&text("continent").unwrap_or_default(), longitude)
+}
+
+/// Writes a response.
+pub fn write(outgoing: wire::Response) -> Result<Response> {
+    let headers = Headers::new();
+    for (name, value) in &outgoing.headers {
+        headers.append(name, value)?;
+    }
+    let response =
+        if outgoing.body.is_empty() { Response::empty()? } else { Response::from_bytes(outgoing.body)? };
+    Ok(response.with_status(outgoing.status.as_u16()).with_headers(headers))
+}

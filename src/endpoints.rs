@@ -1,0 +1,11 @@
+//! What answers at an address, but for the token endpoint, which is `grants`.
+
+pub mod admin;
+pub mod authorize;
+pub mod consent;
+pub mod development;
+pub mod healthz;
+pub mod introspect;
+pub mod login;
+pub mod metadata;
+pub mod revoke;

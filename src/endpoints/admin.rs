@@ -1,0 +1,260 @@
+//! `/admin/…`: what an administrator does over HTTP. JSON in, JSON out; refusals are problem details (RFC 9457).
+//!
+//! Every answer to a change is the truth's: the object that holds the record answers, and where others must hold the
+//! change too, 200 is said only once all of them do.
+
+pub mod clients;
+pub mod grants;
+pub mod settings;
+pub mod users;
+
+use crate::{
+    context::Context,
+    error::{Code, Error, Fault, quotable},
+    host::Host,
+    model::client::Invalid,
+    objects::registry::{self, Registry, Told},
+    wire::{self, Params, Request, Response},
+};
+use http::StatusCode;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::{Map, Value, error::Category, json};
+use std::fmt;
+
+/// The items of a page where the caller names no number, and the most it may name.
+const ITEMS: usize = 50;
+const MOST: usize = 200;
+
+/// Comes first in every function here, before a byte of the body or query is looked at (RFC 6750 §2.1).
+fn authorize<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<(), Error> {
+    match wire::bearer(request) {
+        Some(token) if cx.config.is_administrator(token) => Ok(()),
+        Some(_) => Err(Error::new(Code::InvalidToken, "this is not the administrator's token")),
+        None => Err(Error::new(Code::InvalidToken, "the administrator's token is missing")),
+    }
+}
+
+/// The members of a JSON object, and the name that stands in it twice: of two values neither is the one that was meant.
+struct Members {
+    members: Map<String, Value>,
+    repeated: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut read = Members { members: Map::new(), repeated: None };
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if read.members.insert(name.clone(), value).is_some() {
+                        read.repeated = Some(name);
+                    }
+                }
+                Ok(read)
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// The JSON object in the body.
+fn members(request: &Request) -> Result<Map<String, Value>, Error> {
+    if !request.is_of_type("application/json") && !request.is_of_type("application/merge-patch+json") {
+        let detail = "the body must be application/json or application/merge-patch+json";
+        return Err(Error::new(Code::UnsupportedMediaType, detail));
+    }
+    let body = request.body.as_deref();
+    let body = body.ok_or_else(|| Error::new(Code::ContentTooLarge, "the body is larger than 64 KiB"))?;
+    // The text of the error is not passed on: it may quote the body, and the body may hold a password.
+    let read: Members = serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let detail = match error.classify() {
+            Category::Data => "the body must be a JSON object".to_owned(),
+            _ => format!("the body is not JSON: line {line}, column {column}"),
+        };
+        Error::new(Code::InvalidRequest, detail)
+    })?;
+    match read.repeated {
+        Some(name) => Err(Error::new(Code::InvalidRequest, "is there twice").in_field(quotable(&name))),
+        None => Ok(read.members),
+    }
+}
+
+/// Which part of a collection is asked for.
+struct Page {
+    /// At most so many items.
+    limit: usize,
+    /// Behind this, which an earlier answer gave as `next`.
+    after: Option<String>,
+    /// Only what contains this.
+    q: Option<String>,
+}
+
+impl Page {
+    fn of(params: &Params) -> Result<Self, Error> {
+        let limit = match params.optional("limit") {
+            None => ITEMS,
+            Some(text) => {
+                // As it would be written, so neither `+5` nor `005`.
+                let number = text.parse().ok().filter(|number: &usize| number.to_string() == text);
+                number.filter(|number| (1..=MOST).contains(number)).ok_or_else(|| {
+                    let detail = format!("must be a whole number from 1 to {MOST}");
+                    Error::new(Code::InvalidRequest, detail).in_field("limit")
+                })?
+            }
+        };
+        let owned = |name: &str| params.optional(name).map(str::to_owned);
+        Ok(Self { limit, after: owned("after"), q: owned("q") })
+    }
+}
+
+/// A cursor that no answer of ours gave.
+fn lost() -> Error {
+    Error::new(Code::InvalidRequest, "is not a cursor that this collection gave").in_field("after")
+}
+
+/// A page of a collection.
+fn page(items: &[Value], next: Option<&str>) -> Response {
+    Response::json(StatusCode::OK, &json!({ "items": items, "next": next }))
+}
+
+/// An item, with the version by which it may be changed (RFC 9110 §8.8.3).
+fn shown(status: StatusCode, version: u64, item: Map<String, Value>) -> Response {
+    Response::json(status, &Value::Object(item)).with("etag", format!("\"{version}\""))
+}
+
+/// The version that `If-Match` demands (RFC 9110 §13.1.1). A tag that none of our answers carried matches nothing.
+fn expected(request: &Request) -> Result<Option<u64>, Error> {
+    let tag = match request.header("if-match").map(str::trim) {
+        None | Some("*") => return Ok(None),
+        Some(tag) => tag,
+    };
+    let digits = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let version =
+        digits.and_then(|digits| digits.parse().ok().filter(|version: &u64| version.to_string() == digits));
+    version.map(Some).ok_or_else(outdated)
+}
+
+fn outdated() -> Error {
+    Error::new(Code::PreconditionFailed, "the item has another version than If-Match names: read it again")
+}
+
+fn unknown(what: &'static str) -> Error {
+    Error::new(Code::NotFound, format!("there is no such {what}"))
+}
+
+/// What a record's own rules say about a change.
+fn invalid(code: Code, why: Invalid) -> Error {
+    Error::new(code, why.why).in_field(why.field)
+}
+
+/// Whether every shard that must hold a change does.
+fn settled(told: Told) -> Result<(), Error> {
+    let Told { acknowledged, of } = told;
+    if acknowledged >= of {
+        return Ok(());
+    }
+    let detail = format!(
+        "the change is written, and {acknowledged} of {of} shards hold it; it is being repeated until all do"
+    );
+    Err(Error::new(Code::TemporarilyUnavailable, detail))
+}
+
+/// Grant shards and account shards. Only these are ever asked: a name that a caller invents must not become an object.
+async fn roster<H: Host>(cx: &Context<'_, H>) -> Result<(Vec<String>, Vec<String>), Error> {
+    match cx.ask::<Registry>(registry::NAME, registry::Command::Roster).await? {
+        registry::Reply::Roster(grants, accounts) => Ok((grants, accounts)),
+        _ => Err(strange()),
+    }
+}
+
+/// An object gave a reply that does not belong to the command.
+fn strange() -> Error {
+    Fault::new("an object answered something else than it was asked").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&str, &str)], body: &[u8]) -> Request {
+        Request {
+            method: http::Method::PATCH,
+            host: String::new(),
+            path: String::new(),
+            query: String::new(),
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            body: Some(body.to_vec()),
+        }
+    }
+
+    #[test]
+    fn only_one_json_object_without_repeated_members_is_read() {
+        let read =
+            |body: &[u8]| members(&request(&[("content-type", "application/json; charset=utf-8")], body));
+        assert_eq!(read(br#"{"a":{"b":1}}"#).unwrap(), *json!({"a": {"b": 1}}).as_object().unwrap());
+        let deep = [&b"{\"a\":"[..], &b"[".repeat(200), &b"]".repeat(200), b"}"].concat();
+        for body in [&b""[..], b"[]", b"\"hush\"", b"1", b"null", b"{", b"{} {}", b"{\"a\":\"\xff\"}", &deep]
+        {
+            let error = read(body).unwrap_err();
+            assert_eq!((error.code, error.field), (Code::InvalidRequest, None));
+            assert!(!error.detail.contains("hush"));
+        }
+        let error = read(br#"{"a":1,"b":2,"a":1}"#).unwrap_err();
+        assert_eq!((error.code, error.field.as_deref()), (Code::InvalidRequest, Some("a")));
+    }
+
+    #[test]
+    fn another_media_type_is_unsupported() {
+        for headers in [&[][..], &[("content-type", "text/plain")], &[("content-type", "application/jsonp")]]
+        {
+            assert_eq!(members(&request(headers, b"{}")).unwrap_err().code, Code::UnsupportedMediaType);
+        }
+        assert!(members(&request(&[("content-type", "application/merge-patch+json")], b"{}")).is_ok());
+    }
+
+    #[test]
+    fn a_page_has_from_1_to_200_items() {
+        let limit =
+            |query: &str| Page::of(&Params::parse(query.as_bytes(), &[]).unwrap()).map(|page| page.limit);
+        assert_eq!(limit("").unwrap(), 50);
+        assert_eq!((limit("limit=1").unwrap(), limit("limit=200").unwrap()), (1, 200));
+        for text in ["0", "-1", "201", "x", "%2B5", "05", "1.0", "99999999999999999999999"] {
+            let error = limit(&format!("limit={text}")).unwrap_err();
+            assert_eq!((error.code, error.field.as_deref()), (Code::InvalidRequest, Some("limit")), "{text}");
+        }
+    }
+
+    #[test]
+    fn if_match_is_one_strong_tag_or_an_asterisk() {
+        let read = |tag: &str| expected(&request(&[("if-match", tag)], b"")).map_err(|error| error.code);
+        assert_eq!(expected(&request(&[], b"")).unwrap(), None);
+        assert_eq!((read("*"), read("\"7\"")), (Ok(None), Ok(Some(7))));
+        for tag in ["", "7", "\"", "\"\"", "W/\"7\"", "\"07\"", "\"+7\"", "\"7\", \"8\"", "\"x\""] {
+            assert_eq!(read(tag), Err(Code::PreconditionFailed), "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_change_counts_once_every_shard_holds_it() {
+        assert!(
+            settled(Told { acknowledged: 0, of: 0 }).is_ok()
+                && settled(Told { acknowledged: 2, of: 2 }).is_ok()
+        );
+        let error = settled(Told { acknowledged: 1, of: 2 }).unwrap_err();
+        assert_eq!(error.code, Code::TemporarilyUnavailable);
+        assert!(error.detail.contains("1 of 2 shards"));
+    }
+}

@@ -1,0 +1,160 @@
+//! `/admin/grants`: what people have allowed, to see and to end. The id of a grant is its address.
+
+use super::{Page, authorize, lost, page, roster, strange, unknown, users};
+use crate::{
+    context::Context,
+    error::Error,
+    host::{Host, Timestamp},
+    model::{
+        grant,
+        place::{Address, Shard, Table},
+    },
+    objects::grant_shard::{Command, Filter, GrantShard, Listed, Reply},
+    wire::{Params, Request, Response},
+};
+use http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+/// Grants asked for at a time: a full page, and one more to know that there is more.
+const BATCH: usize = super::MOST + 1;
+/// Turns of shards that one request may cost. Each looks at up to 5,000 rows; what is left is behind `next`.
+const TURNS: usize = 50;
+
+/// `GET`: a page of grants that stand, of all or of one `client_id`, `username`, `scope`.
+pub async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
+    authorize(cx, request)?;
+    let params = Params::of_query(request, &[])?;
+    let asked = Page::of(&params)?;
+    let owned = |name: &str| params.optional(name).map(str::to_owned);
+    let mut filter = Filter { client_id: owned("client_id"), scope: owned("scope"), ..Filter::default() };
+    let names: Vec<String> = match params.optional("username") {
+        // The account knows every shard that can hold a grant of the person.
+        Some(username) => match users::find(cx, username).await? {
+            Some(account) => {
+                filter.sub = Some(account.sub);
+                account.shards.into_iter().collect()
+            }
+            None => return Ok(page(&[], None)),
+        },
+        None => roster(cx).await?.0,
+    };
+    let shards: Vec<Shard> = names.iter().filter_map(|name| Shard::parse(name)).collect();
+    let (items, next) = gather(cx, &filter, &shards, &asked).await?;
+    let items: Vec<Value> = items.iter().map(|grant| Value::Object(display(grant))).collect();
+    Ok(page(&items, next.as_deref()))
+}
+
+/// `GET`: one grant that stands. `DELETE`: its end, and that of every token of it.
+pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request, id: &str) -> Result<Response, Error> {
+    authorize(cx, request)?;
+    let address =
+        Address::parse(id).filter(|address| address.to_string() == id).ok_or_else(|| unknown("grant"))?;
+    let (shards, _) = roster(cx).await?;
+    if !shards.contains(&address.shard.to_string()) {
+        return Err(unknown("grant"));
+    }
+    if request.method == Method::DELETE {
+        return end(cx, address).await;
+    }
+    let filter = Filter { address: Some(id.to_owned()), ..Filter::default() };
+    let asked = Page { limit: 1, after: None, q: None };
+    let (grants, _) = gather(cx, &filter, &[address.shard], &asked).await?;
+    let grant = grants.first().ok_or_else(|| unknown("grant"))?;
+    Ok(Response::json(StatusCode::OK, &Value::Object(display(grant))))
+}
+
+async fn end<H: Host>(cx: &Context<'_, H>, address: Address) -> Result<Response, Error> {
+    let (id, shard) = (address.to_string(), address.shard.to_string());
+    let Address { table, owner, key, .. } = address;
+    // An administrator decides by no copy, so there is no version of the settings to be behind.
+    let command =
+        Command::Grant { table, owner, key, policy: 0, command: grant::Command::Revoke { by: None } };
+    match cx.ask::<GrantShard>(&shard, command).await? {
+        Reply::Grant(grant::Reply::Revoked(_)) => {
+            cx.note(|e| {
+                e.event = "admin.grant.ended";
+                e.important = true;
+                e.grant = Some(id);
+            });
+            Ok(Response::no_content())
+        }
+        Reply::Grant(grant::Reply::Inactive) => Err(unknown("grant")),
+        _ => Err(strange()),
+    }
+}
+
+/// Grants that stand, shard by shard, and the address to go on behind while there is more.
+async fn gather<H: Host>(
+    cx: &Context<'_, H>,
+    filter: &Filter,
+    shards: &[Shard],
+    asked: &Page,
+) -> Result<(Vec<Listed>, Option<String>), Error> {
+    let (mut at, mut after) = (0, None);
+    if let Some(cursor) = &asked.after {
+        let address = Address::parse(cursor).ok_or_else(lost)?;
+        at = shards.iter().position(|shard| *shard == address.shard).ok_or_else(lost)?;
+        after = Some(cursor.clone());
+    }
+    let mut found: Vec<Listed> = Vec::new();
+    for _ in 0..TURNS {
+        let Some(shard) = shards.get(at) else { return Ok((found, None)) };
+        let command = Command::List { filter: filter.clone(), after: after.take(), limit: BATCH };
+        let Reply::Listed(grants, more) = cx.ask::<GrantShard>(&shard.to_string(), command).await? else {
+            return Err(strange());
+        };
+        for grant in grants.into_iter().filter(|grant| stands(grant, cx.now)) {
+            if found.len() == asked.limit {
+                let next = found.last().map(|last| last.id.clone());
+                return Ok((found, next));
+            }
+            found.push(grant);
+        }
+        match more {
+            Some(_) => after = more,
+            None => at += 1,
+        }
+    }
+    let next = shards.get(at).map(|shard| after.unwrap_or_else(|| beginning(*shard)));
+    Ok((found, next))
+}
+
+/// A cursor in front of everything in a shard: tables are in order of their names, and none comes before this.
+fn beginning(shard: Shard) -> String {
+    Address { shard, table: Table::Long(0), owner: String::new(), key: String::new() }.to_string()
+}
+
+fn stands(grant: &Listed, now: Timestamp) -> bool {
+    grant.state != "ended" && grant.expires.is_none_or(|expires| expires > now)
+}
+
+/// A grant as administrators see it. Times are in seconds since 1970; `null` is never, and for refreshes unlimited.
+fn display(grant: &Listed) -> Map<String, Value> {
+    let members = [
+        ("id", json!(grant.id)),
+        ("client_id", json!(grant.client_id)),
+        ("username", json!(grant.username)),
+        ("sub", json!(Address::parse(&grant.id).map(|address| address.owner))),
+        ("scope", json!(grant.scope)),
+        ("created_at", json!(grant.created.seconds())),
+        ("expires_at", json!(grant.expires.map(Timestamp::seconds))),
+        ("refresh_remaining", json!(grant.remaining)),
+        ("state", json!(grant.state)),
+    ];
+    members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_shard_comes_before_every_table_of_it() {
+        let cursor = beginning(Shard::parse("weur-3").unwrap());
+        let address = Address::parse(&cursor).unwrap();
+        assert_eq!(address.shard.to_string(), "weur-3");
+        for table in [Table::Short(1), Table::Long(1), Table::Long(20_000), Table::Never] {
+            assert!(address.table.name("grants") < table.name("grants"));
+        }
+    }
+}

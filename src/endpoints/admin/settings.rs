@@ -1,0 +1,44 @@
+//! `/admin/settings`: one object, its members whole numbers in the unit that each names.
+
+use super::{authorize, expected, invalid, members, outdated, settled, shown, strange};
+use crate::{
+    context::Context,
+    error::{Code, Error},
+    host::Host,
+    objects::registry::{self, Command, Registry, Reply},
+    wire::{Request, Response},
+};
+use http::{Method, StatusCode};
+
+/// `GET`: the settings, as the registry holds them. `PATCH`: a change (RFC 7396); `null` is the default again.
+pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
+    authorize(cx, request)?;
+    if request.method == Method::PATCH {
+        return change(cx, request).await;
+    }
+    match cx.ask::<Registry>(registry::NAME, Command::Policy).await? {
+        Reply::Policy(policy) => Ok(shown(StatusCode::OK, policy.version, policy.settings.to_json())),
+        _ => Err(strange()),
+    }
+}
+
+async fn change<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
+    let expected = expected(request)?;
+    let command = Command::ChangePolicy { patch: members(request)?, expected };
+    let reply = cx.ask::<Registry>(registry::NAME, command).await;
+    // Also where no answer came: whether it happened is unknown then, so a copy may be older than the truth.
+    cx.memory().forget();
+    match reply? {
+        Reply::PolicyChanged(policy, told) => {
+            cx.note(|e| {
+                e.event = "admin.settings.changed";
+                e.important = true;
+            });
+            settled(told)?;
+            Ok(shown(StatusCode::OK, policy.version, policy.settings.to_json()))
+        }
+        Reply::Outdated => Err(outdated()),
+        Reply::Invalid(why) => Err(invalid(Code::InvalidRequest, why)),
+        _ => Err(strange()),
+    }
+}

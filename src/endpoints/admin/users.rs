@@ -1,0 +1,244 @@
+//! `/admin/users`: people. A password is written and never read; its hash leaves the account for a login alone.
+
+use super::{
+    Page, authorize, expected, invalid, lost, members, outdated, page, roster, settled, shown, strange,
+    unknown,
+};
+use crate::{
+    context::Context,
+    crypto,
+    error::{Code, Error, Fault},
+    host::{Attempt, FORMAT, Host, Timestamp},
+    model::{
+        account::{self, Account},
+        client::Invalid,
+    },
+    objects::{
+        account_shard::{self, AccountShard, Command, Reply, Who},
+        registry::{self, Registry},
+    },
+    wire::{self, Params, Request, Response},
+};
+use http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// The longest name, in bytes.
+const NAME: usize = 200;
+
+/// `GET`: a page of people. `POST`: a new account.
+pub async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
+    authorize(cx, request)?;
+    match request.method {
+        Method::POST => create(cx, members(request)?).await,
+        _ => list(cx, &Page::of(&Params::of_query(request, &[])?)?).await,
+    }
+}
+
+/// `GET`: one account. `PATCH`: a change to it (RFC 7396).
+pub async fn item<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    username: &str,
+) -> Result<Response, Error> {
+    authorize(cx, request)?;
+    if request.method == Method::PATCH {
+        let expected = expected(request)?;
+        return change(cx, username, members(request)?, expected).await;
+    }
+    let account = find(cx, username).await?.ok_or_else(|| unknown("user"))?;
+    Ok(shown(StatusCode::OK, account.version, display(&account)))
+}
+
+/// The account of a name: in the shard of the name, or, if it has been renamed, in the shard of its subject id.
+pub(super) async fn find<H: Host>(cx: &Context<'_, H>, username: &str) -> Result<Option<Account>, Error> {
+    let shard = account::shard_of_name(username).to_string();
+    let named = Command::Read(Who::Name(username.to_owned()));
+    let reply = match cx.ask::<AccountShard>(&shard, named).await? {
+        Reply::Elsewhere(sub) => {
+            let shard = shard_of(&sub)?;
+            cx.ask::<AccountShard>(&shard, Command::Read(Who::Sub(sub))).await?
+        }
+        reply => reply,
+    };
+    match reply {
+        Reply::Account(account, _) => Ok(Some(*account)),
+        Reply::Unknown => Ok(None),
+        _ => Err(strange()),
+    }
+}
+
+/// The cursor is the shard and the name of the last item, since names are in order within a shard only.
+async fn list<H: Host>(cx: &Context<'_, H>, asked: &Page) -> Result<Response, Error> {
+    let (_, shards) = roster(cx).await?;
+    let (mut at, mut after) = (0, None);
+    if let Some(cursor) = &asked.after {
+        let (shard, name) = cursor.split_once('.').filter(|(_, name)| !name.is_empty()).ok_or_else(lost)?;
+        at = shards.iter().position(|known| known == shard).ok_or_else(lost)?;
+        after = Some(name.to_owned());
+    }
+    let mut items = Vec::new();
+    let mut next = None;
+    while let Some(shard) = shards.get(at) {
+        let command =
+            Command::List { after: after.take(), q: asked.q.clone(), limit: asked.limit - items.len() };
+        let Reply::Accounts(accounts, more) = cx.ask::<AccountShard>(shard, command).await? else {
+            return Err(strange());
+        };
+        at += 1;
+        let last = accounts.last().map(|account| format!("{shard}.{}", account.username));
+        items.extend(accounts.iter().map(|account| Value::Object(display(account))));
+        if items.len() >= asked.limit {
+            next = last.filter(|_| more || at < shards.len());
+            break;
+        }
+    }
+    Ok(page(&items, next.as_deref()))
+}
+
+async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> Result<Response, Error> {
+    let username = name(body.remove("username")).map_err(refused)?;
+    let password = body.remove("password").ok_or_else(|| refused(Invalid::new("password", "is missing")))?;
+    let password = read_password(&password).map_err(refused)?;
+    let empty = Account {
+        format: FORMAT,
+        sub: account::draw_sub(&username, cx.host.random()),
+        username,
+        password: String::new(),
+        // The shard's, as are the time of the change and the attempt.
+        version: 0,
+        min_version: 0,
+        not_before: Timestamp::default(),
+        changed: Timestamp::default(),
+        enabled: true,
+        groups: BTreeSet::new(),
+        roles: BTreeSet::new(),
+        claims: Map::new(),
+        shards: BTreeSet::new(),
+        attempt: Attempt::default(),
+    };
+    // The rest of the body is refused or taken before the slow hash is made, and that here: an object would stand still.
+    let account = account_shard::amend(&empty, body, cx.now).map_err(refused)?;
+    let account = Account { password: crypto::hash_password(&password, cx.host.random())?, ..account };
+    let shard = account::shard_of_name(&account.username).to_string();
+    // First the roster, then the account: an account in a shard that is not on it would be in no list.
+    let join = registry::Command::JoinAccounts { shard: shard.clone() };
+    cx.ask::<Registry>(registry::NAME, join).await?;
+    let reply = cx.ask::<AccountShard>(&shard, Command::Create(Box::new(account))).await?;
+    let account = changed(cx, "admin.user.created", reply)?;
+    let location = cx.url(&format!("/admin/users/{}", wire::encode(&account.username)));
+    Ok(shown(StatusCode::CREATED, account.version, display(&account)).with("location", location))
+}
+
+async fn change<H: Host>(
+    cx: &Context<'_, H>,
+    username: &str,
+    mut patch: Map<String, Value>,
+    expected: Option<u64>,
+) -> Result<Response, Error> {
+    let password =
+        patch.remove("password").map(|given| read_password(&given)).transpose().map_err(refused)?;
+    let Account { sub, .. } = find(cx, username).await?.ok_or_else(|| unknown("user"))?;
+    let password = password.map(|password| crypto::hash_password(&password, cx.host.random())).transpose()?;
+    let shard = shard_of(&sub)?;
+    let command = Command::Change { sub, patch, password, expected };
+    let reply = cx.ask::<AccountShard>(&shard, command).await?;
+    let account = changed(cx, "admin.user.changed", reply)?;
+    Ok(shown(StatusCode::OK, account.version, display(&account)))
+}
+
+/// The account as it is after a change that every shard holds.
+fn changed<H: Host>(cx: &Context<'_, H>, event: &'static str, reply: Reply) -> Result<Box<Account>, Error> {
+    match reply {
+        Reply::Account(account, told) => {
+            cx.note(|e| {
+                e.event = event;
+                e.important = true;
+                e.sub = Some(account.sub.clone());
+            });
+            settled(told)?;
+            Ok(account)
+        }
+        Reply::Taken(_) => {
+            Err(Error::new(Code::Conflict, "there is a user of that name").in_field("username"))
+        }
+        Reply::Unknown => Err(unknown("user")),
+        Reply::Outdated => Err(outdated()),
+        Reply::Invalid(why) => Err(refused(why)),
+        _ => Err(strange()),
+    }
+}
+
+fn shard_of(sub: &str) -> Result<String, Error> {
+    account::shard_of_sub(sub)
+        .ok_or_else(|| Fault::new("an account has a subject id that is none of ours").into())
+}
+
+fn refused(why: Invalid) -> Error {
+    invalid(Code::InvalidRequest, why)
+}
+
+/// A name that can be typed, and be a segment of a path.
+fn name(given: Option<Value>) -> Result<String, Invalid> {
+    let refused = |why: &str| Invalid::new("username", why);
+    let name = match given {
+        None => return Err(refused("is missing")),
+        Some(Value::String(name)) => name,
+        Some(_) => return Err(refused("must be a string")),
+    };
+    if name.is_empty() || name.len() > NAME {
+        return Err(refused("must have from 1 to 200 bytes"));
+    }
+    if name.chars().any(char::is_control) || name.trim() != name {
+        return Err(refused("must have no control characters, and no space before or behind it"));
+    }
+    if matches!(name.as_str(), "." | "..") {
+        return Err(refused("has no address: URLs drop such a segment (RFC 3986 section 5.2.4)"));
+    }
+    Ok(name)
+}
+
+fn read_password(given: &Value) -> Result<String, Invalid> {
+    let fits = given.as_str().filter(|password| (8..=1000).contains(&password.len()));
+    fits.map(str::to_owned).ok_or_else(|| Invalid::new("password", "must be a string of 8 to 1000 bytes"))
+}
+
+/// An account as administrators see it: without what its password left behind.
+fn display(account: &Account) -> Map<String, Value> {
+    let not_before = Some(account.not_before.seconds()).filter(|seconds| *seconds > 0);
+    let members = [
+        ("username", json!(account.username)),
+        ("sub", json!(account.sub)),
+        ("groups", json!(account.groups)),
+        ("roles", json!(account.roles)),
+        ("enabled", json!(account.enabled)),
+        ("not_before", json!(not_before)),
+        ("claims", json!(account.claims)),
+    ];
+    members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_can_be_typed_and_addressed() {
+        for given in ["a", "Ada Lovelace", "ada@example.com", "zoë", "a/b", &"x".repeat(200)] {
+            assert_eq!(name(Some(json!(given))), Ok(given.to_owned()));
+        }
+        let long = "x".repeat(201);
+        for given in ["", " a", "a ", "a\u{0}", "a\nb", "\u{a0}a", "a\u{85}b", ".", "..", &long] {
+            assert_eq!(name(Some(json!(given))).unwrap_err().field, "username", "{given:?}");
+        }
+        assert!(name(None).is_err() && name(Some(json!(7))).is_err() && name(Some(Value::Null)).is_err());
+    }
+
+    #[test]
+    fn a_password_is_a_string_of_8_to_1000_bytes() {
+        assert!(read_password(&json!("12345678")).is_ok() && read_password(&json!("x".repeat(1000))).is_ok());
+        for given in [json!("1234567"), json!("x".repeat(1001)), Value::Null, json!(12_345_678), json!([])] {
+            assert_eq!(read_password(&given).unwrap_err().field, "password");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Development: data that everybody knows, made once and on loopback only, and a walk through a flow. In production the
+//! same data is a reason not to serve.
+
+use crate::{
+    context::Context,
+    crypto::{self, Kind},
+    error::{Code, Error, Fault},
+    host::{FORMAT, Host},
+    model::{
+        account::{self, Account},
+        client::{AuthMethod, Client, Hashed, Metadata},
+        pkce::Challenge,
+        policy::ScopeEntry,
+        profile::Profile,
+        redirect_uri::RedirectUri,
+        scope::Scope,
+        ticket::Ticket,
+    },
+    objects::{
+        account_shard::{self, AccountShard},
+        registry::{self, Registry},
+    },
+    pages,
+    session::Browser,
+    wire::{Params, Request, Response, with_params},
+};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The format of the data below. Raise it with any change: older data is brought up to it at the next request.
+const FORMAT_OF_DATA: u8 = 1;
+
+/// Makes the data in development; refuses to serve it in production.
+pub async fn check<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
+    let policy = cx.policy().await?;
+    match (cx.config.development, policy.development) {
+        (true, FORMAT_OF_DATA..) | (false, 0) => Ok(()),
+        (false, _) => {
+            let detail = "this server is not configured to serve; its log says why";
+            Err(Error::new(Code::ServerError, detail).because("development data in a production registry"))
+        }
+        (true, _) => {
+            seed(cx).await?;
+            cx.memory().forget();
+            Ok(())
+        }
+    }
+}
+
+struct DemoClient {
+    id: &'static str,
+    secret: Option<&'static str>,
+    profile: Profile,
+    grant_types: &'static [&'static str],
+    redirect_uris: &'static [&'static str],
+    name: &'static str,
+}
+
+const CODE: &str = "authorization_code";
+const REFRESH: &str = "refresh_token";
+const OWN: &str = "client_credentials";
+const API_SCOPES: &str = "orders.read orders.write reports";
+
+#[rustfmt::skip]
+const CLIENTS: &[DemoClient] = &[
+    DemoClient { id: "demo-web",     secret: Some("demo-web-secret"),     profile: Profile::Oauth21, grant_types: &[CODE, REFRESH],                              redirect_uris: &["http://127.0.0.1:9999/callback", "http://localhost:9999/callback"], name: "Demo web application" },
+    DemoClient { id: "demo-spa",     secret: None,                        profile: Profile::Oauth21, grant_types: &[CODE, REFRESH],                              redirect_uris: &["http://127.0.0.1:9999/spa"],      name: "Demo single-page application" },
+    DemoClient { id: "demo-machine", secret: Some("demo-machine-secret"), profile: Profile::Oauth21, grant_types: &[OWN],                                        redirect_uris: &[],                                 name: "Demo machine" },
+    DemoClient { id: "demo-legacy",  secret: Some("demo-legacy-secret"),  profile: Profile::Legacy,  grant_types: &[CODE, "implicit", "password", OWN, REFRESH], redirect_uris: &["http://127.0.0.1:9999/legacy"],   name: "Demo legacy application" },
+    DemoClient { id: "demo-short",   secret: Some("demo-short-secret"),   profile: Profile::Oauth21, grant_types: &[CODE, REFRESH, OWN],                         redirect_uris: &["http://127.0.0.1:9999/callback"], name: "Demo of short lifetimes" },
+    DemoClient { id: "demo-api",     secret: Some("demo-api-secret"),     profile: Profile::Oauth21, grant_types: &[],                                           redirect_uris: &[],                                 name: "Demo resource server" },
+    DemoClient { id: "demo-landing", secret: None,                        profile: Profile::Oauth21, grant_types: &[CODE, REFRESH],                              redirect_uris: &["/dev/callback"],                  name: "Walk through a flow" },
+];
+
+/// Everything at once, however many isolates do it at the same time: names are inserted once, the registry seeds once.
+async fn seed<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
+    let people =
+        [("alice", "wonderland", &["orders-staff"][..], alice()), ("bob", "builder", &[][..], Map::new())];
+    for (username, password, groups, claims) in people {
+        let shard = account::shard_of_name(username).to_string();
+        cx.ask::<Registry>(registry::NAME, registry::Command::JoinAccounts { shard: shard.clone() }).await?;
+        let account = Account {
+            format: FORMAT,
+            sub: account::draw_sub(username, cx.host.random()),
+            username: username.to_owned(),
+            password: crypto::hash_password(password, cx.host.random())?,
+            version: 1,
+            min_version: 0,
+            not_before: cx.now,
+            changed: cx.now,
+            enabled: true,
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            roles: BTreeSet::new(),
+            claims,
+            shards: BTreeSet::new(),
+            attempt: crate::host::Attempt::default(),
+        };
+        let account = Account { not_before: crate::host::Timestamp::default(), ..account };
+        cx.ask::<AccountShard>(&shard, account_shard::Command::Create(Box::new(account))).await?;
+    }
+    let clients = CLIENTS.iter().map(|demo| client(cx, demo)).collect::<Result<_, Fault>>()?;
+    let seed = registry::Command::Seed { development: FORMAT_OF_DATA, clients, scopes: scopes() };
+    cx.ask::<Registry>(registry::NAME, seed).await?;
+    Ok(())
+}
+
+fn client<H: Host>(cx: &Context<'_, H>, demo: &DemoClient) -> Result<Client, Fault> {
+    let redirect = |text: &&str| {
+        let text = if text.starts_with('/') { cx.url(text) } else { (*text).to_owned() };
+        RedirectUri::parse(&text).map_err(Fault::new)
+    };
+    let resource_server = demo.grant_types.is_empty();
+    let by_code = demo.grant_types.contains(&CODE);
+    let short = demo.id == "demo-short";
+    let scope = if resource_server { "" } else { API_SCOPES };
+    Ok(Client {
+        format: FORMAT,
+        id: demo.id.to_owned(),
+        incarnation: crypto::text(&cx.host.random::<8>()),
+        version: 0,
+        min_version: 0,
+        issued: cx.now,
+        changed: cx.now,
+        secret: demo.secret.map(|secret| Hashed::of(secret, cx.host.random())),
+        metadata: Metadata {
+            client_name: Some(demo.name.to_owned()),
+            redirect_uris: demo.redirect_uris.iter().map(redirect).collect::<Result<_, _>>()?,
+            grant_types: demo.grant_types.iter().map(|name| (*name).to_owned()).collect(),
+            response_types: if by_code { vec!["code".to_owned()] } else { Vec::new() },
+            scope: Scope::parse(scope).map_err(Fault::new)?,
+            token_endpoint_auth_method: match demo.secret {
+                Some(_) => AuthMethod::ClientSecretBasic,
+                None => AuthMethod::None,
+            },
+            resource_server,
+            access_token_lifetime: short.then_some(2),
+            code_lifetime: short.then_some(2),
+            refresh_count: (demo.profile == Profile::Legacy).then_some(3),
+            ..Metadata::template(demo.profile)
+        },
+        attempt: crate::host::Attempt::default(),
+    })
+}
+
+fn scopes() -> BTreeMap<String, ScopeEntry> {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let staff = || texts(&["orders-staff"]);
+    let entry = |description: &str, folders: &[&str], urls: &[&str], groups: Vec<String>| ScopeEntry {
+        description: description.to_owned(),
+        folders: texts(folders),
+        urls: texts(urls),
+        groups,
+    };
+    BTreeMap::from([
+        ("orders.read".to_owned(), entry("See orders", &[], &["GET /orders", "GET /orders/{id}"], staff())),
+        ("orders.write".to_owned(), entry("Place orders", &[], &["POST /orders"], staff())),
+        ("reports".to_owned(), entry("Read reports", &["reports"], &[], Vec::new())),
+    ])
+}
+
+/// The full set of OpenID Connect Core §5.1.
+fn alice() -> Map<String, Value> {
+    let claims = json!({
+        "name": "Alice Liddell",
+        "given_name": "Alice",
+        "family_name": "Liddell",
+        "middle_name": "Pleasance",
+        "nickname": "Al",
+        "preferred_username": "alice",
+        "profile": "https://wonderland.example/alice",
+        "picture": "https://wonderland.example/alice.png",
+        "website": "https://wonderland.example",
+        "email": "alice@wonderland.example",
+        "email_verified": true,
+        "gender": "female",
+        "birthdate": "1852-05-04",
+        "zoneinfo": "Europe/London",
+        "locale": "en-GB",
+        "phone_number": "+44 20 7946 0000",
+        "phone_number_verified": true,
+        "address": { "street_address": "Christ Church", "locality": "Oxford", "region": "Oxfordshire",
+                     "postal_code": "OX1 1DP", "country": "United Kingdom",
+                     "formatted": "Christ Church\nOxford\nOX1 1DP\nUnited Kingdom" },
+        "updated_at": 1_767_225_600,
+    });
+    match claims {
+        Value::Object(claims) => claims,
+        _ => Map::new(),
+    }
+}
+
+/// The walk's own state: the verifier, sealed and bound to the browser, so that nothing is stored.
+#[derive(Serialize, Deserialize)]
+struct Walk {
+    verifier: String,
+    browser: String,
+}
+
+impl Ticket for Walk {
+    const KIND: Kind = Kind::Demo;
+}
+
+#[rustfmt::skip]
+const ENDPOINTS: &[(&str, &str)] = &[
+    ("/.well-known/oauth-authorization-server", "metadata (RFC 8414)"),
+    ("/authorize",  "authorization endpoint: code with PKCE (RFC 6749, RFC 7636, RFC 9207)"),
+    ("/token",      "token endpoint: authorization_code, refresh_token, client_credentials (RFC 6749)"),
+    ("/revoke",     "revocation (RFC 7009)"),
+    ("/introspect", "introspection (RFC 7662)"),
+    ("/healthz",    "whether this deployment is ready"),
+];
+
+/// `GET /`: what this is and, in development, where to start.
+pub async fn landing<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
+    let issuer = &cx.config.issuer;
+    if !cx.config.development {
+        let page = pages::Landing { issuer, walk: None, endpoints: ENDPOINTS };
+        return pages::show(StatusCode::OK, &page, None);
+    }
+    let browser = Browser::of(cx, request);
+    let verifier = crypto::text(&cx.host.random::<32>());
+    let challenge = Challenge::of(&verifier).to_string();
+    let state = Walk { verifier, browser: browser.mark }.seal(&cx.config.keys)?;
+    let redirect_uri = cx.url("/dev/callback");
+    let params = [
+        ("response_type", "code"),
+        ("client_id", "demo-landing"),
+        ("redirect_uri", &redirect_uri),
+        ("scope", API_SCOPES),
+        ("state", &state),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+    ];
+    let walk = with_params(&cx.url("/authorize"), &params);
+    let page = pages::Landing { issuer, walk: Some(&walk), endpoints: ENDPOINTS };
+    let response = pages::show(StatusCode::OK, &page, None)?;
+    Ok(match browser.cookie {
+        Some(cookie) => response.with("set-cookie", cookie),
+        None => response,
+    })
+}
+
+/// `GET /dev/callback`: what the client would do now. Development only.
+pub fn callback<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
+    if !cx.config.development {
+        return Err(Error::new(Code::NotFound, "there is no such address"));
+    }
+    let params = Params::of_query(request, &[])?;
+    let state = params.optional("state").and_then(|state| Walk::open(&cx.config.keys, state));
+    let state = state.filter(|walk| Browser::known(cx, request).as_ref() == Some(&walk.browser));
+    let walk =
+        state.ok_or_else(|| Error::new(Code::InvalidRequest, "the walk did not begin in this browser"))?;
+    // RFC 9207 §2.4: an answer that names another issuer is not for this flow.
+    if params.optional("iss") != Some(&cx.config.issuer) {
+        return Err(Error::new(Code::InvalidRequest, "the answer does not name this issuer"));
+    }
+    let error = params.optional("error");
+    let code = params.optional("code").unwrap_or_default();
+    let redirect_uri = cx.url("/dev/callback");
+    let page = pages::Walked {
+        issuer: &cx.config.issuer,
+        code,
+        verifier: &walk.verifier,
+        redirect_uri: &redirect_uri,
+        error,
+    };
+    pages::show(StatusCode::OK, &page, None)
+}

@@ -1,0 +1,133 @@
+//! `POST /introspect` (RFC 7662). An inactive token is exactly `{"active":false}`, whatever the reason.
+
+use crate::{
+    caller::Caller,
+    context::Context,
+    crypto::Kind,
+    error::{Code, Error, Fault},
+    host::Host,
+    model::{
+        grant::{self, Active, Reply, Token},
+        place::Address,
+        ticket::{Access, Claims, Refresh, Subject, Ticket as _},
+    },
+    objects::grant_shard::{self, Command, GrantShard, Wish},
+    wire::{Params, Request, Response},
+};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+/// A token that somebody presents, its seal opened.
+pub enum Presented {
+    /// Of a grant.
+    OfGrant(Address, Token),
+    /// Of a client that acts for itself.
+    OfClient(Claims),
+}
+
+impl Presented {
+    /// Opens it. The prefix says what to try; the seal says what it is. `token_type_hint` is not needed.
+    pub fn read<H: Host>(cx: &Context<'_, H>, token: &str) -> Option<Self> {
+        let keys = &cx.config.keys;
+        match Kind::claimed_by(token)? {
+            Kind::Refresh => {
+                let Refresh { address, generation, proof } = Refresh::open(keys, token)?;
+                Some(Self::OfGrant(address, Token::Refresh { generation, proof }))
+            }
+            Kind::Access => {
+                let Access { claims, proof } = Access::open(keys, token)?;
+                Some(match &claims.subject {
+                    Subject::Grant(address) => {
+                        Self::OfGrant(address.clone(), Token::Access { claims, proof })
+                    }
+                    Subject::Client { .. } => Self::OfClient(claims),
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Asks the one shard that knows.
+pub async fn ask<H: Host>(
+    cx: &Context<'_, H>,
+    caller: &Caller,
+    presented: Presented,
+    wish: Wish,
+) -> Result<Reply, Error> {
+    let policy = caller.policy.version;
+    let asker = caller.client.reference();
+    let (shard, command) = match presented {
+        Presented::OfClient(claims) => {
+            (claims.shard(), Command::Token { claims, policy, caller: asker, wish })
+        }
+        Presented::OfGrant(address, token) => {
+            cx.note(|event| event.grant = Some(address.to_string()));
+            let whole = caller.policy.settings.revoke_ends_grant == 1;
+            let command = match wish {
+                Wish::Revoke => grant::Command::Revoke { by: Some((asker, token, whole)) },
+                Wish::Inspect(any) => {
+                    let idle = caller.client.terms(&caller.policy).idle;
+                    grant::Command::Inspect { caller: asker, any, token, idle }
+                }
+            };
+            let Address { shard, table, owner, key } = address;
+            (shard, Command::Grant { table, owner, key, policy, command })
+        }
+    };
+    match cx.ask::<GrantShard>(&shard.to_string(), command).await? {
+        grant_shard::Reply::Grant(reply) => Ok(reply),
+        _ => Err(Fault::new("a shard gave an answer that is none to a question about a token").into()),
+    }
+}
+
+/// Says whether a token is good, and what for.
+pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
+    let params = Params::of_form(request, &[])?;
+    let caller = Caller::authenticate(cx, request, &params).await?;
+    if !caller.client.is_confidential() {
+        // RFC 7662 §2.1: the endpoint must know who asks; a public client can't prove it.
+        return Err(Error::new(Code::InvalidClient, "introspection is for clients that authenticate"));
+    }
+    cx.note(|event| event.event = "token.inspected");
+    let Some(presented) = Presented::read(cx, params.required("token")?) else { return Ok(inactive()) };
+    let refresh = matches!(&presented, Presented::OfGrant(_, Token::Refresh { .. }));
+    match ask(cx, &caller, presented, Wish::Inspect(caller.client.metadata.resource_server)).await? {
+        Reply::Active(active) => Ok(answer(cx, *active, refresh)),
+        Reply::Stale => {
+            Err(Error::new(Code::Stale, "the client changed while it was asking: repeat the request"))
+        }
+        _ => Ok(inactive()),
+    }
+}
+
+fn inactive() -> Response {
+    Response::json(StatusCode::OK, &json!({ "active": false }))
+}
+
+fn answer<H: Host>(cx: &Context<'_, H>, active: Active, refresh: bool) -> Response {
+    let mut body = Map::new();
+    let mut say = |name: &str, value: Value| body.insert(name.to_owned(), value);
+    say("active", json!(true));
+    say("iss", json!(cx.config.issuer));
+    say("client_id", json!(active.client_id));
+    say("scope", json!(active.scope.to_string()));
+    say("iat", json!(active.issued.seconds()));
+    if let Some(expires) = active.expires {
+        say("exp", json!(expires.seconds()));
+    }
+    if !refresh {
+        say("token_type", json!("Bearer"));
+    }
+    match active.person {
+        Some(person) => {
+            say("sub", json!(person.sub));
+            say("username", json!(person.username));
+        }
+        // RFC 9068 §2.2: where no person is involved, the client is the subject.
+        None => {
+            say("sub", json!(active.client_id));
+        }
+    }
+    Response::json(StatusCode::OK, &Value::Object(body))
+}

@@ -1,0 +1,29 @@
+//! `GET /.well-known/oauth-authorization-server` (RFC 8414), read off the tables that drive the server.
+
+use crate::{caller, context::Context, error::Error, grants, host::Host, wire::Response};
+use http::StatusCode;
+use serde_json::json;
+
+/// The metadata.
+pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
+    let policy = cx.policy().await?;
+    let scopes: Vec<&String> = policy.scopes.keys().collect();
+    let body = json!({
+        "issuer": cx.config.issuer,
+        "authorization_endpoint": cx.url("/authorize"),
+        "token_endpoint": cx.url("/token"),
+        "revocation_endpoint": cx.url("/revoke"),
+        "introspection_endpoint": cx.url("/introspect"),
+        "scopes_supported": scopes,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": grants::NAMES,
+        "token_endpoint_auth_methods_supported": caller::METHODS,
+        "revocation_endpoint_auth_methods_supported": caller::METHODS,
+        "introspection_endpoint_auth_methods_supported": caller::PROVING_METHODS,
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true, // RFC 9207 §3
+    });
+    // Public, and the same for everybody: five minutes spare a client library one request per start.
+    Ok(Response::json(StatusCode::OK, &body).instead("cache-control", "public, max-age=300"))
+}

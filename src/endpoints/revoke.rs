@@ -1,0 +1,49 @@
+//! `POST /revoke` (RFC 7009). Unknown, expired and malformed tokens: 200 and no effect. Storage away: 503, never a 200
+//! that did nothing.
+
+use super::introspect::{Presented, ask};
+use crate::{
+    caller::Caller,
+    context::Context,
+    error::{Code, Error, Fault},
+    host::Host,
+    model::grant::Reply,
+    objects::grant_shard::Wish,
+    wire::{Params, Request, Response},
+};
+use http::StatusCode;
+
+/// Ends a token, or the family of a refresh token.
+pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
+    let params = Params::of_form(request, &[])?;
+    let caller = Caller::authenticate(cx, request, &params).await?;
+    let presented = Presented::read(cx, params.required("token")?);
+    cx.note(|event| event.event = "token.revoked");
+    cx.note(|event| event.important = true);
+    let Some(presented) = presented else {
+        // RFC 7009 §2.2: an invalid token is no error.
+        cx.note(|event| event.reason = Some("not a token of this server".to_owned()));
+        return Ok(done());
+    };
+    match ask(cx, &caller, presented, Wish::Revoke).await? {
+        Reply::Revoked(_) => Ok(done()),
+        Reply::Inactive => {
+            cx.note(|event| event.reason = Some("unknown token".to_owned()));
+            Ok(done())
+        }
+        // RFC 7009 §2.1: issued to another client. Nothing happened.
+        Reply::Foreign => Err(Error::new(Code::InvalidGrant, "the token was issued to another client")),
+        Reply::Stale => {
+            Err(Error::new(Code::Stale, "the client changed while it was asking: repeat the request"))
+        }
+        other => Err(Fault::new(format_args!("a shard answered a revocation with {other:?}")).into()),
+    }
+}
+
+fn done() -> Response {
+    Response {
+        status: StatusCode::OK,
+        headers: vec![("cache-control", "no-store".to_owned())],
+        body: Vec::new(),
+    }
+}

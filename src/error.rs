@@ -1,0 +1,146 @@
+//! What can go wrong, in OAuth's own words: one table of codes, statuses and what must be true before they are said.
+
+use http::StatusCode;
+use std::borrow::Cow;
+
+/// Declares [`Code`] from the table below: variant, name on the wire, status, and whether it is *settled*.
+macro_rules! codes {
+    ($($variant:ident $name:literal $status:ident $settled:ident $doc:literal)*) => {
+        /// An error code on the wire: RFC 6749 §4.1.2.1 and §5.2, RFC 7591 §3.2.2, RFC 9101 §6, and HTTP's own.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code { $(#[doc = $doc] $variant,)* }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name on the wire.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The status it travels under where it is not redirected.
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status,)* }
+            }
+
+            /// True where a copy of a record may be the reason: such a refusal is said only after asking the truth.
+            pub const fn may_come_from_a_copy(self) -> bool {
+                match self { $(Self::$variant => codes!(@$settled),)* }
+            }
+        }
+    };
+    (@copy) => { true };
+    (@sure) => { false };
+}
+
+#[rustfmt::skip]
+codes! {
+    InvalidRequest          "invalid_request"           BAD_REQUEST            sure "RFC 6749 §5.2"
+    InvalidClient           "invalid_client"            UNAUTHORIZED           copy "RFC 6749 §5.2"
+    InvalidGrant            "invalid_grant"             BAD_REQUEST            sure "RFC 6749 §5.2"
+    InvalidScope            "invalid_scope"             BAD_REQUEST            copy "RFC 6749 §5.2"
+    UnauthorizedClient      "unauthorized_client"       BAD_REQUEST            copy "RFC 6749 §5.2"
+    UnsupportedGrantType    "unsupported_grant_type"    BAD_REQUEST            sure "RFC 6749 §5.2"
+    UnsupportedResponseType "unsupported_response_type" BAD_REQUEST            sure "RFC 6749 §4.1.2.1"
+    AccessDenied            "access_denied"             FORBIDDEN              sure "RFC 6749 §4.1.2.1"
+    UnregisteredRedirect    "invalid_request"           BAD_REQUEST            copy "A redirect URI the client did not register (RFC 6749 §3.1.2.4)"
+    RequestNotSupported     "request_not_supported"     BAD_REQUEST            sure "RFC 9101 §6, OpenID Connect Core §3.1.2.6"
+    RequestUriNotSupported  "request_uri_not_supported" BAD_REQUEST            sure "RFC 9101 §6, OpenID Connect Core §3.1.2.6"
+    InvalidClientMetadata   "invalid_client_metadata"   BAD_REQUEST            sure "RFC 7591 §3.2.2"
+    InvalidRedirectUri      "invalid_redirect_uri"      BAD_REQUEST            sure "RFC 7591 §3.2.2"
+    InvalidToken            "invalid_token"             UNAUTHORIZED           sure "RFC 6750 §3.1"
+    TooManyRequests         "temporarily_unavailable"   TOO_MANY_REQUESTS      sure "RFC 6585 §4"
+    NotFound                "not_found"                 NOT_FOUND              sure "RFC 9110 §15.5.5"
+    MethodNotAllowed        "method_not_allowed"        METHOD_NOT_ALLOWED     sure "RFC 9110 §15.5.6"
+    Conflict                "conflict"                  CONFLICT               sure "RFC 9110 §15.5.10"
+    PreconditionFailed      "precondition_failed"       PRECONDITION_FAILED    sure "RFC 9110 §15.5.13"
+    ContentTooLarge         "invalid_request"           PAYLOAD_TOO_LARGE      sure "RFC 9110 §15.5.14"
+    UnsupportedMediaType    "invalid_request"           UNSUPPORTED_MEDIA_TYPE sure "RFC 9110 §15.5.16"
+    Stale                   "temporarily_unavailable"   SERVICE_UNAVAILABLE    copy "A shard knows of a newer record than the one this request was decided by"
+    TemporarilyUnavailable  "temporarily_unavailable"   SERVICE_UNAVAILABLE    sure "RFC 6749 §4.1.2.1: storage is away; what happened is unknown, never half done"
+    ServerError             "server_error"              SERVICE_UNAVAILABLE    sure "RFC 6749 §4.1.2.1: this deployment is not configured to serve"
+}
+
+/// Where an authorization error may be sent: made only once client and redirect URI are verified (RFC 6749 §4.1.2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Return {
+    /// The verified redirect URI.
+    pub redirect_uri: String,
+    /// `state`, exactly as it was received.
+    pub state: Option<String>,
+}
+
+/// A refusal: `detail` is told to the caller, `cause` only to the log.
+#[derive(Debug)]
+pub struct Error {
+    /// The code, from which name and status follow.
+    pub code: Code,
+    /// What a client developer can act on. Never a secret, never an echo of one.
+    pub detail: Cow<'static, str>,
+    /// What we know and the caller must not.
+    pub cause: Option<String>,
+    /// The member of an administrator's JSON that is wrong.
+    pub field: Option<String>,
+    /// The redirect URI that gets it instead of a page.
+    pub redirect: Option<Box<Return>>,
+}
+
+impl Error {
+    /// A refusal that tells the caller `detail`.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), cause: None, field: None, redirect: None }
+    }
+
+    /// With what only the log may know.
+    #[must_use]
+    pub fn because(self, cause: impl ToString) -> Self {
+        Self { cause: Some(cause.to_string()), ..self }
+    }
+
+    /// About one member of the JSON that was sent.
+    #[must_use]
+    pub fn in_field(self, field: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..self }
+    }
+
+    /// To be sent to the client's verified redirect URI.
+    #[must_use]
+    pub fn at(self, back: &Return) -> Self {
+        Self { redirect: Some(Box::new(back.clone())), ..self }
+    }
+}
+
+/// The world failed us. Never the caller's fault, never shown to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault(pub String);
+
+impl Fault {
+    /// A fault with what is known of it.
+    pub fn new(what: impl ToString) -> Self {
+        Self(what.to_string())
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::new(Code::TemporarilyUnavailable, "storage did not answer: repeat the request").because(fault.0)
+    }
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Self {
+        // Not the text of the error: it can quote the row.
+        Self(format!("stored or sent JSON does not read: line {} column {}", error.line(), error.column()))
+    }
+}
+
+/// Foreign text as it may be quoted in a message: short, and of plain characters.
+pub fn quotable(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(60).collect()
+}
+
+/// As [`quotable`], for a sentence.
+pub fn quotable_long(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(200).collect()
+}

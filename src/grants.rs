@@ -1,0 +1,98 @@
+//! The token endpoint (RFC 6749 §3.2) and the grant types it knows.
+//!
+//! To add one: write `grants/<name>.rs`, and name it below. A grant type decides *what was authorized*; `issue` makes
+//! the tokens.
+
+mod authorization_code;
+mod client_credentials;
+mod refresh_token;
+
+use crate::{
+    caller::Caller,
+    context::Context,
+    error::{Code, Error},
+    host::Host,
+    issue::{self, Authorization},
+    model::grant::{Refusal, Reply},
+    wire::{Params, Request, Response},
+};
+
+/// One list, read twice: to answer `grant_types_supported` (RFC 8414 §2) and to dispatch.
+macro_rules! grant_types {
+    ($($name:literal $module:ident)*) => {
+        /// `grant_types_supported`.
+        pub const NAMES: &[&str] = &[$($name,)*];
+
+        async fn authorize<H: Host>(ask: &Ask<'_, H>, name: &str) -> Result<Authorization, Error> {
+            match name {
+                $($name => {
+                    ask.cx.note(|event| event.grant_type = Some($name));
+                    if !ask.caller.client.may_use($name) {
+                        let detail = concat!("this client may not use the grant type ", $name);
+                        return Err(Error::new(Code::UnauthorizedClient, detail));
+                    }
+                    $module::authorize(ask).await
+                })*
+                _ => Err(Error::new(Code::UnsupportedGrantType, "this server does not serve that grant type")),
+            }
+        }
+    };
+}
+
+#[rustfmt::skip]
+grant_types! {
+    "authorization_code" authorization_code
+    "refresh_token"      refresh_token
+    "client_credentials" client_credentials
+}
+
+/// What every grant type is given.
+struct Ask<'a, H> {
+    cx: &'a Context<'a, H>,
+    caller: &'a Caller,
+    params: &'a Params,
+}
+
+/// `POST /token`.
+pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
+    let params = Params::of_form(request, &["resource", "audience"])?;
+    let caller = Caller::authenticate(cx, request, &params).await?;
+    let grant_type = params.required("grant_type")?;
+    let ask = Ask { cx, caller: &caller, params: &params };
+    let authorization = authorize(&ask, grant_type).await?;
+    cx.note(|event| event.event = "token.issued");
+    issue::tokens(cx, &caller, authorization)
+}
+
+/// What a grant's reply means at the token endpoint.
+fn settle<H: Host>(cx: &Context<'_, H>, reply: Reply) -> Result<crate::model::grant::Issued, Error> {
+    match reply {
+        Reply::Issued(issued) => {
+            cx.note(|event| event.again = issued.again);
+            cx.note(|event| event.sub = Some(issued.person.sub.clone()));
+            Ok(*issued)
+        }
+        Reply::Stale => {
+            Err(Error::new(Code::Stale, "the client changed while it was asking: repeat the request"))
+        }
+        Reply::Refused(refusal) => Err(refuse(refusal)),
+        other => Err(crate::error::Fault::new(format_args!("a grant answered {other:?}")).into()),
+    }
+}
+
+/// Exact in the log, uniform on the wire: `invalid_grant`, with a sentence that fits every reason a stranger could probe.
+fn refuse(refusal: Refusal) -> Error {
+    let (code, detail) = match refusal {
+        Refusal::Exceeds => {
+            (Code::InvalidScope, "the scope exceeds what was granted, or what this client may have")
+        }
+        Refusal::Withdrawn => {
+            (Code::InvalidGrant, "a scope that was granted is no longer this client's: ask the person again")
+        }
+        _ => (
+            Code::InvalidGrant,
+            "it is expired, revoked, used, or not issued to this client, or redirect_uri or code_verifier do not match",
+        ),
+    };
+    Error::new(code, detail).because(format_args!("{refusal:?}"))
+}

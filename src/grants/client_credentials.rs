@@ -1,0 +1,34 @@
+//! `client_credentials` (RFC 6749 §4.4): a client acting for itself. No storage operation once the client is known.
+
+use super::Ask;
+use crate::{
+    error::{Code, Error},
+    host::Host,
+    issue::{self, Authorization},
+    model::scope::Scope,
+    objects::grant_shard::{Command, GrantShard, Reply},
+};
+
+pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization, Error> {
+    let client = &ask.caller.client;
+    if !client.is_confidential() {
+        let detail = "client_credentials is for clients that authenticate";
+        return Err(Error::new(Code::UnauthorizedClient, detail));
+    }
+    let scope = match ask.params.optional("scope") {
+        Some(text) => Scope::parse(text).map_err(|why| Error::new(Code::InvalidScope, why))?,
+        None => client.metadata.scope.clone(),
+    };
+    if !scope.is_within(&client.metadata.scope) {
+        return Err(Error::new(Code::InvalidScope, "a scope is unknown, or not among this client's"));
+    }
+    if client.metadata.strict {
+        let shard = issue::draw_shard(ask.cx, ask.caller);
+        let command = Command::Check { client: client.reference(), policy: ask.caller.policy.version };
+        if !matches!(ask.cx.ask::<GrantShard>(&shard.to_string(), command).await?, Reply::Good) {
+            let detail = "the client changed while it was asking: repeat the request";
+            return Err(Error::new(Code::Stale, detail));
+        }
+    }
+    Ok(Authorization::Client(scope))
+}

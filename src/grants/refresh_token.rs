@@ -1,0 +1,41 @@
+//! `refresh_token` (RFC 6749 §6), rotated where policy says so (RFC 9700 §4.14.2). One request to one object.
+
+use super::{Ask, settle};
+use crate::{
+    error::{Code, Error},
+    host::Host,
+    issue::Authorization,
+    model::{
+        grant::{self, Reply as GrantReply},
+        scope::Scope,
+        ticket::{self, Ticket as _},
+    },
+    objects::grant_shard::{Command, GrantShard, Reply},
+};
+
+pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization, Error> {
+    let token = ticket::Refresh::open(&ask.cx.config.keys, ask.params.required("refresh_token")?);
+    let ticket::Refresh { address, generation, proof } = token.ok_or_else(|| {
+        Error::new(Code::InvalidGrant, "that is not a refresh token of this server").because("no seal")
+    })?;
+    ask.cx.note(|event| event.grant = Some(address.to_string()));
+    let scope = ask.params.optional("scope").map(Scope::parse).transpose();
+    let command = Command::Grant {
+        table: address.table,
+        owner: address.owner.clone(),
+        key: address.key.clone(),
+        policy: ask.caller.policy.version,
+        command: grant::Command::Refresh {
+            client: ask.caller.client.reference(),
+            generation,
+            proof,
+            scope: scope.map_err(|why| Error::new(Code::InvalidScope, why))?,
+            terms: ask.caller.client.terms(&ask.caller.policy),
+        },
+    };
+    let reply = match ask.cx.ask::<GrantShard>(&address.shard.to_string(), command).await? {
+        Reply::Grant(reply) => reply,
+        _ => GrantReply::Inactive,
+    };
+    Ok(Authorization::Grant(address, settle(ask.cx, reply)?))
+}

@@ -1,0 +1,204 @@
+//! The world outside the protocol: one port to it, and the small things it hands in.
+//!
+//! [`Host`] is what a request may ask of the world, [`Store`] what a Durable Object may ask of its disk. Nothing else
+//! in `src` but `edge` touches either's other side, so a test can count, fail or drop every single operation.
+
+use crate::error::Fault;
+use base64ct::Encoding as _;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// An instant: milliseconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub u64);
+
+/// A length of time in whole seconds, the unit of every setting and of `expires_in`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seconds(pub u64);
+
+impl Timestamp {
+    /// The later instant. Saturates.
+    #[must_use]
+    pub const fn plus(self, length: Seconds) -> Self {
+        Self(self.0.saturating_add(length.0.saturating_mul(1000)))
+    }
+
+    /// The time from `earlier` to this; zero where `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Seconds {
+        Seconds(self.0.saturating_sub(earlier.0) / 1000)
+    }
+
+    /// The NumericDate of RFC 7519 §2.
+    pub const fn seconds(self) -> u64 {
+        self.0 / 1000
+    }
+}
+
+/// Who asks the world for a durable change, drawn anew for every wish and repeated with every repetition of it.
+///
+/// The row that the wish changed keeps the last one, so a repetition gets the same reply and no second effect.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Attempt(pub String);
+
+/// The format of commands, replies and rows. They change by addition; an unknown number is a [`Fault`], so a 503.
+pub const FORMAT: u8 = 1;
+
+/// What travels to an object.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Envelope<C> {
+    /// [`FORMAT`].
+    pub format: u8,
+    /// The wish this is a delivery of.
+    pub attempt: Attempt,
+    /// What is wished.
+    pub command: C,
+}
+
+/// Which Durable Object, and near whom it is to live if this is the first time anyone touches it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The binding in `wrangler.toml`.
+    pub binding: &'static str,
+    /// Its name.
+    pub name: String,
+    /// A location hint of the platform, the same for every caller: an object stays where it was first touched.
+    pub near: Option<&'static str>,
+}
+
+/// A kind of Durable Object: a lock around a pure function.
+///
+/// [`Object::handle`] is synchronous: it reads rows, decides, writes rows. No other request can come between.
+pub trait Object {
+    /// The binding in `wrangler.toml`.
+    const BINDING: &'static str;
+    /// What it can be told.
+    type Command: Serialize + DeserializeOwned;
+    /// What it answers.
+    type Reply: Serialize + DeserializeOwned;
+
+    /// Near whom the object of this name lives.
+    fn near(_name: &str) -> Option<&'static str> {
+        None
+    }
+
+    /// One turn.
+    fn handle<S: Store>(turn: &Turn<'_, S>, command: Self::Command) -> Result<Self::Reply, Fault>;
+
+    /// What must be true before this command's turn, and can't be found out within it.
+    #[allow(async_fn_in_trait)] // One thread per isolate: these futures are not Send and need not be.
+    async fn prepare<H: Host, S: Store>(
+        _host: &H,
+        _store: &S,
+        _name: &str,
+        _command: &Self::Command,
+    ) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// What follows a turn outside the object: copies to write, others to tell. Gives the reply as it stands then.
+    #[allow(async_fn_in_trait)]
+    async fn follow<H: Host, S: Store>(
+        _host: &H,
+        _store: &S,
+        reply: Self::Reply,
+    ) -> Result<Self::Reply, Fault> {
+        Ok(reply)
+    }
+
+    /// The instant at which [`Object::sweep`] has something to do.
+    fn wake<S: Store>(store: &S, now: Timestamp) -> Result<Option<Timestamp>, Fault>;
+
+    /// The alarm.
+    #[allow(async_fn_in_trait)]
+    async fn sweep<H: Host, S: Store>(host: &H, store: &S, now: Timestamp) -> Result<(), Fault>;
+}
+
+/// Everything one turn of an object may know beside its rows: time and chance are arguments.
+pub struct Turn<'a, S> {
+    /// The rows.
+    pub store: &'a S,
+    /// The object's own clock, read once.
+    pub now: Timestamp,
+    /// Drawn for this turn alone.
+    pub dice: [u8; 32],
+    /// The wish that this is a delivery of.
+    pub attempt: Attempt,
+}
+
+/// A row, its owner and its key.
+pub type Row = (String, String, String);
+
+/// The disk of one Durable Object: tables of rows by owner and key, in that order. Synchronous.
+pub trait Store {
+    /// The row's text, or `None`, also where the table does not exist.
+    fn get(&self, table: &str, owner: &str, key: &str) -> Result<Option<String>, Fault>;
+    /// Writes one row; makes the table if there is none.
+    fn put(&self, table: &str, owner: &str, key: &str, row: &str) -> Result<(), Fault>;
+    /// Deletes one row.
+    fn delete(&self, table: &str, owner: &str, key: &str) -> Result<(), Fault>;
+    /// Rows in order, those of `owner` or all, behind `after`, at most `limit`.
+    fn scan(
+        &self,
+        table: &str,
+        owner: Option<&str>,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Row>, Fault>;
+    /// The tables there are.
+    fn tables(&self) -> Result<Vec<String>, Fault>;
+    /// Drops a table: no row is written, however many it holds.
+    fn drop_table(&self, table: &str) -> Result<(), Fault>;
+}
+
+/// Everything a request asks of the world.
+#[allow(async_fn_in_trait)]
+pub trait Host {
+    /// The clock.
+    fn now(&self) -> Timestamp;
+    /// The dice.
+    fn fill(&self, bytes: &mut [u8]);
+    /// One line of the log, JSON.
+    fn log(&self, line: &str);
+    /// Delivers a message to an object, once, and waits for its answer a bounded time.
+    async fn deliver(&self, to: &Place, message: String) -> Result<String, Fault>;
+    /// Reads the replica (KV). What is read may be a minute old.
+    async fn read_copy(&self, key: &str) -> Result<Option<String>, Fault>;
+    /// Writes the replica.
+    async fn write_copy(&self, key: &str, value: &str) -> Result<(), Fault>;
+
+    /// `N` random bytes.
+    fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes);
+        bytes
+    }
+}
+
+/// A regular answer of an object, or that it could not give one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Answer<R> {
+    /// [`FORMAT`].
+    pub format: u8,
+    /// The reply, or the fault's text.
+    pub reply: Result<R, String>,
+}
+
+/// Asks an object, exactly once: a delivery that fails is repeated once under the same attempt id.
+///
+/// A [`Fault`] means *unknown*, never *undone*.
+pub async fn ask<O: Object, H: Host>(host: &H, name: &str, command: O::Command) -> Result<O::Reply, Fault> {
+    let attempt = Attempt(base64ct::Base64UrlUnpadded::encode_string(&host.random::<12>()));
+    let message = serde_json::to_string(&Envelope { format: FORMAT, attempt, command })?;
+    let to = Place { binding: O::BINDING, name: name.to_owned(), near: O::near(name) };
+    let text = match host.deliver(&to, message.clone()).await {
+        Ok(text) => text,
+        Err(_) => host.deliver(&to, message).await?,
+    };
+    let answer: Answer<O::Reply> = serde_json::from_str(&text)?;
+    if answer.format != FORMAT {
+        return Err(Fault::new("an object answered in an unknown format"));
+    }
+    answer.reply.map_err(Fault)
+}

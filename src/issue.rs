@@ -1,0 +1,79 @@
+//! From an authorization to the tokens that carry it (RFC 6749 §5.1): the only place that makes tokens. Writes nothing.
+
+use crate::{
+    caller::Caller,
+    context::Context,
+    crypto::{self, Secret},
+    error::Error,
+    host::{Host, Timestamp},
+    model::{
+        grant::{Issued, Successor},
+        place::{Address, Shard},
+        scope::Scope,
+        ticket::{Access, Claims, Refresh, Subject, Ticket},
+    },
+    wire::Response,
+};
+use http::StatusCode;
+use serde_json::json;
+
+/// What a grant type has found to be authorized.
+pub enum Authorization {
+    /// By a person, in a grant.
+    Grant(Address, Issued),
+    /// By the client's own credentials.
+    Client(Scope),
+}
+
+/// The token response.
+pub fn tokens<H: Host>(
+    cx: &Context<'_, H>,
+    caller: &Caller,
+    authorization: Authorization,
+) -> Result<Response, Error> {
+    let lifetime = caller.client.access_lifetime(&caller.policy);
+    let (subject, scope, issued, until, access_key, refresh) = match authorization {
+        Authorization::Grant(address, issued) => {
+            let refresh = issued.refresh.map(|successor| (address.clone(), successor));
+            (Subject::Grant(address), issued.scope, issued.at, issued.until, Some(issued.access_key), refresh)
+        }
+        Authorization::Client(scope) => (own(cx, caller), scope, cx.now, None, None, None),
+    };
+    let expires = until.map_or(Timestamp(u64::MAX), |until| until).min(issued.plus(lifetime));
+    let id = crypto::text(&cx.host.random::<12>());
+    let claims = Claims { subject, scope, issued, expires, id };
+    // Without a grant there is no secret to prove; the seal is all there is.
+    let proof = match access_key {
+        Some(key) => key.proof(&[&claims.bytes()?]),
+        None => Secret::default(),
+    };
+    let mut body = json!({
+        "token_type": "Bearer",
+        "expires_in": expires.since(issued).0,
+        "scope": claims.scope.to_string(), // RFC 6749 §5.1: required where it differs from what was asked; always said.
+        "access_token": Access { claims, proof }.seal(&cx.config.keys)?,
+    });
+    if let (Some((address, Successor { generation, proof })), Some(members)) = (refresh, body.as_object_mut())
+    {
+        let token = Refresh { address, generation, proof }.seal(&cx.config.keys)?;
+        members.insert("refresh_token".to_owned(), json!(token));
+    }
+    // RFC 6749 §5.1: no-store, and Pragma for caches of HTTP/1.0.
+    Ok(Response::json(StatusCode::OK, &body).with("pragma", "no-cache"))
+}
+
+/// A client that acts for itself: the shard that its token's end will be known to is drawn here.
+fn own<H: Host>(cx: &Context<'_, H>, caller: &Caller) -> Subject {
+    Subject::Client {
+        shard: draw_shard(cx, caller),
+        client: caller.client.id.clone(),
+        incarnation: caller.client.incarnation.clone(),
+        version: caller.client.version,
+    }
+}
+
+/// A shard near the caller.
+pub fn draw_shard<H: Host>(cx: &Context<'_, H>, caller: &Caller) -> Shard {
+    let count = u16::try_from(caller.policy.settings.shards).unwrap_or(1);
+    Shard::draw(cx.region, count, cx.host.random())
+}

@@ -1,0 +1,162 @@
+//! People: their names, passwords, groups, sessions and failed logins.
+//!
+//! A subject id is random, never reused, and its first byte says which of the 256 shards holds the account. A name is an
+//! alias row in the shard of its hash; a new account's subject id is drawn so that both are the same shard, and a login
+//! is two requests. A renamed account is one request further away.
+
+use super::mark::{Mark, Standing};
+use crate::{
+    crypto::{self, Secret},
+    host::{Attempt, Seconds, Timestamp},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The number of account shards, fixed for life.
+pub const SHARDS: usize = 256;
+
+/// The shard of a subject id; `None` where it is none of ours.
+pub fn shard_of_sub(sub: &str) -> Option<String> {
+    let bytes = crypto::bytes(sub).filter(|bytes| bytes.len() == 16)?;
+    bytes.first().map(|byte| byte.to_string())
+}
+
+/// The shard of a name: the first byte of its hash.
+pub fn shard_of_name(username: &str) -> u8 {
+    crypto::digest(format!("name\0{username}").as_bytes()).first().copied().unwrap_or_default()
+}
+
+/// A subject id in the shard of a name.
+pub fn draw_sub(username: &str, mut dice: [u8; 16]) -> String {
+    if let Some(first) = dice.first_mut() {
+        *first = shard_of_name(username);
+    }
+    crypto::text(&dice)
+}
+
+/// One person.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// The format of the row.
+    pub format: u8,
+    /// `sub`: opaque, stable, never reused.
+    pub sub: String,
+    /// What the person types.
+    pub username: String,
+    /// Argon2id, as a PHC string.
+    pub password: String,
+    /// Grows with every change.
+    pub version: u64,
+    /// Sessions and grants of older versions are dead.
+    pub min_version: u64,
+    /// Sessions and grants until then are dead.
+    pub not_before: Timestamp,
+    /// When it last changed.
+    pub changed: Timestamp,
+    /// Whether the person may sign in, and what they gave still holds.
+    pub enabled: bool,
+    /// What resources may demand.
+    pub groups: BTreeSet<String>,
+    /// `administrator`, `auditor`.
+    pub roles: BTreeSet<String>,
+    /// Standard claims (OpenID Connect Core §5.1).
+    pub claims: serde_json::Map<String, serde_json::Value>,
+    /// Every shard that can hold a grant of this person, noted *before* the grant is made.
+    pub shards: BTreeSet<String>,
+    /// The wish that last changed it.
+    pub attempt: Attempt,
+}
+
+impl Account {
+    /// What the shards are told of a change.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            version: self.version,
+            standing: if self.enabled { Standing::Enabled } else { Standing::Disabled },
+            min_version: self.min_version,
+            not_before: self.not_before,
+            since: self.changed,
+            groups: Some(self.groups.iter().cloned().collect()),
+            ..Mark::default()
+        }
+    }
+}
+
+/// Failed logins of one account: a window that starts with the first failure.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Throttle {
+    /// When the first of these failures happened.
+    since: Timestamp,
+    /// How many there were.
+    failures: u32,
+}
+
+/// Failures that are borne, and in which time.
+const FAILURES: u32 = 10;
+const WINDOW: Seconds = Seconds(300);
+
+impl Throttle {
+    /// Charges an attempt before it is known whether it succeeds. `false`: not now, whatever the password.
+    pub fn charge(&mut self, now: Timestamp) -> bool {
+        if now >= self.since.plus(WINDOW) {
+            *self = Self { since: now, failures: 0 };
+        }
+        if self.failures >= FAILURES {
+            return false;
+        }
+        self.failures += 1;
+        true
+    }
+}
+
+/// A signed-in browser.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Session {
+    /// The format of the row.
+    pub format: u8,
+    /// Never leaves the row except as proofs.
+    pub secret: Secret,
+    /// When the person proved themself.
+    pub auth_time: Timestamp,
+    /// Until when.
+    pub ends: Timestamp,
+    /// The version of the account then.
+    pub version: u64,
+    /// The wish that made it.
+    pub attempt: Attempt,
+}
+
+impl Session {
+    /// What its cookie carries.
+    pub fn proof(&self) -> Secret {
+        self.secret.proof(&[b"session"])
+    }
+
+    /// Whether it still speaks for the account.
+    pub fn stands(&self, account: &Account, now: Timestamp) -> bool {
+        now < self.ends && account.mark().spares(self.version, self.auth_time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_failures_lock_a_login_for_five_minutes_and_no_longer() {
+        let mut throttle = Throttle::default();
+        let start = Timestamp(1_000_000_000);
+        for second in 0..10 {
+            assert!(throttle.charge(start.plus(Seconds(second))));
+        }
+        assert!(!throttle.charge(start.plus(Seconds(299))));
+        assert!(throttle.charge(start.plus(Seconds(300))));
+    }
+
+    #[test]
+    fn a_new_account_lies_in_the_shard_of_its_name() {
+        let sub = draw_sub("alice", [9; 16]);
+        assert_eq!(shard_of_sub(&sub), Some(shard_of_name("alice").to_string()));
+        assert_eq!((shard_of_sub(""), shard_of_sub("alice")), (None, None));
+    }
+}

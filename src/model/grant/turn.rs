@@ -1,0 +1,377 @@
+//! What a grant does: the whole behaviour as one synchronous function, no I/O, no dice.
+//!
+//! Everything that can refuse is checked before anything changes, and ending a family is committed even though the
+//! answer is an error.
+
+use super::{
+    super::{
+        mark::{ClientRef, Mark, Marks},
+        scope::Scope,
+    },
+    Active, Binding, Command, Grant, Instant, Issued, Offer, Refusal, Reply, State, Successor, Terms, Token,
+};
+use crate::{
+    crypto::Secret,
+    host::{FORMAT, Seconds, Timestamp},
+};
+
+/// One command to one row. The row is written iff it changed.
+pub fn handle(row: &mut Option<Grant>, marks: &Marks, command: Command, at: &Instant) -> Reply {
+    match (row, command) {
+        (Some(grant), Command::Offer(offer)) => grant.offer_again(&offer, marks, at),
+        (row, Command::Offer(offer)) => Grant::offer(row, *offer, marks, at),
+        (None, Command::Revoke { .. } | Command::Inspect { .. }) => Reply::Inactive,
+        (None, _) => Reply::Refused(Refusal::Unknown),
+        (Some(grant), command) => {
+            // The clock of a row never goes back, whatever the machine's does.
+            let at = Instant { now: at.now.max(grant.changed), ..at.clone() };
+            match command {
+                Command::Inspect { caller, any, token, idle } => {
+                    grant.inspect(&caller, any, &token, idle, marks, &at)
+                }
+                Command::Revoke { by } => grant.revoke(by, marks, &at),
+                Command::Redeem { client, proof, verifier, redirect_uri, terms } => {
+                    let sent = (verifier.as_deref(), redirect_uri.as_deref());
+                    grant.redeem(&client, &proof, sent, &terms, marks, &at).unwrap_or_else(|refusal| refusal)
+                }
+                Command::Refresh { client, generation, proof, scope, terms } => grant
+                    .refresh(&client, generation, &proof, scope, &terms, marks, &at)
+                    .unwrap_or_else(|refusal| refusal),
+                Command::Offer(_) => Reply::Refused(Refusal::Taken),
+            }
+        }
+    }
+}
+
+impl Grant {
+    fn offer(row: &mut Option<Self>, offer: Offer, marks: &Marks, at: &Instant) -> Reply {
+        if marks.outdate(&offer.client, at.policy) {
+            return Reply::Stale;
+        }
+        let spared = |mark: Option<&Mark>, version| mark.is_none_or(|mark| mark.spares(version, at.now));
+        // Inserting reads the marks too: a grant made while someone is being disabled is refused or marked, never missed.
+        if !spared(marks.caller.as_ref(), offer.client.version)
+            || !spared(marks.person.as_ref(), offer.person.version)
+        {
+            return Reply::Refused(Refusal::CutOff);
+        }
+        let grant = Self {
+            format: FORMAT,
+            client: offer.client,
+            person: offer.person,
+            scope: offer.scope,
+            secret: Secret(at.dice.to_vec()),
+            created: at.now,
+            changed: at.now,
+            ends: offer.absolute.map(|absolute| at.now.plus(absolute)),
+            until: offer.until,
+            state: State::Offered { binding: offer.binding, redeem_by: at.now.plus(offer.code_lifetime) },
+            attempt: at.attempt.clone(),
+        };
+        let proof = grant.code_proof();
+        *row = Some(grant);
+        Reply::Offered(proof)
+    }
+
+    /// The row that Allow inserted is the single-use marker: a second submit gets the same code while it is unredeemed.
+    fn offer_again(&self, offer: &Offer, marks: &Marks, at: &Instant) -> Reply {
+        if marks.outdate(&offer.client, at.policy) {
+            return Reply::Stale;
+        }
+        match &self.state {
+            State::Offered { redeem_by, .. }
+                if at.now < *redeem_by
+                    && self.client.id == offer.client.id
+                    && self.person.sub == offer.person.sub =>
+            {
+                Reply::Offered(self.code_proof())
+            }
+            _ => Reply::Refused(Refusal::Taken),
+        }
+    }
+
+    fn redeem(
+        &mut self,
+        client: &ClientRef,
+        proof: &Secret,
+        (verifier, redirect_uri): (Option<&str>, Option<&str>),
+        terms: &Terms,
+        marks: &Marks,
+        at: &Instant,
+    ) -> Result<Reply, Reply> {
+        self.admit(client, &self.code_proof(), proof, marks, at)?;
+        if let State::Live { generation, .. } = self.state
+            && self.attempt == at.attempt
+        {
+            return Ok(self.issued(self.scope.clone(), generation, Some(self.changed), at));
+        }
+        let binding = match &self.state {
+            State::Offered { binding, .. } | State::Live { binding, .. } => binding.clone(),
+            State::Ended { why } => return Err(Reply::Refused(ended(*why))),
+        };
+        if !binding.is_met(verifier, redirect_uri) {
+            return Err(Reply::Refused(Refusal::Mismatch));
+        }
+        match self.state {
+            State::Offered { redeem_by, .. } => {
+                if at.now >= redeem_by {
+                    return Err(Reply::Refused(Refusal::Expired));
+                }
+                if !self.scope.is_within(&terms.allowed) {
+                    return Err(Reply::Refused(Refusal::Withdrawn));
+                }
+                let generation = u32::from(terms.refreshable);
+                let remaining = terms.refreshes;
+                self.state =
+                    State::Live { binding, redeemed: at.now, generation, rotated: at.now, remaining };
+                self.commit(at);
+                Ok(self.issued(self.scope.clone(), generation, None, at))
+            }
+            // Whoever holds the verifier lost the answer, or says so. It gets no tokens, and ends nothing.
+            State::Live { redeemed, .. }
+                if binding.challenge.is_some() && at.now < redeemed.plus(terms.code_retry) =>
+            {
+                Err(Reply::Refused(Refusal::Repeated))
+            }
+            // RFC 6749 §4.1.2: a code used twice ends everything that came of it.
+            _ => Err(self.end(Refusal::Replayed, at)),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // The members of one command.
+    fn refresh(
+        &mut self,
+        client: &ClientRef,
+        generation: u32,
+        proof: &Secret,
+        scope: Option<Scope>,
+        terms: &Terms,
+        marks: &Marks,
+        at: &Instant,
+    ) -> Result<Reply, Reply> {
+        self.admit(client, &self.refresh_proof(generation), proof, marks, at)?;
+        let (current, rotated, remaining) = match &self.state {
+            State::Live { generation, rotated, remaining, .. } => (*generation, *rotated, *remaining),
+            State::Offered { .. } => return Err(Reply::Refused(Refusal::Mismatch)),
+            State::Ended { why } => return Err(Reply::Refused(ended(*why))),
+        };
+        let idle = terms.idle.is_some_and(|idle| at.now >= rotated.plus(idle));
+        if idle || self.ends.is_some_and(|ends| at.now >= ends) {
+            return Err(Reply::Refused(Refusal::Expired));
+        }
+        let scope = self.narrow(scope, &terms.allowed)?;
+        if generation == current {
+            let again = self.attempt == at.attempt && !terms.rotate;
+            if remaining == Some(0) && !again {
+                return Err(Reply::Refused(Refusal::Exhausted));
+            }
+            if !again {
+                self.use_current(terms, at);
+            }
+            let generation = if terms.rotate { current.saturating_add(1) } else { current };
+            return Ok(self.issued(scope, generation, again.then_some(self.changed), at));
+        }
+        // Only the previous generation, only until its successor is used, only within a window that starts at its first
+        // use: the same successor again. Nothing is written, nothing is counted.
+        let previous = generation.checked_add(1) == Some(current);
+        if previous && self.attempt == at.attempt {
+            return Ok(self.issued(scope, current, Some(self.changed), at));
+        }
+        if previous && at.now < rotated.plus(terms.grace) {
+            return Ok(self.issued(scope, current, Some(at.now), at));
+        }
+        // RFC 9700 §4.14.2: a refresh token used twice ends the family.
+        Err(self.end(Refusal::Replayed, at))
+    }
+
+    fn use_current(&mut self, terms: &Terms, at: &Instant) {
+        let unlimited_and_unwatched = !terms.rotate && terms.idle.is_none();
+        if let State::Live { generation, rotated, remaining, .. } = &mut self.state {
+            if unlimited_and_unwatched && remaining.is_none() {
+                return; // Nothing to count, nothing to remember: a refresh that writes nothing.
+            }
+            *generation = generation.saturating_add(u32::from(terms.rotate));
+            *rotated = at.now;
+            *remaining = remaining.map(|left| left.saturating_sub(1));
+        }
+        self.commit(at);
+    }
+
+    fn inspect(
+        &self,
+        caller: &ClientRef,
+        any: bool,
+        token: &Token,
+        idle: Option<Seconds>,
+        marks: &Marks,
+        at: &Instant,
+    ) -> Reply {
+        if marks.outdate(caller, at.policy) {
+            return Reply::Stale;
+        }
+        let own = caller.id == self.client.id && caller.incarnation == self.client.incarnation;
+        if !(any || own) || !self.is_proved(token) || !self.is_spared(marks) {
+            return Reply::Inactive;
+        }
+        let State::Live { generation: current, rotated, .. } = &self.state else { return Reply::Inactive };
+        let (scope, issued, expires) = match token {
+            Token::Access { claims, .. } if marks.token_revoked || at.now >= claims.expires => {
+                return Reply::Inactive;
+            }
+            Token::Access { claims, .. } => (claims.scope.clone(), claims.issued, Some(claims.expires)),
+            Token::Refresh { generation, .. } => {
+                let expires = [idle.map(|idle| rotated.plus(idle)), self.ends].into_iter().flatten().min();
+                if generation != current || expires.is_some_and(|expires| at.now >= expires) {
+                    return Reply::Inactive;
+                }
+                (self.scope.clone(), *rotated, expires)
+            }
+        };
+        // A scope taken from the client is taken from its tokens.
+        let scope = match marks.client.as_ref().and_then(|mark| mark.scope.as_ref()) {
+            Some(allowed) => scope.common(allowed),
+            None => scope,
+        };
+        if scope.is_empty() {
+            return Reply::Inactive;
+        }
+        let mut person = self.person.clone();
+        if let Some(groups) = marks.person.as_ref().and_then(|mark| mark.groups.clone()) {
+            person.groups = groups;
+        }
+        let client_id = self.client.id.clone();
+        Reply::Active(Box::new(Active { scope, client_id, person: Some(person), issued, expires }))
+    }
+
+    fn revoke(&mut self, by: Option<(ClientRef, Token, bool)>, marks: &Marks, at: &Instant) -> Reply {
+        if let Some((client, token, whole)) = by {
+            if marks.outdate(&client, at.policy) {
+                return Reply::Stale;
+            }
+            if !self.is_proved(&token) {
+                return Reply::Inactive;
+            }
+            if client.id != self.client.id || client.incarnation != self.client.incarnation {
+                return Reply::Foreign;
+            }
+            if matches!(token, Token::Access { .. }) && !whole {
+                return Reply::Revoked(true);
+            }
+        }
+        if !matches!(self.state, State::Ended { .. }) {
+            self.end(Refusal::Revoked, at);
+        }
+        Reply::Revoked(false)
+    }
+
+    /// The checks that every use of a code or refresh token passes first, and a stranger does not.
+    fn admit(
+        &self,
+        client: &ClientRef,
+        expected: &Secret,
+        proof: &Secret,
+        marks: &Marks,
+        at: &Instant,
+    ) -> Result<(), Reply> {
+        if marks.outdate(client, at.policy) {
+            return Err(Reply::Stale);
+        }
+        if client.id != self.client.id || client.incarnation != self.client.incarnation || expected != proof {
+            return Err(Reply::Refused(Refusal::Mismatch));
+        }
+        if self.is_spared(marks) { Ok(()) } else { Err(Reply::Refused(Refusal::CutOff)) }
+    }
+
+    fn is_spared(&self, marks: &Marks) -> bool {
+        let client = marks.client.as_ref().is_none_or(|mark| {
+            mark.incarnation.as_ref().is_none_or(|life| *life == self.client.incarnation)
+                && mark.spares(self.client.version, self.created)
+        });
+        client && marks.person.as_ref().is_none_or(|mark| mark.spares(self.person.version, self.created))
+    }
+
+    fn is_proved(&self, token: &Token) -> bool {
+        match token {
+            Token::Refresh { generation, proof } => self.refresh_proof(*generation) == *proof,
+            Token::Access { claims, proof } => {
+                claims.bytes().is_ok_and(|bytes| self.access_key().proof(&[&bytes]) == *proof)
+            }
+        }
+    }
+
+    /// A subset of what was granted; omitted, all of it (RFC 6749 §6), as far as the client may still have it.
+    fn narrow(&self, asked: Option<Scope>, allowed: &Scope) -> Result<Scope, Reply> {
+        let omitted = asked.is_none();
+        let scope = asked.unwrap_or_else(|| self.scope.clone());
+        if !scope.is_within(&self.scope) || scope.is_empty() {
+            return Err(Reply::Refused(Refusal::Exceeds));
+        }
+        match scope.is_within(allowed) {
+            true => Ok(scope),
+            false if omitted => Err(Reply::Refused(Refusal::Withdrawn)),
+            false => Err(Reply::Refused(Refusal::Exceeds)),
+        }
+    }
+
+    /// `again`: since when the same answer has been given.
+    fn issued(&self, scope: Scope, generation: u32, again: Option<Timestamp>, at: &Instant) -> Reply {
+        let refresh =
+            (generation > 0).then(|| Successor { generation, proof: self.refresh_proof(generation) });
+        Reply::Issued(Box::new(Issued {
+            scope,
+            person: self.person.clone(),
+            refresh,
+            access_key: self.access_key(),
+            at: again.unwrap_or(at.now),
+            until: self.until,
+            again: again.is_some(),
+        }))
+    }
+
+    fn end(&mut self, why: Refusal, at: &Instant) -> Reply {
+        self.state = State::Ended { why };
+        self.commit(at);
+        Reply::Refused(why)
+    }
+
+    fn commit(&mut self, at: &Instant) {
+        self.changed = at.now;
+        self.attempt = at.attempt.clone();
+    }
+
+    fn code_proof(&self) -> Secret {
+        self.secret.proof(&[b"code"])
+    }
+
+    fn refresh_proof(&self, generation: u32) -> Secret {
+        self.secret.proof(&[b"refresh", &generation.to_be_bytes()])
+    }
+
+    fn access_key(&self) -> Secret {
+        self.secret.mac(&[b"access"])
+    }
+}
+
+impl Binding {
+    fn is_met(&self, verifier: Option<&str>, redirect_uri: Option<&str>) -> bool {
+        let verified = match (&self.challenge, verifier) {
+            (Some(challenge), Some(verifier)) => challenge.is_met_by(verifier),
+            (None, None) => true,
+            // RFC 9700 §2.1.1: a verifier without a challenge is a sign of a downgrade.
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let returned = match redirect_uri {
+            Some(given) => given == self.redirect_uri,
+            None => !self.redirect_uri_required,
+        };
+        verified && returned
+    }
+}
+
+/// A family that a replay ended answers every later use as ended.
+fn ended(why: Refusal) -> Refusal {
+    match why {
+        Refusal::Replayed | Refusal::Revoked => Refusal::Revoked,
+        other => other,
+    }
+}

@@ -1,0 +1,50 @@
+//! JSON Merge Patch (RFC 7396 §2).
+
+use serde_json::{Map, Value};
+
+/// The target with the patch merged in: members are replaced, `null` takes them away, arrays are replaced whole.
+pub fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
+    for (name, value) in patch {
+        match value {
+            Value::Null => {
+                target.remove(&name);
+            }
+            Value::Object(inner) => {
+                let mut below = match target.remove(&name) {
+                    Some(Value::Object(below)) => below,
+                    _ => Map::new(),
+                };
+                merge(&mut below, inner);
+                target.insert(name, Value::Object(below));
+            }
+            value => {
+                target.insert(name, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_examples_of_the_specification_hold() {
+        // RFC 7396, appendix A, where both are objects.
+        for (target, patch, result) in [
+            (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
+            (json!({"a":"b"}), json!({"a":null}), json!({})),
+            (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
+            (json!({"a":[{"b":"c"}]}), json!({"a":[1]}), json!({"a":[1]})),
+            (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
+            (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
+        ] {
+            let (Value::Object(mut target), Value::Object(patch)) = (target, patch) else { unreachable!() };
+            merge(&mut target, patch);
+            assert_eq!(Value::Object(target), result);
+        }
+    }
+}

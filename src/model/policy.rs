@@ -1,0 +1,165 @@
+//! The settings of the server and its catalogue of scopes: read by every request, written by administrators.
+
+use crate::{
+    crypto::Secret,
+    host::{Attempt, Seconds, Timestamp},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// Declares [`Settings`] from one table: member, key on the wire, unit, least, most, default, meaning.
+macro_rules! settings {
+    ($($member:ident $key:literal $least:literal $most:literal $default:literal $doc:literal)*) => {
+        /// The settings, as whole numbers in the unit that the key names.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct Settings { $(#[doc = $doc] pub $member: u64,)* }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($member: $default,)* }
+            }
+        }
+
+        impl Settings {
+            /// As the administration API shows them.
+            pub fn to_json(&self) -> Map<String, Value> {
+                let mut out = Map::new();
+                $(out.insert($key.to_owned(), json!(self.$member));)*
+                out
+            }
+
+            /// Sets one. The error is what to tell the administrator; nothing changed then.
+            pub fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
+                match key {
+                    $($key => {
+                        let number = match value {
+                            Value::Null => Some($default), // RFC 7396: null takes the member away, back to its default.
+                            value => value.as_u64(),
+                        };
+                        let range: std::ops::RangeInclusive<u64> = $least..=$most;
+                        let number = number.filter(|number| range.contains(number));
+                        self.$member = number.ok_or_else(|| format!("must be a whole number from {} to {}", $least, $most))?;
+                        Ok(())
+                    })*
+                    _ => Err("there is no such setting".to_owned()),
+                }
+            }
+        }
+    };
+}
+
+#[rustfmt::skip]
+settings! {
+    access_lifetime    "token.defaultExpirySeconds"   1 31_536_000 3600      "How long an access token lives, in seconds."
+    code_lifetime      "authCode.expirySeconds"       1 600        60        "How long an authorization code lives, in seconds."
+    code_retry         "authCode.retrySeconds"        0 60         10        "How long a redeemed, PKCE-bound code is refused without ending its family, in seconds."
+    refresh_grace      "refresh.graceSeconds"         0 60         10        "How long the previous refresh token gets the same successor again, in seconds; 0 is strict."
+    refresh_idle       "refresh.idleSeconds"          1 31_536_000 2_592_000 "How long a refresh token may lie unused, in seconds."
+    refresh_absolute   "refresh.absoluteSeconds"      1 31_536_000 7_776_000 "How long a family of refresh tokens lives, in seconds."
+    session_lifetime   "session.lifetimeSeconds"      60 2_592_000 28_800    "How long a browser stays signed in, in seconds."
+    shards             "grants.shardsPerRegion"       1 1024       8         "Among how many shards of a region new grants are spread."
+    log_success        "log.successPercent"           0 100        100       "How many of a hundred successes are logged; refusals and changes always are."
+    revoke_ends_grant  "revoke.accessTokenEndsGrant"  0 1          0         "1: revoking an access token ends its grant."
+}
+
+/// What a scope is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScopeEntry {
+    /// What the person is told on the consent page.
+    pub description: String,
+    /// Folders it opens.
+    #[serde(default)]
+    pub folders: Vec<String>,
+    /// URL templates it opens: `GET /orders/{id}`.
+    #[serde(default)]
+    pub urls: Vec<String>,
+    /// Groups of which a person must have one.
+    #[serde(default)]
+    pub groups: Vec<String>,
+}
+
+/// Settings and scopes as one record: one copy to read, one version.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Policy {
+    /// The format of the record.
+    pub format: u8,
+    /// Grows with every change.
+    pub version: u64,
+    /// When it last changed.
+    pub changed: Timestamp,
+    /// The settings.
+    pub settings: Settings,
+    /// The catalogue.
+    pub scopes: BTreeMap<String, ScopeEntry>,
+    /// Marks client ids that we generated, so that invented ones die before they cost a read. Not a secret of worth.
+    pub filter: Secret,
+    /// The format of the development data in the registry; 0: there is none. A production Worker refuses to serve it.
+    pub development: u8,
+    /// The wish that last changed it.
+    pub attempt: Attempt,
+}
+
+impl Policy {
+    /// A generated client id: 96 random bits and a short MAC.
+    pub fn draw_client_id(&self, dice: [u8; 12]) -> String {
+        let id = crate::crypto::text(&dice);
+        let mark = self.filter_of(&id);
+        format!("{id}{mark}")
+    }
+
+    /// True where the id has the form of a generated one and its MAC: it was ours once.
+    pub fn has_generated(&self, id: &str) -> bool {
+        id.is_ascii()
+            && id.len() == 22
+            && id.split_at_checked(16).is_some_and(|(id, mark)| self.filter_of(id) == mark)
+    }
+
+    fn filter_of(&self, id: &str) -> String {
+        let Secret(mac) = self.filter.mac(&[b"client", id.as_bytes()]);
+        let mut mark = crate::crypto::text(&mac);
+        mark.truncate(6);
+        mark
+    }
+
+    /// A setting in seconds.
+    pub fn seconds(&self, of: impl Fn(&Settings) -> u64) -> Seconds {
+        Seconds(of(&self.settings))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_out_of_range_or_unknown_changes_nothing() {
+        let mut settings = Settings::default();
+        for (key, value) in [
+            ("refresh.graceSeconds", json!(61)),
+            ("refresh.graceSeconds", json!(-1)),
+            ("refresh.graceSeconds", json!("10")),
+            ("token.defaultExpirySeconds", json!(0)),
+            ("magic", json!(1)),
+        ] {
+            assert!(settings.set(key, &value).is_err(), "{key} {value}");
+        }
+        assert_eq!(settings, Settings::default());
+        settings.set("refresh.graceSeconds", &json!(0)).unwrap();
+        assert_eq!(settings.refresh_grace, 0);
+        settings.set("refresh.graceSeconds", &Value::Null).unwrap();
+        assert_eq!(settings, Settings::default());
+    }
+
+    #[test]
+    fn generated_client_ids_are_told_from_invented_ones() {
+        let policy = Policy { filter: Secret(vec![7; 32]), ..Policy::default() };
+        let id = policy.draw_client_id([3; 12]);
+        assert!(policy.has_generated(&id));
+        for other in [&id[1..], &id.replace(&id[21..], "_"), "demo-web", "ääääääääääääääääääääää", ""]
+        {
+            assert!(!policy.has_generated(other) || other == id, "{other}");
+        }
+    }
+}

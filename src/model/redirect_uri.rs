@@ -1,0 +1,184 @@
+//! Redirect URIs: what may be registered, and when one that is asked for is one that was registered (RFC 6749 §3.1.2,
+//! RFC 8252 §7, RFC 9700 §2.1).
+
+use fluent_uri::Uri;
+use serde::{Deserialize, Serialize};
+
+/// An absolute URI that may receive authorization responses. It exists only if it is safe to redirect to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RedirectUri(String);
+
+impl RedirectUri {
+    /// Reads a URI: https, http on loopback only, or a private-use scheme with a dot (RFC 8252 §7.1).
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.len() > 2000 {
+            return Err("the redirect URI is longer than 2000 characters");
+        }
+        // The grammar of RFC 3986 has no room for whitespace, control characters or backslashes.
+        let uri = Uri::parse(text).map_err(|_| "the redirect URI is not an absolute URI (RFC 3986)")?;
+        if uri.has_fragment() {
+            return Err("the redirect URI has a fragment"); // RFC 6749 §3.1.2
+        }
+        let authority = uri.authority();
+        if authority.is_some_and(|authority| authority.has_userinfo()) {
+            return Err("the redirect URI has user information");
+        }
+        let scheme = uri.scheme().as_str().to_ascii_lowercase();
+        let host = authority.map(|authority| authority.host()).filter(|host| !host.is_empty());
+        match (scheme.as_str(), host) {
+            ("https", Some(_)) => Ok(Self(text.to_owned())),
+            ("http", Some("localhost" | "127.0.0.1" | "[::1]")) => Ok(Self(text.to_owned())),
+            ("http", Some(_)) => Err("http redirect URIs are for localhost, 127.0.0.1 and [::1] only"),
+            ("http" | "https", None) => Err("the redirect URI has no host"),
+            // The dot keeps out javascript:, data:, blob:, file: and their kin (RFC 8252 §7.1, RFC 9700 §4.11).
+            (private, _) if private.contains('.') => Ok(Self(text.to_owned())),
+            _ => Err("the scheme must be https, or a private-use scheme that contains a dot"),
+        }
+    }
+
+    /// The text, as registered.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// True where a request that asks for `asked` means this one: the same text, or the same loopback address at
+    /// another port (RFC 8252 §7.3; addresses only, never the name `localhost`, §8.3).
+    pub fn admits(&self, asked: &Self) -> bool {
+        self == asked
+            || without_loopback_port(&self.0).is_some_and(|own| without_loopback_port(&asked.0) == Some(own))
+    }
+
+    /// What a content security policy names to let a form's answer go there: the origin, or the private-use scheme.
+    pub fn source(&self) -> String {
+        let Ok(uri) = Uri::parse(self.0.as_str()) else { return String::new() };
+        let scheme = uri.scheme().as_str();
+        match uri.authority() {
+            Some(authority) if scheme.starts_with("http") => format!("{scheme}://{authority}"),
+            _ => format!("{scheme}:"),
+        }
+    }
+
+    /// Whom the person sends the answer to: the host, or the private-use scheme.
+    pub fn host(&self) -> String {
+        let Ok(uri) = Uri::parse(self.0.as_str()) else { return String::new() };
+        match uri.authority().map(|authority| authority.host()).filter(|host| !host.is_empty()) {
+            Some(host) => host.to_owned(),
+            None => uri.scheme().as_str().to_owned(),
+        }
+    }
+
+    /// True where the answer goes to the person's own machine, where any program may listen.
+    pub fn is_loopback(&self) -> bool {
+        matches!(self.host().as_str(), "localhost" | "127.0.0.1" | "[::1]")
+    }
+}
+
+/// The parts of an http URI on a loopback address before and behind its port.
+fn without_loopback_port(text: &str) -> Option<(&str, &str)> {
+    let host = ["http://127.0.0.1", "http://[::1]"].into_iter().find(|host| text.starts_with(host))?;
+    let rest = text.get(host.len()..)?;
+    let rest = match rest.strip_prefix(':') {
+        Some(ported) => ported.trim_start_matches(|c: char| c.is_ascii_digit()),
+        None => rest,
+    };
+    (rest.is_empty() || rest.starts_with(['/', '?'])).then_some((host, rest))
+}
+
+impl TryFrom<String> for RedirectUri {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<RedirectUri> for String {
+    fn from(uri: RedirectUri) -> Self {
+        uri.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(text: &str) -> RedirectUri {
+        RedirectUri::parse(text).unwrap_or_else(|why| panic!("{text}: {why}"))
+    }
+
+    #[test]
+    fn unsafe_redirect_uris_are_refused() {
+        for text in [
+            "JavaScript:alert(1)",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "blob:https://a.test/x",
+            "file:///etc/passwd",
+            " https://a.test/cb",
+            "\tjavascript:alert(1)",
+            "java\nscript:alert(1)",
+            "https://a.test/c b",
+            "https://a.test\\@b.test/",
+            "https://a.test/cb#f",
+            "https://user@a.test/cb",
+            "https://user:pass@a.test/cb",
+            "https:///cb",
+            "http://a.test/cb",
+            "http://localhost.evil.test/cb",
+            "http://127.0.0.1.evil.test/cb",
+            "http://2130706433/cb",
+            "http://[::ffff:127.0.0.1]/cb",
+            "//a.test/cb",
+            "/cb",
+            "",
+            "urn:ietf:wg:oauth:2.0:oob",
+        ] {
+            assert!(RedirectUri::parse(text).is_err(), "{text:?}");
+        }
+        assert!(RedirectUri::parse(&format!("https://a.test/{}", "x".repeat(2000))).is_err());
+    }
+
+    #[test]
+    fn comparison_is_exact() {
+        let own = uri("https://a.test/cb");
+        assert!(own.admits(&uri("https://a.test/cb")));
+        for other in [
+            "https://a.test/CB",
+            "https://A.test/cb",
+            "https://a.test/cb/",
+            "https://a.test/cb?x=1",
+            "https://a.test:443/cb",
+            "https://a.test:444/cb",
+            "https://b.test/cb",
+            "https://a.test/x/../cb",
+        ] {
+            assert!(!own.admits(&uri(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn only_loopback_addresses_may_change_their_port() {
+        let own = uri("http://127.0.0.1:9999/cb");
+        assert!(own.admits(&uri("http://127.0.0.1:1/cb")) && own.admits(&uri("http://127.0.0.1/cb")));
+        assert!(uri("http://[::1]/cb").admits(&uri("http://[::1]:8000/cb")));
+        for other in ["http://127.0.0.1:1/other", "http://[::1]:9999/cb", "http://localhost:9999/cb"] {
+            assert!(!own.admits(&uri(other)), "{other}");
+        }
+        assert!(!uri("http://localhost:1/cb").admits(&uri("http://localhost:2/cb")));
+        assert!(!uri("https://127.0.0.1:1/cb").admits(&uri("https://127.0.0.1:2/cb")));
+    }
+
+    #[test]
+    fn private_use_schemes_need_a_dot() {
+        assert_eq!(uri("com.example.app:/cb").source(), "com.example.app:");
+        assert!(RedirectUri::parse("example:/cb").is_err());
+        assert_eq!(uri("http://127.0.0.1:9999/cb").source(), "http://127.0.0.1:9999");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text: String) {
+            let _ = RedirectUri::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The Durable Objects: what surrounds the pure functions of `model` so that they happen exactly once.
+//!
+//! | object | how many | holds |
+//! |---|---|---|
+//! | [`registry::Registry`] | one | clients, settings, scopes, the roster of shards |
+//! | [`account_shard::AccountShard`] | 256 | people, sessions, failed logins |
+//! | [`grant_shard::GrantShard`] | a few a region | grants, marks, revoked access tokens |
+//!
+//! A turn reads rows, decides, and writes rows with no `await` in between, so no other request comes between. What must
+//! go out afterwards (the replica, marks for other objects) is written into the [`outbox`] in the same turn and sent
+//! when the turn is over; what could not be sent goes out by alarm.
+
+pub mod account_shard;
+pub mod grant_shard;
+pub mod outbox;
+pub mod registry;
+
+use crate::{
+    error::Fault,
+    host::{Answer, Envelope, FORMAT, Host, Object, Store, Timestamp, Turn},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Answers one message. Whatever happens inside becomes an answer: an object never panics, and its caller never hangs.
+pub async fn serve<O: Object, H: Host, S: Store>(host: &H, store: &S, name: &str, message: &str) -> String {
+    let reply = answer::<O, H, S>(host, store, name, message).await.map_err(|fault| fault.0);
+    let text = serde_json::to_string(&Answer { format: FORMAT, reply });
+    text.unwrap_or_else(|_| {
+        format!("{{\"format\":{FORMAT},\"reply\":{{\"Err\":\"the reply could not be written\"}}}}")
+    })
+}
+
+async fn answer<O: Object, H: Host, S: Store>(
+    host: &H,
+    store: &S,
+    name: &str,
+    message: &str,
+) -> Result<O::Reply, Fault> {
+    let envelope: Envelope<O::Command> = serde_json::from_str(message)?;
+    if envelope.format != FORMAT {
+        return Err(Fault::new("a command of an unknown format"));
+    }
+    O::prepare(host, store, name, &envelope.command).await?;
+    let turn = Turn { store, now: host.now(), dice: host.random(), attempt: envelope.attempt };
+    let reply = O::handle(&turn, envelope.command)?;
+    O::follow(host, store, reply).await
+}
+
+/// The alarm of an object. Gives the instant of the next one, also where this one failed.
+pub async fn alarm<O: Object, H: Host, S: Store>(host: &H, store: &S) -> Option<Timestamp> {
+    let now = host.now();
+    if let Err(fault) = O::sweep(host, store, now).await {
+        host.log(
+            &serde_json::json!({ "event": "sweep.failed", "object": O::BINDING, "cause": fault.0 })
+                .to_string(),
+        );
+    }
+    O::wake(store, now).unwrap_or(Some(now.plus(crate::host::Seconds(60))))
+}
+
+/// A row, read.
+fn read<T: DeserializeOwned, S: Store>(
+    store: &S,
+    table: &str,
+    owner: &str,
+    key: &str,
+) -> Result<Option<T>, Fault> {
+    store.get(table, owner, key)?.map(|text| decode(&text)).transpose()
+}
+
+/// A row, written.
+fn write<T: Serialize, S: Store>(
+    store: &S,
+    table: &str,
+    owner: &str,
+    key: &str,
+    row: &T,
+) -> Result<(), Fault> {
+    store.put(table, owner, key, &serde_json::to_string(row)?)
+}
+
+/// A row's value. A row that carries a format, always as its first member, is refused in an unknown one.
+fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
+    let format = text.strip_prefix("{\"format\":");
+    if format.is_some_and(|rest| !rest.starts_with("1,")) {
+        return Err(Fault::new("a row of an unknown format"));
+    }
+    Ok(serde_json::from_str(text)?)
+}
+
+/// Drops the tables whose end has come, and gives the end of the next.
+fn drop_ended<S: Store>(store: &S, now: Timestamp) -> Result<(), Fault> {
+    for name in store.tables()? {
+        let end = crate::model::place::Table::parse(&name).and_then(|(_, table)| table.end());
+        if end.is_some_and(|end| end <= now) {
+            store.drop_table(&name)?;
+        }
+    }
+    Ok(())
+}
+
+/// When the first of the tables ends.
+fn first_end<S: Store>(store: &S) -> Result<Option<Timestamp>, Fault> {
+    let ends = store.tables()?;
+    Ok(ends.iter().filter_map(|name| crate::model::place::Table::parse(name)?.1.end()).min())
+}

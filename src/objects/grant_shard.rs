@@ -1,0 +1,443 @@
+//! A shard of grants: rows in tables of their end, marks beside them, one alarm that drops tables.
+
+use super::{drop_ended, first_end, read, registry, write};
+use crate::{
+    error::Fault,
+    host::{self, Host, Object, Seconds, Store, Timestamp, Turn},
+    model::{
+        grant::{self, Grant, Instant, Reply as GrantReply, State},
+        mark::{ClientRef, Mark, Marks},
+        place::{Address, Shard, Table},
+        scope::Scope,
+        ticket::{Claims, Subject},
+    },
+};
+use serde::{Deserialize, Serialize};
+
+/// The object.
+pub struct GrantShard;
+
+/// What a shard can be told.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Command {
+    /// One command to one grant.
+    Grant {
+        /// Its table.
+        table: Table,
+        /// Its owner.
+        owner: String,
+        /// Its key.
+        key: String,
+        /// The version of the settings that the edge decided by.
+        policy: u64,
+        /// The command.
+        command: grant::Command,
+    },
+    /// About an access token of a client that acts for itself.
+    Token {
+        /// What the token says.
+        claims: Claims,
+        /// The version of the settings that the edge decided by.
+        policy: u64,
+        /// Who asks.
+        caller: ClientRef,
+        /// What.
+        wish: Wish,
+    },
+    /// Whether this client may have a token of its own now (a client that is `strict`).
+    Check {
+        /// The client.
+        client: ClientRef,
+        /// The version of the settings that the edge decided by.
+        policy: u64,
+    },
+    /// A mark, from whoever holds its truth.
+    Mark {
+        /// `client/<id>`, `person/<sub>` or `policy/`.
+        id: String,
+        /// The mark.
+        mark: Mark,
+    },
+    /// Grants for an administrator to see.
+    List {
+        /// Which.
+        filter: Filter,
+        /// Behind this address.
+        after: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
+}
+
+/// What is wished about a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wish {
+    /// To know whether it is active; `true`: also of tokens of others.
+    Inspect(bool),
+    /// To end it.
+    Revoke,
+}
+
+/// Which grants.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Filter {
+    /// Of this client.
+    pub client_id: Option<String>,
+    /// Of this person.
+    pub sub: Option<String>,
+    /// With this scope.
+    pub scope: Option<String>,
+    /// This one.
+    pub address: Option<String>,
+}
+
+/// A grant as an administrator sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Listed {
+    /// Its address.
+    pub id: String,
+    /// `client_id`.
+    pub client_id: String,
+    /// `username`.
+    pub username: String,
+    /// `scope`.
+    pub scope: Scope,
+    /// When it was given.
+    pub created: Timestamp,
+    /// When it ends (`None`: never).
+    pub expires: Option<Timestamp>,
+    /// Refreshes left (`None`: unlimited).
+    pub remaining: Option<u32>,
+    /// `offered`, `live` or `ended`.
+    pub state: String,
+}
+
+/// What a shard answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// Of the grant, or of the token.
+    Grant(GrantReply),
+    /// The mark is kept, or was older than what is kept.
+    Acknowledged,
+    /// The client may.
+    Good,
+    /// Grants, and the address to go on behind.
+    Listed(Vec<Listed>, Option<String>),
+}
+
+/// Rows looked at in one turn of a listing or of the sweep of what never ends.
+const PAGE: usize = 5000;
+/// How often rows without an end are swept.
+const SWEEP: Seconds = Seconds(86_400);
+
+impl Object for GrantShard {
+    const BINDING: &'static str = "GRANTS";
+    type Command = Command;
+    type Reply = Reply;
+
+    fn near(name: &str) -> Option<&'static str> {
+        Shard::parse(name).map(|shard| shard.region.hint())
+    }
+
+    /// An empty shard joins the roster and receives the live marks before anything else is asked of it.
+    async fn prepare<H: Host, S: Store>(
+        host: &H,
+        store: &S,
+        name: &str,
+        command: &Command,
+    ) -> Result<(), Fault> {
+        if matches!(command, Command::Mark { .. }) || store.get("meta", "", "joined")?.is_some() {
+            return Ok(());
+        }
+        let join = registry::Command::Join { shard: name.to_owned() };
+        let registry::Reply::Marks(marks) =
+            host::ask::<registry::Registry, H>(host, registry::NAME, join).await?
+        else {
+            return Err(Fault::new("the registry did not let this shard join"));
+        };
+        for (id, mark) in marks {
+            keep(store, &id, &mark)?;
+        }
+        write(store, "meta", "", "joined", &true)?;
+        write(store, "meta", "", "name", &name)
+    }
+
+    fn handle<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
+        match command {
+            Command::Grant { table, owner, key, policy, command } => {
+                one(turn, &table.name("grants"), &owner, &key, policy, command).map(Reply::Grant)
+            }
+            Command::Token { claims, policy, caller, wish } => token(turn, &claims, policy, &caller, wish),
+            Command::Check { client, policy } => {
+                let marks = marks(turn.store, Some(&client.id), None, None)?;
+                let stale = marks.outdate(&client, policy);
+                Ok(if stale { Reply::Grant(GrantReply::Stale) } else { Reply::Good })
+            }
+            Command::Mark { id, mark } => keep(turn.store, &id, &mark).map(|()| Reply::Acknowledged),
+            Command::List { filter, after, limit } => list(turn.store, &filter, after.as_deref(), limit),
+        }
+    }
+
+    fn wake<S: Store>(store: &S, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
+        let lasting = store.tables()?.iter().any(|name| name == &Table::Never.name("grants"));
+        let swept: Timestamp = read(store, "meta", "", "swept")?.unwrap_or(now);
+        Ok(first_end(store)?.into_iter().chain(lasting.then(|| swept.plus(SWEEP))).min())
+    }
+
+    async fn sweep<H: Host, S: Store>(_: &H, store: &S, now: Timestamp) -> Result<(), Fault> {
+        drop_ended(store, now)?;
+        sweep_lasting(store, now)
+    }
+}
+
+/// One command to one row: read, decide, write if it changed. Nothing that can fail follows the write.
+fn one<S: Store>(
+    turn: &Turn<'_, S>,
+    table: &str,
+    owner: &str,
+    key: &str,
+    policy: u64,
+    command: grant::Command,
+) -> Result<GrantReply, Fault> {
+    let before = turn.store.get(table, owner, key)?;
+    let mut row: Option<Grant> = before.as_deref().map(super::decode).transpose()?;
+    let (caller, claims) = match &command {
+        grant::Command::Offer(offer) => (Some(&offer.client.id), None),
+        grant::Command::Redeem { client, .. } | grant::Command::Refresh { client, .. } => {
+            (Some(&client.id), None)
+        }
+        grant::Command::Inspect { caller, token, .. } => (Some(&caller.id), token.claims()),
+        grant::Command::Revoke { by } => {
+            (by.as_ref().map(|(client, ..)| &client.id), by.as_ref().and_then(|(_, token, _)| token.claims()))
+        }
+    };
+    let client = row.as_ref().map(|grant| grant.client.id.as_str());
+    let person = match (&row, &command) {
+        (Some(grant), _) => Some(grant.person.sub.as_str()),
+        (None, grant::Command::Offer(offer)) => Some(offer.person.sub.as_str()),
+        _ => None,
+    };
+    let mut marks = marks(turn.store, caller.map(String::as_str), client, person)?;
+    let claims = claims.cloned();
+    marks.token_revoked = claims.as_ref().map_or(Ok(false), |claims| is_revoked(turn.store, claims))?;
+    let at = Instant { now: turn.now, attempt: turn.attempt.clone(), dice: turn.dice, policy };
+    let reply = grant::handle(&mut row, &marks, command, &at);
+    if let (GrantReply::Revoked(true), Some(claims)) = (&reply, &claims) {
+        mark_revoked(turn.store, claims)?;
+    }
+    let after = row.as_ref().map(serde_json::to_string).transpose()?;
+    if let Some(text) = after.filter(|text| before.as_ref() != Some(text)) {
+        turn.store.put(table, owner, key, &text)?;
+    }
+    Ok(reply)
+}
+
+/// An access token without a grant: the seal has proved it, only its exceptions are kept here.
+fn token<S: Store>(
+    turn: &Turn<'_, S>,
+    claims: &Claims,
+    policy: u64,
+    caller: &ClientRef,
+    wish: Wish,
+) -> Result<Reply, Fault> {
+    let Subject::Client { client, incarnation, version, .. } = &claims.subject else {
+        return Err(Fault::new("a grant's token was asked about as a client's"));
+    };
+    let marks = marks(turn.store, Some(&caller.id), Some(client), None)?;
+    if marks.outdate(caller, policy) {
+        return Ok(Reply::Grant(GrantReply::Stale));
+    }
+    let own = caller.id == *client && caller.incarnation == *incarnation;
+    if wish == Wish::Revoke {
+        if !own {
+            return Ok(Reply::Grant(GrantReply::Foreign));
+        }
+        if turn.now < claims.expires {
+            mark_revoked(turn.store, claims)?;
+        }
+        return Ok(Reply::Grant(GrantReply::Revoked(true)));
+    }
+    let spared = marks.client.as_ref().is_none_or(|mark| {
+        mark.incarnation.as_ref() == Some(incarnation)
+            && mark.spares(*version, claims.issued)
+            && !mark.outruns(*version, claims.issued)
+    });
+    let scope = match marks.client.as_ref().and_then(|mark| mark.scope.as_ref()) {
+        Some(allowed) => claims.scope.common(allowed),
+        None => claims.scope.clone(),
+    };
+    let asked = own || wish == Wish::Inspect(true);
+    let emptied = scope.is_empty() && !claims.scope.is_empty();
+    if !asked || !spared || emptied || turn.now >= claims.expires || is_revoked(turn.store, claims)? {
+        return Ok(Reply::Grant(GrantReply::Inactive));
+    }
+    Ok(Reply::Grant(GrantReply::Active(Box::new(grant::Active {
+        scope,
+        client_id: client.clone(),
+        person: None,
+        issued: claims.issued,
+        expires: Some(claims.expires),
+    }))))
+}
+
+const MARKS: &str = "marks";
+
+fn marks<S: Store>(
+    store: &S,
+    caller: Option<&str>,
+    client: Option<&str>,
+    person: Option<&str>,
+) -> Result<Marks, Fault> {
+    let of = |kind: &str, id: Option<&str>| match id {
+        Some(id) => read::<Mark, S>(store, MARKS, kind, id),
+        None => Ok(None),
+    };
+    let caller_mark = of("client", caller)?;
+    let client_mark = if client == caller { caller_mark.clone() } else { of("client", client)? };
+    Ok(Marks {
+        caller: caller_mark,
+        client: client_mark,
+        person: of("person", person)?,
+        policy: of("policy", Some(""))?.map_or(0, |mark| mark.version),
+        token_revoked: false,
+    })
+}
+
+/// Keeps a mark unless a newer one is kept: they may arrive twice or out of order.
+fn keep<S: Store>(store: &S, id: &str, mark: &Mark) -> Result<(), Fault> {
+    let (kind, id) = id.split_once('/').ok_or_else(|| Fault::new("a mark without a kind"))?;
+    let kept: Option<Mark> = read(store, MARKS, kind, id)?;
+    if kept.is_some_and(|kept| kept.version >= mark.version) {
+        return Ok(());
+    }
+    write(store, MARKS, kind, id, mark)
+}
+
+fn mark_revoked<S: Store>(store: &S, claims: &Claims) -> Result<(), Fault> {
+    write(store, &Table::daily(claims.expires).name("revoked"), "", &claims.id, &true)
+}
+
+fn is_revoked<S: Store>(store: &S, claims: &Claims) -> Result<bool, Fault> {
+    Ok(store.get(&Table::daily(claims.expires).name("revoked"), "", &claims.id)?.is_some())
+}
+
+fn list<S: Store>(store: &S, filter: &Filter, after: Option<&str>, limit: usize) -> Result<Reply, Fault> {
+    let name: String = read(store, "meta", "", "name")?.unwrap_or_default();
+    let Some(shard) = Shard::parse(&name) else { return Ok(Reply::Listed(Vec::new(), None)) };
+    let only = filter.address.as_deref().map(Address::parse);
+    let mut tables: Vec<(String, Table)> = store
+        .tables()?
+        .into_iter()
+        .filter_map(|name| {
+            let (sort, table) = Table::parse(&name)?;
+            (sort == "grants"
+                && only.as_ref().is_none_or(|only| only.as_ref().is_some_and(|a| a.table == table)))
+            .then_some((name.clone(), table))
+        })
+        .collect();
+    tables.sort();
+    let after = after.and_then(Address::parse);
+    let mut found = Vec::new();
+    let mut looked = 0;
+    for (name, table) in tables {
+        let start = after.as_ref().map(|after| after.table.name("grants"));
+        if start.as_ref().is_some_and(|start| name < *start) {
+            continue;
+        }
+        let behind = after.as_ref().filter(|_| start.as_ref() == Some(&name));
+        let behind = behind.map(|after| (after.owner.as_str(), after.key.as_str()));
+        let owner =
+            filter.sub.as_deref().or(only.as_ref().and_then(|only| Some(only.as_ref()?.owner.as_str())));
+        for (owner, key, text) in store.scan(&name, owner, behind, PAGE)? {
+            looked += 1;
+            let grant: Grant = super::decode(&text)?;
+            let id = Address { shard, table, owner, key }.to_string();
+            let wanted = filter.client_id.as_ref().is_none_or(|client| *client == grant.client.id)
+                && filter.scope.as_ref().is_none_or(|scope| grant.scope.contains(scope))
+                && filter.address.as_ref().is_none_or(|address| *address == id);
+            if wanted {
+                found.push(grant.listed(id.clone()));
+            }
+            if found.len() >= limit || looked >= PAGE {
+                return Ok(Reply::Listed(found, Some(id)));
+            }
+        }
+    }
+    Ok(Reply::Listed(found, None))
+}
+
+/// Rows without an end are deleted once nothing of them can be alive: a page of them an alarm, with a cursor.
+fn sweep_lasting<S: Store>(store: &S, now: Timestamp) -> Result<(), Fault> {
+    let table = Table::Never.name("grants");
+    let swept: Timestamp = read(store, "meta", "", "swept")?.unwrap_or_default();
+    if now < swept.plus(SWEEP) || !store.tables()?.contains(&table) {
+        return Ok(());
+    }
+    let cursor: Option<(String, String)> = read(store, "meta", "", "cursor")?;
+    let behind = cursor.as_ref().map(|(owner, key)| (owner.as_str(), key.as_str()));
+    let rows = store.scan(&table, None, behind, PAGE)?;
+    let last = rows.last().filter(|_| rows.len() == PAGE).map(|(owner, key, _)| (owner.clone(), key.clone()));
+    for (owner, key, text) in rows {
+        let grant: Grant = super::decode(&text)?;
+        if grant.is_dead(now) {
+            store.delete(&table, &owner, &key)?;
+        }
+    }
+    match last {
+        // More to look at: soon, not tomorrow.
+        Some(last) => {
+            write(store, "meta", "", "cursor", &last)?;
+            write(
+                store,
+                "meta",
+                "",
+                "swept",
+                &Timestamp(now.plus(Seconds(60)).0.saturating_sub(SWEEP.0 * 1000)),
+            )
+        }
+        None => {
+            store.delete("meta", "", "cursor")?;
+            write(store, "meta", "", "swept", &now)
+        }
+    }
+}
+
+impl Grant {
+    fn listed(self, id: String) -> Listed {
+        let remaining = match &self.state {
+            State::Live { remaining, .. } => *remaining,
+            _ => None,
+        };
+        // A code that nobody redeems in time is the end of its grant.
+        let expires = match &self.state {
+            State::Offered { redeem_by, .. } => Some(*redeem_by),
+            _ => self.ends.or(self.until),
+        };
+        let state = match &self.state {
+            State::Offered { .. } => "offered",
+            State::Live { .. } => "live",
+            State::Ended { .. } => "ended",
+        };
+        Listed {
+            id,
+            client_id: self.client.id,
+            username: self.person.username,
+            scope: self.scope,
+            created: self.created,
+            expires,
+            remaining,
+            state: state.to_owned(),
+        }
+    }
+
+    /// True where no code and no token of it can be alive: ended, or never redeemed, for a day.
+    fn is_dead(&self, now: Timestamp) -> bool {
+        match &self.state {
+            State::Offered { redeem_by, .. } => now > redeem_by.plus(SWEEP),
+            State::Ended { .. } => now > self.changed.plus(SWEEP),
+            State::Live { generation, .. } => {
+                *generation == 0 && now > self.changed.plus(Seconds(31_536_000))
+            }
+        }
+    }
+}

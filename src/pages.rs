@@ -1,0 +1,110 @@
+//! What a person sees: compiled templates, one style sheet, no script. Everything works without JavaScript.
+
+use crate::{
+    context::Context,
+    error::Error,
+    host::Host,
+    model::redirect_uri::RedirectUri,
+    wire::{Request, Response},
+};
+use askama::Template;
+use http::StatusCode;
+
+/// The page where a person signs in.
+#[derive(Template)]
+#[template(path = "login.html")]
+pub struct Login<'a> {
+    /// Who asks.
+    pub client: &'a str,
+    /// What went wrong with the last try.
+    pub problem: Option<&'a str>,
+    /// What was typed before.
+    pub username: &'a str,
+    /// The sealed request.
+    pub pending: &'a str,
+}
+
+/// A scope on the consent page.
+pub struct Wish {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+}
+
+/// The page where a person decides (RFC 6749 §4.1.1).
+#[derive(Template)]
+#[template(path = "consent.html")]
+pub struct Consent<'a> {
+    /// Who asks.
+    pub client: &'a str,
+    /// `client_id`.
+    pub client_id: &'a str,
+    /// Who decides.
+    pub username: &'a str,
+    /// Where the answer goes.
+    pub host: &'a str,
+    /// Whether any program on the person's machine may receive it.
+    pub loopback: bool,
+    /// What for.
+    pub wishes: &'a [Wish],
+    /// The sealed request.
+    pub pending: &'a str,
+}
+
+/// The page at the root.
+#[derive(Template)]
+#[template(path = "landing.html")]
+pub struct Landing<'a> {
+    /// The issuer.
+    pub issuer: &'a str,
+    /// Where the walk through a flow starts, in development.
+    pub walk: Option<&'a str>,
+    /// Endpoints and what they are for.
+    pub endpoints: &'a [(&'a str, &'a str)],
+}
+
+/// The end of the walk through a flow, in development.
+#[derive(Template)]
+#[template(path = "walked.html")]
+pub struct Walked<'a> {
+    /// The issuer.
+    pub issuer: &'a str,
+    /// The code.
+    pub code: &'a str,
+    /// The verifier that belongs to it.
+    pub verifier: &'a str,
+    /// The redirect URI it is bound to.
+    pub redirect_uri: &'a str,
+    /// The error, where there is no code.
+    pub error: Option<&'a str>,
+}
+
+/// A page, with the policy that lets its form's answer go to `back`.
+pub fn show(status: StatusCode, page: &impl Template, back: Option<&RedirectUri>) -> Result<Response, Error> {
+    let html = page.render().map_err(|_| crate::error::Fault::new("a page could not be written"))?;
+    let response = Response::new(status, "text/html; charset=utf-8", html);
+    Ok(response.with("content-security-policy", policy(back)))
+}
+
+/// The content security policy: nothing but our own style, and forms that answer to us. Browsers apply `form-action`
+/// to the redirect that answers the form too, so the verified redirect URI's origin stands beside us.
+pub fn policy(back: Option<&RedirectUri>) -> String {
+    let source = back.map(|uri| format!(" {}", uri.source())).unwrap_or_default();
+    format!(
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'{source}; frame-ancestors 'none'; \
+         base-uri 'none'"
+    )
+}
+
+/// The style sheet.
+pub fn style() -> Response {
+    Response::new(StatusCode::OK, "text/css; charset=utf-8", include_str!("pages/style.css"))
+        .instead("cache-control", "public, max-age=3600")
+}
+
+/// The same page at the issuer's own host: cookies and what is sealed belong there.
+pub fn at_issuer<H: Host>(cx: &Context<'_, H>, request: &Request) -> Response {
+    let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
+    Response::see_other(cx.url(&format!("{}{query}", request.path)))
+}

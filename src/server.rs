@@ -1,0 +1,292 @@
+//! Every route, and the one function that answers.
+
+use crate::{
+    context::{Config, Context, Event, Memory, config::Vars},
+    endpoints::{admin, authorize, consent, development, healthz, introspect, login, metadata, revoke},
+    error::{Code, Error},
+    grants,
+    host::Host,
+    model::place::Region,
+    pages,
+    wire::{self, Request, Response, Surface},
+};
+use http::Method;
+use serde_json::json;
+
+/// What answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Endpoint {
+    Landing,
+    Style,
+    Healthz,
+    Metadata,
+    Authorize,
+    Login,
+    Consent,
+    Token,
+    Revoke,
+    Introspect,
+    DevCallback,
+    AdminClients,
+    AdminClient,
+    AdminUsers,
+    AdminUser,
+    AdminSettings,
+    AdminGrants,
+    AdminGrant,
+}
+
+/// Who may call an endpoint with a script of their own (Fetch, CORS protocol).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cors {
+    /// Any origin: nothing here depends on a cookie.
+    Any,
+    /// No other origin.
+    Own,
+}
+
+struct Route {
+    method: Method,
+    /// `{}` stands for one segment.
+    path: &'static str,
+    surface: Surface,
+    cors: Cors,
+    endpoint: Endpoint,
+}
+
+/// The table that dispatches, answers 405 and preflights, and fills the metadata.
+#[rustfmt::skip]
+const ROUTES: &[Route] = &[
+    route(Method::GET,    "/",                                       Surface::Page,    Cors::Own, Endpoint::Landing),
+    route(Method::GET,    "/style.css",                              Surface::Page,    Cors::Own, Endpoint::Style),
+    route(Method::GET,    "/healthz",                                Surface::Json,    Cors::Own, Endpoint::Healthz),
+    route(Method::GET,    "/.well-known/oauth-authorization-server", Surface::Json,    Cors::Any, Endpoint::Metadata),
+    route(Method::GET,    "/authorize",                              Surface::Page,    Cors::Own, Endpoint::Authorize),
+    route(Method::POST,   "/authorize",                              Surface::Page,    Cors::Own, Endpoint::Authorize),
+    route(Method::POST,   "/login",                                  Surface::Page,    Cors::Own, Endpoint::Login),
+    route(Method::POST,   "/consent",                                Surface::Page,    Cors::Own, Endpoint::Consent),
+    route(Method::POST,   "/token",                                  Surface::Json,    Cors::Any, Endpoint::Token),
+    route(Method::POST,   "/revoke",                                 Surface::Json,    Cors::Any, Endpoint::Revoke),
+    route(Method::POST,   "/introspect",                             Surface::Json,    Cors::Own, Endpoint::Introspect),
+    route(Method::GET,    "/dev/callback",                           Surface::Page,    Cors::Own, Endpoint::DevCallback),
+    route(Method::GET,    "/admin/clients",                          Surface::Problem, Cors::Own, Endpoint::AdminClients),
+    route(Method::POST,   "/admin/clients",                          Surface::Problem, Cors::Own, Endpoint::AdminClients),
+    route(Method::GET,    "/admin/clients/{}",                       Surface::Problem, Cors::Own, Endpoint::AdminClient),
+    route(Method::PATCH,  "/admin/clients/{}",                       Surface::Problem, Cors::Own, Endpoint::AdminClient),
+    route(Method::GET,    "/admin/users",                            Surface::Problem, Cors::Own, Endpoint::AdminUsers),
+    route(Method::POST,   "/admin/users",                            Surface::Problem, Cors::Own, Endpoint::AdminUsers),
+    route(Method::GET,    "/admin/users/{}",                         Surface::Problem, Cors::Own, Endpoint::AdminUser),
+    route(Method::PATCH,  "/admin/users/{}",                         Surface::Problem, Cors::Own, Endpoint::AdminUser),
+    route(Method::GET,    "/admin/settings",                         Surface::Problem, Cors::Own, Endpoint::AdminSettings),
+    route(Method::PATCH,  "/admin/settings",                         Surface::Problem, Cors::Own, Endpoint::AdminSettings),
+    route(Method::GET,    "/admin/grants",                           Surface::Problem, Cors::Own, Endpoint::AdminGrants),
+    route(Method::GET,    "/admin/grants/{}",                        Surface::Problem, Cors::Own, Endpoint::AdminGrant),
+    route(Method::DELETE, "/admin/grants/{}",                        Surface::Problem, Cors::Own, Endpoint::AdminGrant),
+];
+
+const fn route(
+    method: Method,
+    path: &'static str,
+    surface: Surface,
+    cors: Cors,
+    endpoint: Endpoint,
+) -> Route {
+    Route { method, path, surface, cors, endpoint }
+}
+
+/// What a deployment is made of, and lives as long as its isolate.
+pub struct Server {
+    config: Result<Config, &'static str>,
+    memory: Memory,
+}
+
+impl Server {
+    /// A server under these variables. One that must not serve answers every request 503.
+    pub fn new(vars: &Vars) -> Self {
+        Self { config: Config::read(vars), memory: Memory::default() }
+    }
+
+    /// Answers one request. Whatever comes in, something well formed goes out.
+    pub async fn respond<H: Host>(&self, host: &H, request: &Request, region: Region) -> Response {
+        match &self.config {
+            Ok(config) => answer(&Context::new(host, config, &self.memory, region), request).await,
+            Err(why) => {
+                // Touches no storage.
+                let event = json!({ "time": host.now().seconds(), "event": "misconfigured", "reason": why });
+                host.log(&event.to_string());
+                let error =
+                    Error::new(Code::ServerError, "this server is not configured to serve; its log says why");
+                wire::refuse(&error, surface_of(&request.path), "", &request.path, "")
+            }
+        }
+    }
+}
+
+async fn answer<H: Host>(cx: &Context<'_, H>, request: &Request) -> Response {
+    let head = request.method == Method::HEAD;
+    let method = if head { &Method::GET } else { &request.method };
+    let here: Vec<(&Route, Option<String>)> =
+        ROUTES.iter().filter_map(|route| Some((route, matches(route.path, &request.path)?))).collect();
+    let cors = here.first().is_some_and(|(route, _)| route.cors == Cors::Any);
+    let found = here.iter().find(|(route, _)| route.method == method);
+    let mut response = match found {
+        Some((route, segment)) => decide(cx, request, route, segment.as_deref().unwrap_or_default()).await,
+        None => elsewhere(cx, request, &here, cors),
+    };
+    if cors {
+        response = response
+            .with("access-control-allow-origin", "*")
+            .with("access-control-expose-headers", "www-authenticate, retry-after");
+    }
+    if head {
+        response.body.clear();
+    }
+    guard(response, cx.config)
+}
+
+/// One decision: asked by copies first, by the truth where a copy may have been the reason for a refusal.
+async fn decide<H: Host>(cx: &Context<'_, H>, request: &Request, route: &Route, segment: &str) -> Response {
+    let mut outcome = dispatch(cx, request, route, segment).await;
+    if let Err(error) = &outcome
+        && error.code.may_come_from_a_copy()
+        && (if error.code == Code::Stale { cx.outdated() } else { cx.insist() })
+    {
+        // Nothing has changed: everything that can refuse comes before the effect.
+        outcome = dispatch(cx, request, route, segment).await;
+    }
+    let response = match &outcome {
+        Ok(response) => response.clone(),
+        Err(error) => wire::refuse(error, route.surface, &cx.config.issuer, &request.path, &cx.trace),
+    };
+    log(cx, request, &response, outcome.as_ref().err()).await;
+    response
+}
+
+async fn dispatch<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    route: &Route,
+    segment: &str,
+) -> Result<Response, Error> {
+    if request.body.is_none() {
+        return Err(Error::new(Code::ContentTooLarge, "the body is larger than 64 KiB"));
+    }
+    if route.surface == Surface::Page && request.host != cx.config.host() {
+        return Ok(pages::at_issuer(cx, request));
+    }
+    development::check(cx).await?;
+    match route.endpoint {
+        Endpoint::Landing => development::landing(cx, request).await,
+        Endpoint::Style => Ok(pages::style()),
+        Endpoint::Healthz => Ok(healthz::get()),
+        Endpoint::Metadata => metadata::get(cx).await,
+        Endpoint::Authorize => authorize::get_or_post(cx, request).await,
+        Endpoint::Login => login::post(cx, request).await,
+        Endpoint::Consent => consent::post(cx, request).await,
+        Endpoint::Token => grants::post(cx, request).await,
+        Endpoint::Revoke => revoke::post(cx, request).await,
+        Endpoint::Introspect => introspect::post(cx, request).await,
+        Endpoint::DevCallback => development::callback(cx, request),
+        Endpoint::AdminClients => admin::clients::collection(cx, request).await,
+        Endpoint::AdminClient => admin::clients::item(cx, request, segment).await,
+        Endpoint::AdminUsers => admin::users::collection(cx, request).await,
+        Endpoint::AdminUser => admin::users::item(cx, request, segment).await,
+        Endpoint::AdminSettings => admin::settings::item(cx, request).await,
+        Endpoint::AdminGrants => admin::grants::collection(cx, request).await,
+        Endpoint::AdminGrant => admin::grants::item(cx, request, segment).await,
+    }
+}
+
+/// A preflight, a wrong method, or no such address.
+fn elsewhere<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    here: &[(&Route, Option<String>)],
+    cors: bool,
+) -> Response {
+    let Some((first, _)) = here.first() else {
+        let error = Error::new(Code::NotFound, "there is no such address");
+        return wire::refuse(&error, surface_of(&request.path), &cx.config.issuer, &request.path, &cx.trace);
+    };
+    let mut methods: Vec<&str> = here.iter().map(|(route, _)| route.method.as_str()).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    let allow = methods.join(", ");
+    if request.method == Method::OPTIONS && cors {
+        return Response::no_content()
+            .with("access-control-allow-methods", allow)
+            .with("access-control-allow-headers", "authorization, content-type")
+            .with("access-control-max-age", "86400");
+    }
+    let error = Error::new(Code::MethodNotAllowed, format!("this address answers {allow}"));
+    wire::refuse(&error, first.surface, &cx.config.issuer, &request.path, &cx.trace).with("allow", allow)
+}
+
+/// Whether a path is one of a route's, and the segment that stands for `{}`.
+#[allow(clippy::option_option)] // The path is another; is the same; is the same and has a segment.
+fn matches(pattern: &str, path: &str) -> Option<Option<String>> {
+    let Some(stem) = pattern.strip_suffix("{}") else { return (pattern == path).then_some(None) };
+    let segment = path.strip_prefix(stem).filter(|rest| !rest.is_empty() && !rest.contains('/'))?;
+    // In a path, unlike in a form, a plus is a plus.
+    wire::decode(segment.replace('+', "%2B").as_bytes()).map(Some)
+}
+
+/// How to speak at an address that has no route, or before routes are looked at.
+fn surface_of(path: &str) -> Surface {
+    let known = ROUTES.iter().find(|route| matches(route.path, path).is_some()).map(|route| route.surface);
+    known.unwrap_or(if path.starts_with("/admin/") { Surface::Problem } else { Surface::Json })
+}
+
+/// Headers that every answer carries.
+fn guard(response: Response, config: &Config) -> Response {
+    let response = response.with("x-content-type-options", "nosniff").with("referrer-policy", "no-referrer");
+    let response = match response.header("content-security-policy") {
+        Some(_) => response,
+        None => response.with("content-security-policy", pages::policy(None)),
+    };
+    let response = response.with("x-frame-options", "DENY");
+    if config.development {
+        response
+    } else {
+        response.with("strict-transport-security", "max-age=63072000; includeSubDomains")
+    }
+}
+
+/// One event per decision: refusals and changes always, ordinary successes as often as the setting says.
+async fn log<H: Host>(cx: &Context<'_, H>, request: &Request, response: &Response, error: Option<&Error>) {
+    let event = cx.event();
+    if error.is_none() && !event.important && !is_sampled(cx).await {
+        return;
+    }
+    let name = match (error, event.event) {
+        (Some(_), _) => "refused",
+        (None, "") => "answered",
+        (None, name) => name,
+    };
+    let reason = error.map(|error| {
+        let cause = error.cause.as_deref().unwrap_or(&error.detail);
+        format!("{}: {cause}", error.code.name())
+    });
+    let event = Event { event: name, reason: reason.or(event.reason.clone()), ..event };
+    let mut line = serde_json::to_value(event).unwrap_or_default();
+    if let Some(members) = line.as_object_mut() {
+        members.insert("time".to_owned(), json!(cx.now.seconds()));
+        members.insert("trace".to_owned(), json!(cx.trace));
+        members.insert("endpoint".to_owned(), json!(format!("{} {}", request.method, request.path)));
+        members.insert("status".to_owned(), json!(response.status.as_u16()));
+    }
+    cx.host.log(&line.to_string());
+}
+
+async fn is_sampled<H: Host>(cx: &Context<'_, H>) -> bool {
+    let [dice] = cx.host.random::<1>();
+    // 256 faces against a hundred: half a percent of bias is nothing here.
+    let percent = cx.policy().await.map_or(100, |policy| policy.settings.log_success);
+    u64::from(dice) * 100 < percent * 256
+}
+
+/// Methods and paths, for those who check documents against them.
+pub fn routes() -> impl Iterator<Item = (&'static Method, &'static str)> {
+    ROUTES.iter().map(|route| (&route.method, route.path))
+}

@@ -1,0 +1,130 @@
+//! HTTP as far as OAuth needs it: requests, responses, parameters, credentials, and the shape of a refusal.
+
+mod credentials;
+mod params;
+mod refuse;
+
+pub use credentials::{Basic, basic, bearer};
+pub use params::{Params, decode, encode, with_params};
+pub use refuse::refuse;
+
+use http::{Method, StatusCode};
+
+/// The largest body that is read, in bytes. Larger ones are 413 whatever their `Content-Length` claims.
+pub const BODY_LIMIT: usize = 64 * 1024;
+
+/// A request, read once at the door.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method as it was sent, unknown ones included.
+    pub method: Method,
+    /// Host and port the request came to. Never the issuer: that is configuration.
+    pub host: String,
+    /// From the first slash, without the query.
+    pub path: String,
+    /// After the question mark, undecoded; empty where there is none.
+    pub query: String,
+    /// Names in lower case. A header sent twice arrives joined by a comma.
+    pub headers: Vec<(String, String)>,
+    /// At most [`BODY_LIMIT`] bytes; `None` where there were more.
+    pub body: Option<Vec<u8>>,
+}
+
+impl Request {
+    /// The value of a header, by its lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The media type of the body, without parameters (RFC 9110 §8.3.1).
+    pub fn is_of_type(&self, media_type: &str) -> bool {
+        let given = self.header("content-type").unwrap_or_default();
+        given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type)
+    }
+
+    /// The value of a cookie (RFC 6265 §4.2).
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        let header = self.header("cookie")?;
+        cookie::Cookie::split_parse(header)
+            .filter_map(Result::ok)
+            .find(|cookie| cookie.name() == name)
+            .map(|cookie| cookie.value().to_owned())
+    }
+
+    /// True where a browser says that another site made this request (Fetch Metadata; else `Origin`).
+    pub fn is_cross_site(&self, origin: &str) -> bool {
+        match (self.header("sec-fetch-site"), self.header("origin")) {
+            (Some(site), _) => !matches!(site, "same-origin" | "none"),
+            // Pages with `Referrer-Policy: no-referrer` post with `Origin: null`; older browsers send no Fetch
+            // Metadata. The seal in the form, bound to the browser's cookie, still stands between.
+            (None, Some("null") | None) => false,
+            (None, Some(other)) => other != origin,
+        }
+    }
+}
+
+/// A response, written once at the door.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// Lower-case names; `set-cookie` may repeat.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// A body of one media type, which no cache may keep.
+    pub fn new(status: StatusCode, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let headers =
+            vec![("content-type", content_type.to_owned()), ("cache-control", "no-store".to_owned())];
+        Self { status, headers, body: body.into() }
+    }
+
+    /// JSON that no cache may keep (RFC 6749 §5.1).
+    pub fn json(status: StatusCode, body: &serde_json::Value) -> Self {
+        Self::new(status, "application/json", body.to_string())
+    }
+
+    /// 303: the browser follows with GET, whatever brought it here (RFC 9700 §4.12).
+    pub fn see_other(location: String) -> Self {
+        let headers = vec![("location", location), ("cache-control", "no-store".to_owned())];
+        Self { status: StatusCode::SEE_OTHER, headers, body: Vec::new() }
+    }
+
+    /// 204.
+    pub fn no_content() -> Self {
+        Self { status: StatusCode::NO_CONTENT, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// With a header in place of any of that name.
+    #[must_use]
+    pub fn instead(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.retain(|(key, _)| *key != name);
+        self.with(name, value)
+    }
+
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// How an endpoint speaks when it refuses. Chosen in the table of routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surface {
+    /// A JSON object (RFC 6749 §5.2).
+    Json,
+    /// A page for the person in the browser.
+    Page,
+    /// `application/problem+json` (RFC 9457).
+    Problem,
+}

@@ -1,0 +1,165 @@
+//! Parameters: `application/x-www-form-urlencoded`, read strictly (RFC 6749 §3.1, §3.2 and Appendix B).
+
+use super::Request;
+use crate::error::{Code, Error};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
+
+/// More parameters than any request of OAuth has; a bound on the work of looking for repeated ones.
+const MOST: usize = 128;
+
+/// Everything but the unreserved characters of RFC 3986 §2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The parameters of one request. No name stands twice, but for those that may.
+#[derive(Clone, Debug, Default)]
+pub struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// The parameters of a form body: 415 for another type, 413 for a body over the limit.
+    pub fn of_form(request: &Request, repeatable: &[&str]) -> Result<Self, Error> {
+        if !request.is_of_type("application/x-www-form-urlencoded") {
+            let detail = "the body must be application/x-www-form-urlencoded";
+            return Err(Error::new(Code::UnsupportedMediaType, detail));
+        }
+        let body = request.body.as_deref();
+        let body = body.ok_or_else(|| Error::new(Code::ContentTooLarge, "the body is larger than 64 KiB"))?;
+        Self::parse(body, repeatable)
+    }
+
+    /// The parameters of the query.
+    pub fn of_query(request: &Request, repeatable: &[&str]) -> Result<Self, Error> {
+        Self::parse(request.query.as_bytes(), repeatable)
+    }
+
+    /// Reads pairs. Malformed percent-encoding, bad UTF-8 and repeated names are refused (RFC 6749 §3.1).
+    ///
+    /// A parameter sent without a value counts as omitted, so it is not kept.
+    pub fn parse(text: &[u8], repeatable: &[&str]) -> Result<Self, Error> {
+        let refused = |detail: &'static str| Error::new(Code::InvalidRequest, detail);
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        let mut seen: Vec<String> = Vec::new();
+        for (count, pair) in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).enumerate() {
+            if count >= MOST {
+                return Err(refused("too many parameters"));
+            }
+            let mut halves = pair.splitn(2, |byte| *byte == b'=');
+            let mut half = || decode(halves.next().unwrap_or_default());
+            let (Some(name), Some(value)) = (half(), half()) else {
+                return Err(refused("a parameter is not percent-encoded UTF-8"));
+            };
+            if !repeatable.contains(&name.as_str()) {
+                if seen.contains(&name) {
+                    return Err(refused("a parameter is repeated"));
+                }
+                seen.push(name.clone());
+            }
+            if !value.is_empty() {
+                pairs.push((name, value));
+            }
+        }
+        Ok(Self(pairs))
+    }
+
+    /// The value, where the parameter was sent with one.
+    pub fn optional(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value, or `invalid_request` that names the parameter.
+    pub fn required(&self, name: &'static str) -> Result<&str, Error> {
+        self.optional(name).ok_or_else(|| Error::new(Code::InvalidRequest, format!("{name} is missing")))
+    }
+
+    /// Every value of a parameter that may repeat.
+    pub fn all<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Names and values, in the order they came.
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+}
+
+/// One half of a pair: `+` is a space, every `%` is followed by two hex digits, the result is UTF-8.
+pub fn decode(text: &[u8]) -> Option<String> {
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        if *byte == b'%' && !text.get(at + 1..at + 3)?.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+        at += 1;
+    }
+    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    String::from_utf8(percent_decode(&spaced).collect()).ok()
+}
+
+/// Percent-encodes everything but unreserved characters.
+pub fn encode(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// A URI with parameters added to whatever query it has (RFC 6749 §3.1.2).
+pub fn with_params(uri: &str, params: &[(&str, &str)]) -> String {
+    let mut out = uri.to_owned();
+    for (name, value) in params {
+        out.push(if out.contains('?') { '&' } else { '?' });
+        out.push_str(&encode(name));
+        out.push('=');
+        out.push_str(&encode(value));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &[u8]) -> String {
+        Params::parse(text, &["resource"]).unwrap_err().detail.into_owned()
+    }
+
+    #[test]
+    fn a_repeated_parameter_is_refused_unless_it_may_repeat() {
+        assert_eq!(refusal(b"a=1&a=2"), "a parameter is repeated");
+        assert_eq!(refusal(b"a=1&a="), "a parameter is repeated");
+        let params = Params::parse(b"resource=x&resource=y", &["resource"]).unwrap();
+        assert_eq!(params.all("resource").collect::<Vec<_>>(), ["x", "y"]);
+    }
+
+    #[test]
+    fn bad_escapes_and_bad_utf8_are_refused() {
+        for text in [&b"a=%"[..], b"a=%4", b"a=%zz", b"%=1", b"a=%ff", b"a=\xff", b"a=%c3%28"] {
+            assert_eq!(refusal(text), "a parameter is not percent-encoded UTF-8", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_without_a_value_counts_as_omitted() {
+        let params = Params::parse(b"a=&b&c=+%2B", &[]).unwrap();
+        assert_eq!(
+            (params.optional("a"), params.optional("b"), params.optional("c")),
+            (None, None, Some(" +"))
+        );
+    }
+
+    #[test]
+    fn the_number_of_parameters_is_bounded() {
+        let many: String = (0..=MOST).map(|n| format!("p{n}=1&")).collect();
+        assert_eq!(refusal(many.as_bytes()), "too many parameters");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            let _ = Params::parse(&bytes, &[]);
+        }
+
+        #[test]
+        fn what_is_encoded_is_read_back(name in ".{1,20}", value in ".{1,20}") {
+            let text = format!("{}={}", encode(&name), encode(&value));
+            let params = Params::parse(text.as_bytes(), &[]).unwrap();
+            proptest::prop_assert_eq!(params.optional(&name), Some(value.as_str()));
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The only place where an [`Error`] becomes a [`Response`].
+
+use super::{Response, Surface, with_params};
+use crate::error::{Code, Error};
+use askama::Template;
+use http::StatusCode;
+use serde_json::json;
+
+/// The page for a refusal that may not be redirected (RFC 6749 §4.1.2.1).
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    title: &'a str,
+    code: &'a str,
+    detail: &'a str,
+    trace: &'a str,
+}
+
+/// Says no, in the manner of the endpoint. `issuer` goes into redirected errors (RFC 9207 §2), `trace` into all.
+pub fn refuse(error: &Error, surface: Surface, issuer: &str, path: &str, trace: &str) -> Response {
+    let detail = printable(&error.detail);
+    let response = match (&error.redirect, surface) {
+        (Some(back), _) => redirect(error.code, &detail, back, issuer),
+        (None, Surface::Json) => {
+            let body = json!({ "error": error.code.name(), "error_description": detail, "trace_id": trace });
+            Response::json(error.code.status(), &body)
+        }
+        (None, Surface::Problem) => problem(error.code, &detail, error.field.as_deref(), trace),
+        (None, Surface::Page) => page(error.code, &detail, path, trace),
+    };
+    with_headers(response, error.code, surface)
+}
+
+/// RFC 9457 §3; `field` names the member that is wrong.
+fn problem(code: Code, detail: &str, field: Option<&str>, trace: &str) -> Response {
+    let status = code.status();
+    let mut body = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason().unwrap_or("Error"),
+        "status": status.as_u16(),
+        "detail": detail,
+        "error": code.name(),
+        "trace_id": trace,
+    });
+    if let (Some(field), Some(members)) = (field, body.as_object_mut()) {
+        members.insert("field".to_owned(), json!(field));
+    }
+    Response::new(status, "application/problem+json", body.to_string())
+}
+
+fn redirect(code: Code, detail: &str, back: &crate::error::Return, issuer: &str) -> Response {
+    let mut params = vec![("error", code.name()), ("error_description", detail)];
+    params.extend(back.state.as_deref().map(|state| ("state", state)));
+    params.push(("iss", issuer)); // RFC 9207 §2: in error responses too.
+    Response::see_other(with_params(&back.redirect_uri, &params))
+}
+
+fn page(code: Code, detail: &str, path: &str, trace: &str) -> Response {
+    // A page is not an endpoint that clients authenticate to: what would be 401 or 403 there is 400 here.
+    let status = match code.status() {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => StatusCode::BAD_REQUEST,
+        other => other,
+    };
+    let title = if path == "/authorize" { "Authorization error" } else { "This did not work" };
+    let page = ErrorPage { title, code: code.name(), detail, trace };
+    Response::new(status, "text/html; charset=utf-8", page.render().unwrap_or_default())
+}
+
+/// What HTTP demands beside some statuses.
+fn with_headers(response: Response, code: Code, surface: Surface) -> Response {
+    match (code.status(), surface) {
+        // RFC 6749 §5.2 and RFC 9110 §11.6.1: every 401 names a scheme.
+        (StatusCode::UNAUTHORIZED, Surface::Json) => {
+            response.with("www-authenticate", "Basic realm=\"edgemint\", charset=\"UTF-8\"")
+        }
+        (StatusCode::UNAUTHORIZED, Surface::Problem) => {
+            response.with("www-authenticate", "Bearer realm=\"edgemint\", error=\"invalid_token\"")
+        }
+        (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, _) => {
+            response.with("retry-after", "1")
+        }
+        _ => response,
+    }
+}
+
+/// The characters that `error_description` may hold (RFC 6749 §5.2).
+fn printable(detail: &str) -> String {
+    let allowed = |c: char| matches!(c, ' '..='!' | '#'..='[' | ']'..='~');
+    detail.chars().map(|c| if allowed(c) { c } else { '\'' }).take(300).collect()
+}

@@ -1,0 +1,46 @@
+// The files that the set-up starts from.
+
+import assert from 'node:assert/strict';
+import { readFileSync, statSync } from 'node:fs';
+import test from 'node:test';
+import { addUp, readCargoResult, withExitCode } from '../../scripts/tally.mjs';
+
+/** @param {string} path */
+function read(path) {
+  return readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+}
+
+test('each npm script gives its process to Node, so that a signal to npm arrives', () => {
+  const { scripts } = JSON.parse(read('package.json'));
+  for (const [name, command] of Object.entries(scripts)) assert.match(command, /^exec node [\w/-]+\.mjs\b/, name);
+  // npm would wait for such a one, without passing signals on.
+  assert.deepEqual(Object.keys(scripts).filter((name) => /^(pre|post)(start|test|lint|build|deploy|install)/.test(name)), []);
+});
+
+test('versions are exact, and the lock file names no registry and every platform of workerd', () => {
+  const { devDependencies, optionalDependencies } = JSON.parse(read('package.json'));
+  for (const [name, version] of Object.entries({ ...devDependencies, ...optionalDependencies })) assert.match(version, /^\d/, name);
+  const { packages } = JSON.parse(read('package-lock.json'));
+  assert.deepEqual(Object.keys(packages).filter((path) => 'resolved' in packages[path]), []);
+  for (const platform of ['darwin-64', 'darwin-arm64', 'linux-64', 'linux-arm64', 'windows-64']) {
+    assert.ok(packages[`node_modules/@cloudflare/workerd-${platform}`]?.integrity, platform);
+  }
+});
+
+test('the secrets of a laptop are not committed', () => {
+  assert.match(read('.gitignore'), /^\/\.dev\.vars\*$/m);
+});
+
+test('continuous integration runs npm test', () => {
+  assert.match(read('.ci/run'), /\nexec npm test\n$/);
+  assert.ok(statSync(new URL('../../.ci/run', import.meta.url)).mode & 0o100);
+});
+
+test('an ignored test counts as failed, and so does a run that was cut short', () => {
+  const line = 'test result: \x1b[32mok\x1b[0m. 12 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.01s';
+  assert.deepEqual(readCargoResult(line), { passed: 12, failed: 3 });
+  assert.equal(readCargoResult('running 12 tests'), undefined);
+  assert.deepEqual(addUp([{ passed: 1, failed: 0 }, { passed: 2, failed: 3 }]), { passed: 3, failed: 3 });
+  assert.deepEqual(withExitCode({ passed: 5, failed: 0 }, 101), { passed: 5, failed: 1 });
+  assert.deepEqual(withExitCode({ passed: 5, failed: 2 }, 101), { passed: 5, failed: 2 });
+});
