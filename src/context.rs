@@ -42,7 +42,7 @@ pub struct Context<'a, H> {
 impl<'a, H: Host> Context<'a, H> {
     /// A request's context.
     pub fn new(host: &'a H, config: &'a Config, memory: &'a Memory, region: Region) -> Self {
-        let trace = host.random::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let trace = format!("{:016x}", u64::from_be_bytes(host.random()));
         Self {
             host,
             config,

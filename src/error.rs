@@ -94,6 +94,7 @@ impl Error {
 
     /// With what only the log may know.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value)] // What is printed is at hand, and often made for it.
     pub fn because(self, cause: impl ToString) -> Self {
         Self { cause: Some(cause.to_string()), ..self }
     }
@@ -117,6 +118,7 @@ pub struct Fault(pub String);
 
 impl Fault {
     /// A fault with what is known of it.
+    #[allow(clippy::needless_pass_by_value)]
     pub fn new(what: impl ToString) -> Self {
         Self(what.to_string())
     }

@@ -13,7 +13,7 @@ use crate::{
     error::{Code, Error},
     host::Host,
     issue::{self, Authorization},
-    model::grant::{Refusal, Reply},
+    model::grant::{Issued, Refusal, Reply},
     wire::{Params, Request, Response},
 };
 
@@ -65,12 +65,12 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
 }
 
 /// What a grant's reply means at the token endpoint.
-fn settle<H: Host>(cx: &Context<'_, H>, reply: Reply) -> Result<crate::model::grant::Issued, Error> {
+fn settle<H: Host>(cx: &Context<'_, H>, reply: Reply) -> Result<Box<Issued>, Error> {
     match reply {
         Reply::Issued(issued) => {
             cx.note(|event| event.again = issued.again);
             cx.note(|event| event.sub = Some(issued.person.sub.clone()));
-            Ok(*issued)
+            Ok(issued)
         }
         Reply::Stale => {
             Err(Error::new(Code::Stale, "the client changed while it was asking: repeat the request"))

@@ -20,7 +20,7 @@ use serde_json::json;
 /// What a grant type has found to be authorized.
 pub enum Authorization {
     /// By a person, in a grant.
-    Grant(Address, Issued),
+    Grant(Address, Box<Issued>),
     /// By the client's own credentials.
     Client(Scope),
 }

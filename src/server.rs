@@ -176,7 +176,7 @@ async fn dispatch<H: Host>(
     }
     development::check(cx).await?;
     match route.endpoint {
-        Endpoint::Landing => development::landing(cx, request).await,
+        Endpoint::Landing => development::landing(cx, request),
         Endpoint::Style => Ok(pages::style()),
         Endpoint::Healthz => Ok(healthz::get()),
         Endpoint::Metadata => metadata::get(cx).await,
@@ -260,9 +260,10 @@ async fn log<H: Host>(cx: &Context<'_, H>, request: &Request, response: &Respons
         return;
     }
     let name = match (error, event.event) {
-        (Some(_), _) => "refused",
+        // What changed something keeps its name, also where the answer is an error.
+        (Some(_), name) if name.is_empty() || !event.important => "refused",
         (None, "") => "answered",
-        (None, name) => name,
+        (_, name) => name,
     };
     let reason = error.map(|error| {
         let cause = error.cause.as_deref().unwrap_or(&error.detail);

@@ -5,7 +5,7 @@ use crate::{
     context::Context,
     crypto::{self, Kind},
     error::{Code, Error, Fault},
-    host::{FORMAT, Host},
+    host::{Attempt, FORMAT, Host, Timestamp},
     model::{
         account::{self, Account},
         client::{AuthMethod, Client, Hashed, Metadata},
@@ -88,16 +88,15 @@ async fn seed<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
             password: crypto::hash_password(password, cx.host.random())?,
             version: 1,
             min_version: 0,
-            not_before: cx.now,
+            not_before: Timestamp::default(),
             changed: cx.now,
             enabled: true,
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
             roles: BTreeSet::new(),
             claims,
             shards: BTreeSet::new(),
-            attempt: crate::host::Attempt::default(),
+            attempt: Attempt::default(),
         };
-        let account = Account { not_before: crate::host::Timestamp::default(), ..account };
         cx.ask::<AccountShard>(&shard, account_shard::Command::Create(Box::new(account))).await?;
     }
     let clients = CLIENTS.iter().map(|demo| client(cx, demo)).collect::<Result<_, Fault>>()?;
@@ -140,7 +139,7 @@ fn client<H: Host>(cx: &Context<'_, H>, demo: &DemoClient) -> Result<Client, Fau
             refresh_count: (demo.profile == Profile::Legacy).then_some(3),
             ..Metadata::template(demo.profile)
         },
-        attempt: crate::host::Attempt::default(),
+        attempt: Attempt::default(),
     })
 }
 
@@ -169,10 +168,10 @@ fn alice() -> Map<String, Value> {
         "middle_name": "Pleasance",
         "nickname": "Al",
         "preferred_username": "alice",
-        "profile": "https://wonderland.example/alice",
-        "picture": "https://wonderland.example/alice.png",
-        "website": "https://wonderland.example",
-        "email": "alice@wonderland.example",
+        "profile": "https://looking-glass.example/alice",
+        "picture": "https://looking-glass.example/alice.png",
+        "website": "https://looking-glass.example",
+        "email": "alice@looking-glass.example",
         "email_verified": true,
         "gender": "female",
         "birthdate": "1852-05-04",
@@ -213,7 +212,7 @@ const ENDPOINTS: &[(&str, &str)] = &[
 ];
 
 /// `GET /`: what this is and, in development, where to start.
-pub async fn landing<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
+pub fn landing<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let issuer = &cx.config.issuer;
     if !cx.config.development {
         let page = pages::Landing { issuer, walk: None, endpoints: ENDPOINTS };

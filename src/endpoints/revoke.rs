@@ -18,17 +18,19 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let params = Params::of_form(request, &[])?;
     let caller = Caller::authenticate(cx, request, &params).await?;
     let presented = Presented::read(cx, params.required("token")?);
-    cx.note(|event| event.event = "token.revoked");
-    cx.note(|event| event.important = true);
     let Some(presented) = presented else {
         // RFC 7009 §2.2: an invalid token is no error.
-        cx.note(|event| event.reason = Some("not a token of this server".to_owned()));
+        cx.note(|event| event.event = "token.unknown");
         return Ok(done());
     };
     match ask(cx, &caller, presented, Wish::Revoke).await? {
-        Reply::Revoked(_) => Ok(done()),
+        Reply::Revoked(_) => {
+            cx.note(|event| event.event = "token.revoked");
+            cx.note(|event| event.important = true);
+            Ok(done())
+        }
         Reply::Inactive => {
-            cx.note(|event| event.reason = Some("unknown token".to_owned()));
+            cx.note(|event| event.event = "token.unknown");
             Ok(done())
         }
         // RFC 7009 §2.1: issued to another client. Nothing happened.

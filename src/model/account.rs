@@ -18,7 +18,7 @@ pub const SHARDS: usize = 256;
 /// The shard of a subject id; `None` where it is none of ours.
 pub fn shard_of_sub(sub: &str) -> Option<String> {
     let bytes = crypto::bytes(sub).filter(|bytes| bytes.len() == 16)?;
-    bytes.first().map(|byte| byte.to_string())
+    bytes.first().map(ToString::to_string)
 }
 
 /// The shard of a name: the first byte of its hash.

@@ -16,6 +16,7 @@ pub enum Profile {
 
 /// The defaults of a profile.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // Switches are what a profile is.
 pub struct Defaults {
     /// Whether a confidential client must send a `code_challenge`. Public ones must, unless their record says otherwise.
     pub require_pkce: bool,

@@ -27,8 +27,9 @@ impl RedirectUri {
         let scheme = uri.scheme().as_str().to_ascii_lowercase();
         let host = authority.map(|authority| authority.host()).filter(|host| !host.is_empty());
         match (scheme.as_str(), host) {
-            ("https", Some(_)) => Ok(Self(text.to_owned())),
-            ("http", Some("localhost" | "127.0.0.1" | "[::1]")) => Ok(Self(text.to_owned())),
+            ("https", Some(_)) | ("http", Some("localhost" | "127.0.0.1" | "[::1]")) => {
+                Ok(Self(text.to_owned()))
+            }
             ("http", Some(_)) => Err("http redirect URIs are for localhost, 127.0.0.1 and [::1] only"),
             ("http" | "https", None) => Err("the redirect URI has no host"),
             // The dot keeps out javascript:, data:, blob:, file: and their kin (RFC 8252 §7.1, RFC 9700 §4.11).

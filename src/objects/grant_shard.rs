@@ -178,9 +178,9 @@ impl Object for GrantShard {
         }
     }
 
-    fn wake<S: Store>(store: &S, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
+    fn wake<S: Store>(store: &S, _: Timestamp) -> Result<Option<Timestamp>, Fault> {
         let lasting = store.tables()?.iter().any(|name| name == &Table::Never.name("grants"));
-        let swept: Timestamp = read(store, "meta", "", "swept")?.unwrap_or(now);
+        let swept: Timestamp = read(store, "meta", "", "swept")?.unwrap_or_default();
         Ok(first_end(store)?.into_iter().chain(lasting.then(|| swept.plus(SWEEP))).min())
     }
 

@@ -147,7 +147,7 @@ impl Object for Registry {
             Command::Clients { after, q, limit } => clients(store, after.as_deref(), q.as_deref(), limit),
             Command::Create(client) => create(turn, *client),
             Command::Change { id, patch, expected } => change(turn, &id, patch, expected),
-            Command::ChangePolicy { patch, expected } => change_policy(turn, patch, expected),
+            Command::ChangePolicy { patch, expected } => change_policy(turn, &patch, expected),
             Command::Join { shard } => {
                 let marks = store.scan(MARKS, None, None, usize::MAX)?;
                 let marks = marks
@@ -271,6 +271,10 @@ fn create<S: Store>(turn: &Turn<'_, S>, mut client: Client) -> Result<Reply, Fau
     if let Err(invalid) = client.metadata.check(&names(&policy), turn.now) {
         return Ok(Reply::Invalid(invalid));
     }
+    // RFC 7591 §2: what is not said is `code`.
+    if client.may_use("authorization_code") && client.metadata.response_types.is_empty() {
+        client.metadata.response_types.push("code".to_owned());
+    }
     client.version = next(turn.store)?;
     client.issued = turn.now;
     client.changed = turn.now;
@@ -350,7 +354,7 @@ pub fn amend(metadata: &Metadata, patch: Map<String, Value>) -> Result<Metadata,
 
 fn change_policy<S: Store>(
     turn: &Turn<'_, S>,
-    patch: Map<String, Value>,
+    patch: &Map<String, Value>,
     expected: Option<u64>,
 ) -> Result<Reply, Fault> {
     let before = policy(turn)?;
@@ -362,7 +366,7 @@ fn change_policy<S: Store>(
         return Ok(Reply::Outdated);
     }
     let mut settings = before.settings.clone();
-    for (key, value) in &patch {
+    for (key, value) in patch {
         if let Err(why) = settings.set(key, value) {
             return Ok(Reply::Invalid(Invalid::new(&crate::error::quotable(key), why)));
         }

@@ -1,6 +1,11 @@
 //! Every test that needs no network: the protocol against a world in memory.
 
+#![allow(clippy::unwrap_used)] // A test that unwraps is a test that fails.
+
+mod admin;
 mod architecture;
 mod authorize;
+mod revoke;
+mod storage;
 mod token;
 mod world;

@@ -36,9 +36,12 @@ pub fn now<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// Rows by owner and key.
+type Rows = BTreeMap<(String, String), String>;
+
 /// The disk of one object.
 #[derive(Default)]
-pub struct Disk(RefCell<BTreeMap<String, BTreeMap<(String, String), String>>>);
+pub struct Disk(RefCell<BTreeMap<String, Rows>>);
 
 impl Store for Disk {
     fn get(&self, table: &str, owner: &str, key: &str) -> Result<Option<String>, Fault> {
@@ -185,11 +188,10 @@ impl World {
 
     /// Everything that is kept anywhere, as one text.
     pub fn dump(&self) -> String {
-        let mut all = format!("{:?}", self.0.replica.borrow());
-        for ((binding, name), disk) in self.0.disks.borrow().iter() {
-            all += &format!("\n{binding} {name} {:?}", disk.0.borrow());
-        }
-        all
+        let disks = self.0.disks.borrow();
+        let disks =
+            disks.iter().map(|((binding, name), disk)| format!("{binding} {name} {:?}", disk.0.borrow()));
+        format!("{:?}\n{}", self.0.replica.borrow(), disks.collect::<Vec<_>>().join("\n"))
     }
 
     /// Rings every alarm that is due, once each. Gives how many rang.
@@ -499,7 +501,7 @@ pub fn post(path: &str, client: &str, fields: &[(&str, &str)]) -> Request {
     let mut fields = fields.to_vec();
     match client.split_once(':') {
         Some(_) => {
-            headers.push(("authorization", format!("Basic {}", Base64::encode_string(client.as_bytes()))))
+            headers.push(("authorization", format!("Basic {}", Base64::encode_string(client.as_bytes()))));
         }
         None if !client.is_empty() => fields.push(("client_id", client)),
         None => {}

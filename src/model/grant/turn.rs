@@ -354,7 +354,7 @@ impl Grant {
 
 impl Binding {
     fn is_met(&self, verifier: Option<&str>, redirect_uri: Option<&str>) -> bool {
-        let verified = match (&self.challenge, verifier) {
+        let proved = match (&self.challenge, verifier) {
             (Some(challenge), Some(verifier)) => challenge.is_met_by(verifier),
             (None, None) => true,
             // RFC 9700 §2.1.1: a verifier without a challenge is a sign of a downgrade.
@@ -364,7 +364,7 @@ impl Binding {
             Some(given) => given == self.redirect_uri,
             None => !self.redirect_uri_required,
         };
-        verified && returned
+        proved && returned
     }
 }
 

@@ -1,0 +1,193 @@
+// What is stored, where, in which form, and how fast a change of it counts.
+
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { after, before, test } from 'node:test';
+import { administer, askToken, inspect, isActive, makeTokens, post, redeem, refresh, SHORT, WEB } from './caller.mjs';
+import { CALLBACK, Person } from './person.mjs';
+import { until } from './until.mjs';
+import { ADMIN_TOKEN, Worker } from './worker.mjs';
+
+const INACTIVE = '{"active":false}';
+
+/** @type {Worker} */
+let worker;
+
+before(async () => {
+  // Two isolates: what an administrator tells one must hold at the other.
+  worker = await Worker.start({ isolates: 2 });
+});
+
+after(() => worker.stop());
+
+/** @param {Worker} of @param {object} metadata @returns {Promise<string>} `id:secret` */
+async function register(of, metadata) {
+  const answer = await administer(of, 'POST', '/admin/clients', metadata);
+  assert.equal(answer.status, 201, answer.text);
+  return `${answer.body.client_id}:${answer.body.client_secret}`;
+}
+
+const OWN = { grant_type: 'client_credentials' };
+
+test('a client that was registered a moment ago works at every isolate, also where it was unknown before', async () => {
+  const id = 'just-registered';
+  for (const door of worker.doors) {
+    const { status, body } = await askToken(worker, `${id}:guessed`, OWN, door);
+    assert.deepEqual([status, body.error], [401, 'invalid_client']);
+  }
+  const client = await register(worker, { client_id: id, grant_types: ['client_credentials'], scope: 'reports' });
+  for (const door of worker.doors) {
+    const { status, text, body } = await askToken(worker, client, OWN, door);
+    assert.equal(status, 200, text);
+    assert.equal(await isActive(worker, body.access_token), true);
+  }
+});
+
+test('disabling a client ends its tokens at once, at every isolate', async () => {
+  const client = await register(worker, {
+    client_name: 'Soon disabled',
+    redirect_uris: [CALLBACK],
+    grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
+    scope: 'reports',
+  });
+  const [id] = client.split(':');
+  const tokens = await makeTokens(worker, client);
+  const code = await new Person(worker).code(id);
+  const own = [];
+  for (const door of worker.doors) own.push((await askToken(worker, client, OWN, door)).body.access_token);
+  for (const token of [tokens.access_token, ...own]) assert.equal(await isActive(worker, token), true);
+
+  assert.equal((await administer(worker, 'PATCH', `/admin/clients/${id}`, { enabled: false })).status, 200);
+  for (const token of [tokens.access_token, tokens.refresh_token, ...own]) assert.equal(await inspect(worker, token), INACTIVE);
+  for (const door of worker.doors) {
+    assert.equal((await refresh(worker, tokens.refresh_token, client, door)).body.error, 'invalid_client');
+    assert.equal((await redeem(worker, code, client, door)).body.error, 'invalid_client');
+  }
+  const { status, text } = await new Person(worker, worker.doors[1]).authorize(id);
+  assert.equal(status, 400);
+  assert.match(text, /Authorization error/);
+});
+
+test('disabling a person ends their tokens, their codes and their session at once', async () => {
+  await administer(worker, 'POST', '/admin/users', { username: 'carol', password: 'through-the-mirror' });
+  const person = new Person(worker, worker.doors[1]);
+  const page = await person.reachConsent('demo-web', {}, 'carol', 'through-the-mirror');
+  const { location } = await person.decide(page);
+  const { body: tokens } = await redeem(worker, location.searchParams.get('code'));
+  const open = await person.authorize('demo-web');
+  const code = (await person.decide(await person.authorize('demo-web'))).location.searchParams.get('code');
+  assert.equal(await isActive(worker, tokens.access_token), true);
+
+  assert.equal((await administer(worker, 'PATCH', '/admin/users/carol', { enabled: false })).status, 200);
+  assert.equal(await inspect(worker, tokens.access_token), INACTIVE);
+  assert.equal((await refresh(worker, tokens.refresh_token)).body.error, 'invalid_grant');
+  assert.equal((await redeem(worker, code)).body.error, 'invalid_grant');
+  assert.match((await person.decide(open)).text, /id="login-submit"/);
+  const back = await person.reachConsent('demo-web', {}, 'carol', 'through-the-mirror');
+  assert.match(back.text, /id="login-problem"/);
+});
+
+test('an access token is inactive once it has expired', async () => {
+  const { body } = await askToken(worker, SHORT, OWN);
+  assert.equal(body.expires_in, 2);
+  const tokens = await makeTokens(worker, SHORT);
+  for (const token of [body.access_token, tokens.access_token]) {
+    await until('the token is inactive', async () => (await inspect(worker, token)) === INACTIVE);
+  }
+  // Only the access token has: its family lives.
+  assert.equal((await refresh(worker, tokens.refresh_token, SHORT)).status, 200);
+});
+
+test('revoking a refresh token ends its access tokens; revoking an access token ends that one', async () => {
+  const first = await makeTokens(worker);
+  const second = (await refresh(worker, first.refresh_token)).body;
+  assert.equal((await post(worker, '/revoke', WEB, { token: first.access_token })).status, 200);
+  assert.equal(await inspect(worker, first.access_token), INACTIVE);
+  assert.equal(await isActive(worker, second.access_token), true);
+  // Any generation of the family will do.
+  assert.equal((await post(worker, '/revoke', WEB, { token: first.refresh_token })).status, 200);
+  assert.equal(await inspect(worker, second.access_token), INACTIVE);
+  assert.equal(await inspect(worker, second.refresh_token), INACTIVE);
+  assert.equal((await refresh(worker, second.refresh_token)).body.error, 'invalid_grant');
+});
+
+test('no request of these tests was an error of the server', () => {
+  assert.deepEqual(worker.failures(), []);
+});
+
+/** Every file beneath the stored state. @param {Worker} of @param {string} [ending] */
+function listFiles(of, ending = '') {
+  const files = readdirSync(of.state, { recursive: true }).map((file) => join(of.state, file));
+  return files.filter((file) => file.endsWith(ending) && statSync(file).isFile());
+}
+
+/** The tables of the grant shards: file and name. @param {Worker} of */
+function listTables(of) {
+  return listFiles(of, '.sqlite').filter((file) => file.includes('edgemint-GrantShard')).flatMap((file) => {
+    const database = new DatabaseSync(file, { readOnly: true });
+    try {
+      return database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all().map(({ name }) => ({ file, name }));
+    } finally {
+      database.close();
+    }
+  });
+}
+
+test('grants lie in tables named by their end, and nothing that is stored can be used by who reads it', async (t) => {
+  const key = randomBytes(32);
+  const secrets = new Map([['the master key', key.toString('base64url')]]);
+  const own = await Worker.start({ vars: { MASTER_KEY: `a:${key.toString('base64url')}` } });
+  t.after(() => own.forget());
+  const client = await register(own, { redirect_uris: [CALLBACK], grant_types: ['authorization_code'], scope: 'reports' });
+  const person = new Person(own);
+  const tokens = await makeTokens(own);
+  const refreshed = (await refresh(own, tokens.refresh_token)).body;
+  await makeTokens(own, client);
+  await post(own, '/revoke', WEB, { token: tokens.access_token });
+  secrets.set('a code', await person.code());
+  secrets.set('an access token', refreshed.access_token).set('a revoked access token', tokens.access_token);
+  secrets.set('a refresh token', refreshed.refresh_token).set('a used refresh token', tokens.refresh_token);
+  secrets.set('a token of a client', (await askToken(own, 'demo-machine:demo-machine-secret', OWN)).body.access_token);
+  secrets.set('a password', 'wonderland').set('another password', 'builder').set('a demo secret', 'demo-web-secret');
+  secrets.set('a generated secret', client.split(':')[1]).set('the administrator’s token', ADMIN_TOKEN);
+  secrets.set('a session', person.cookies.get('session')).set('a browser', person.cookies.get('browser'));
+  await own.halt();
+
+  const names = listTables(own).map(({ name }) => name).filter((name) => name.startsWith('grants'));
+  assert(names.some((name) => /^grants_long_\d{5}$/.test(name)), `${names}`);
+  assert(names.some((name) => /^grants_short_\d{6}$/.test(name)), `${names}`);
+
+  const stored = Buffer.concat(listFiles(own).map((file) => readFileSync(file)));
+  assert(stored.includes('demo-web') && stored.includes('alice'), 'what is no secret is found');
+  // `alice@wonderland.example` is a claim of hers.
+  const searched = Buffer.from(stored.toString('latin1').replaceAll('wonderland.example', ''), 'latin1');
+  for (const [what, secret] of secrets) {
+    // A long row is cut up over pages: its middle and its end must not be there either.
+    for (const piece of [secret, secret.slice(-22), secret.slice(Math.floor(secret.length / 2)).slice(0, 22)]) {
+      if (piece.length >= 7) assert.equal(searched.indexOf(piece), -1, `${what} is stored in clear`);
+    }
+  }
+  for (const form of [key, key.toString('hex'), key.toString('base64').slice(0, 40)]) assert.equal(stored.indexOf(form), -1);
+});
+
+test('the alarm drops a table whose end has come', async (t) => {
+  const first = await Worker.start();
+  t.after(() => first.forget());
+  const client = await register(first, { redirect_uris: [CALLBACK], grant_types: ['authorization_code'], scope: 'reports' });
+  const tokens = await makeTokens(first, client);
+  await first.halt();
+  const short = listTables(first).find(({ name }) => name.startsWith('grants_short_'));
+  const database = new DatabaseSync(short.file);
+  database.exec(`ALTER TABLE ${short.name} RENAME TO grants_short_1`);
+  database.close();
+
+  const second = await Worker.start({ state: first.state, port: first.port });
+  t.after(() => second.halt());
+  const find = () => listTables(second).filter(({ name }) => name === 'grants_short_1');
+  assert.equal(find().length, 1);
+  assert.equal(await inspect(second, tokens.access_token), INACTIVE);
+  await until('the table is dropped', () => find().length === 0);
+});
