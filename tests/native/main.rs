@@ -5,6 +5,7 @@
 mod admin;
 mod architecture;
 mod authorize;
+mod http;
 mod revoke;
 mod storage;
 mod token;
