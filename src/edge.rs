@@ -7,7 +7,7 @@ mod message;
 use crate::{
     context::config::Vars,
     error::Fault,
-    host::{Host, Object, Place, Timestamp},
+    host::{Host, Object, Place, Seconds, Timestamp},
     objects::{self, account_shard, grant_shard, registry},
     server::Server,
     wire,
@@ -28,6 +28,8 @@ use worker::{
 
 /// No object is waited for longer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// After this long nobody is still telling others by itself.
+const RESCUE: Seconds = Seconds(30);
 
 impl From<worker::Error> for Fault {
     fn from(error: worker::Error) -> Self {
@@ -130,28 +132,45 @@ struct Shell {
     state: State,
     edge: Edge,
     disk: Disk,
-    /// When the alarm rings; unknown until the first message.
-    alarm: Cell<Option<Option<u64>>>,
+    alarm: Cell<Alarm>,
+}
+
+/// What is known of an object's alarm.
+#[derive(Clone, Copy)]
+enum Alarm {
+    /// Nothing yet: the storage knows.
+    Unknown,
+    /// It is not set.
+    Off,
+    /// It rings then, in milliseconds since 1970.
+    At(u64),
 }
 
 impl Shell {
     fn new(state: State, env: Env) -> Self {
         let disk = Disk::open(state.storage().sql());
-        Self { state, edge: Edge(env), disk, alarm: Cell::new(None) }
+        Self { state, edge: Edge(env), disk, alarm: Cell::new(Alarm::Unknown) }
     }
 
     async fn fetch<O: Object>(&self, mut request: Request) -> Result<Response> {
         let url = request.inner().url();
         let name = url.rsplit('/').next().unwrap_or_default().to_owned();
         let text = request.text().await?;
-        let answer = objects::serve::<O, _, _>(&self.edge, &self.disk, &name, &text).await;
-        let wake = O::wake(&self.disk, self.edge.now()).ok().flatten();
-        self.set_alarm(wake).await;
+        let reply = objects::turn::<O, _, _>(&self.edge, &self.disk, &name, &text).await;
+        // Should the object die while it tells others what changed, the alarm goes on. Not at once: they would meet.
+        let rescue = self.edge.now().plus(RESCUE);
+        self.set_alarm(self.wake::<O>().map(|due| due.max(rescue))).await;
+        let answer = objects::finish::<O, _, _>(&self.edge, &self.disk, reply).await;
+        self.set_alarm(self.wake::<O>()).await;
         Response::ok(answer)
     }
 
+    fn wake<O: Object>(&self) -> Option<Timestamp> {
+        O::wake(&self.disk, self.edge.now()).ok().flatten()
+    }
+
     async fn ring<O: Object>(&self) -> Result<Response> {
-        self.alarm.set(Some(None));
+        self.alarm.set(Alarm::Off);
         let next = objects::alarm::<O, _, _>(&self.edge, &self.disk).await;
         self.set_alarm(next).await;
         Response::empty()
@@ -161,17 +180,16 @@ impl Shell {
     async fn set_alarm(&self, at: Option<Timestamp>) {
         let Some(Timestamp(at)) = at else { return };
         let storage = self.state.storage();
-        let armed = match self.alarm.get() {
-            Some(armed) => armed,
-            None => storage.get_alarm().await.ok().flatten().and_then(|armed| u64::try_from(armed).ok()),
-        };
-        self.alarm.set(Some(armed));
-        if armed.is_some_and(|armed| armed <= at) {
+        if let Alarm::Unknown = self.alarm.get() {
+            let armed = storage.get_alarm().await.ok().flatten().and_then(|armed| u64::try_from(armed).ok());
+            self.alarm.set(armed.map_or(Alarm::Off, Alarm::At));
+        }
+        if matches!(self.alarm.get(), Alarm::At(armed) if armed <= at) {
             return;
         }
         let wait = Duration::from_millis(at.saturating_sub(self.edge.now().0));
         match storage.set_alarm(wait).await {
-            Ok(()) => self.alarm.set(Some(Some(at))),
+            Ok(()) => self.alarm.set(Alarm::At(at)),
             Err(error) => console_error!("the alarm could not be set: {error}"),
         }
     }

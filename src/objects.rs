@@ -23,14 +23,30 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// Answers one message. Whatever happens inside becomes an answer: an object never panics, and its caller never hangs.
 pub async fn serve<O: Object, H: Host, S: Store>(host: &H, store: &S, name: &str, message: &str) -> String {
-    let reply = answer::<O, H, S>(host, store, name, message).await.map_err(|fault| fault.0);
+    let reply = turn::<O, H, S>(host, store, name, message).await;
+    finish::<O, H, S>(host, store, reply).await
+}
+
+/// The second half of [`serve`]: what goes out after the turn, and the answer as text. Whoever keeps alarms sets one
+/// between the halves: should the object die here, the alarm finishes.
+pub async fn finish<O: Object, H: Host, S: Store>(
+    host: &H,
+    store: &S,
+    reply: Result<O::Reply, Fault>,
+) -> String {
+    let reply = match reply {
+        Ok(reply) => O::follow(host, store, reply).await,
+        Err(fault) => Err(fault),
+    };
+    let reply = reply.map_err(|fault| fault.0);
     let text = serde_json::to_string(&Answer { format: FORMAT, reply });
     text.unwrap_or_else(|_| {
         format!("{{\"format\":{FORMAT},\"reply\":{{\"Err\":\"the reply could not be written\"}}}}")
     })
 }
 
-async fn answer<O: Object, H: Host, S: Store>(
+/// The first half of [`serve`]: one message, one turn.
+pub async fn turn<O: Object, H: Host, S: Store>(
     host: &H,
     store: &S,
     name: &str,
@@ -42,8 +58,7 @@ async fn answer<O: Object, H: Host, S: Store>(
     }
     O::prepare(host, store, name, &envelope.command).await?;
     let turn = Turn { store, now: host.now(), dice: host.random(), attempt: envelope.attempt };
-    let reply = O::handle(&turn, envelope.command)?;
-    O::follow(host, store, reply).await
+    O::handle(&turn, envelope.command)
 }
 
 /// The alarm of an object. Gives the instant of the next one, also where this one failed.

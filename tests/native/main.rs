@@ -5,6 +5,7 @@
 mod admin;
 mod architecture;
 mod authorize;
+mod grant;
 mod http;
 mod revoke;
 mod storage;
