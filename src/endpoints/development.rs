@@ -35,14 +35,16 @@ const FORMAT_OF_DATA: u8 = 1;
 /// Makes the data in development; refuses to serve it in production.
 pub async fn check<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
     let policy = cx.policy().await?;
+    let current = policy.development >= FORMAT_OF_DATA;
     match (cx.config.development, policy.development) {
-        (true, FORMAT_OF_DATA..) | (false, 0) => Ok(()),
+        (true, _) if current && policy.development_issuer == cx.config.issuer => Ok(()),
+        (false, 0) => Ok(()),
         (false, _) => {
             let detail = "this server is not configured to serve; its log says why";
             Err(Error::new(Code::ServerError, detail).because("development data in a production registry"))
         }
         (true, _) => {
-            seed(cx).await?;
+            seed(cx, current).await?;
             cx.memory().forget();
             Ok(())
         }
@@ -61,6 +63,8 @@ struct DemoClient {
 const CODE: &str = "authorization_code";
 const REFRESH: &str = "refresh_token";
 const OWN: &str = "client_credentials";
+/// Under the issuer, whatever its port.
+const OWN_CALLBACK: &str = "/dev/callback";
 const API_SCOPES: &str = "orders.read orders.write reports";
 
 #[rustfmt::skip]
@@ -71,11 +75,15 @@ const CLIENTS: &[DemoClient] = &[
     DemoClient { id: "demo-legacy",  secret: Some("demo-legacy-secret"),  profile: Profile::Legacy,  grant_types: &[CODE, "implicit", "password", OWN, REFRESH], redirect_uris: &["http://127.0.0.1:9999/legacy"],   name: "Demo legacy application" },
     DemoClient { id: "demo-short",   secret: Some("demo-short-secret"),   profile: Profile::Oauth21, grant_types: &[CODE, REFRESH, OWN],                         redirect_uris: &["http://127.0.0.1:9999/callback"], name: "Demo of short lifetimes" },
     DemoClient { id: "demo-api",     secret: Some("demo-api-secret"),     profile: Profile::Oauth21, grant_types: &[],                                           redirect_uris: &[],                                 name: "Demo resource server" },
-    DemoClient { id: "demo-landing", secret: None,                        profile: Profile::Oauth21, grant_types: &[CODE, REFRESH],                              redirect_uris: &["/dev/callback"],                  name: "Walk through a flow" },
+    DemoClient { id: "demo-landing", secret: None,                        profile: Profile::Oauth21, grant_types: &[CODE, REFRESH],                              redirect_uris: &[OWN_CALLBACK],                     name: "Walk through a flow" },
 ];
 
 /// Everything at once, however many isolates do it at the same time: names are inserted once, the registry seeds once.
-async fn seed<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
+///
+/// Data that is current, but for the issuer of another port, needs no more than the client whose redirect URI is ours.
+async fn seed<H: Host>(cx: &Context<'_, H>, current: bool) -> Result<(), Error> {
+    let needed = CLIENTS.iter().filter(|demo| !current || demo.redirect_uris.contains(&OWN_CALLBACK));
+    let clients = needed.map(|demo| client(cx, demo)).collect::<Result<_, Fault>>()?;
     let people =
         [("alice", "wonderland", &["orders-staff"][..], alice()), ("bob", "builder", &[][..], Map::new())];
     for (username, password, groups, claims) in people {
@@ -99,8 +107,8 @@ async fn seed<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
         };
         cx.ask::<AccountShard>(&shard, account_shard::Command::Create(Box::new(account))).await?;
     }
-    let clients = CLIENTS.iter().map(|demo| client(cx, demo)).collect::<Result<_, Fault>>()?;
-    let seed = registry::Command::Seed { development: FORMAT_OF_DATA, clients, scopes: scopes() };
+    let issuer = cx.config.issuer.clone();
+    let seed = registry::Command::Seed { development: FORMAT_OF_DATA, issuer, clients, scopes: scopes() };
     cx.ask::<Registry>(registry::NAME, seed).await?;
     Ok(())
 }
@@ -222,7 +230,7 @@ pub fn landing<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Respon
     let verifier = crypto::text(&cx.host.random::<32>());
     let challenge = Challenge::of(&verifier).to_string();
     let state = Walk { verifier, browser: browser.mark }.seal(&cx.config.keys)?;
-    let redirect_uri = cx.url("/dev/callback");
+    let redirect_uri = cx.url(OWN_CALLBACK);
     let params = [
         ("response_type", "code"),
         ("client_id", "demo-landing"),
@@ -257,7 +265,7 @@ pub fn callback<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Respo
     }
     let error = params.optional("error");
     let code = params.optional("code").unwrap_or_default();
-    let redirect_uri = cx.url("/dev/callback");
+    let redirect_uri = cx.url(OWN_CALLBACK);
     let page = pages::Walked {
         issuer: &cx.config.issuer,
         code,

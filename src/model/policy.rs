@@ -97,6 +97,9 @@ pub struct Policy {
     pub filter: Secret,
     /// The format of the development data in the registry; 0: there is none. A production Worker refuses to serve it.
     pub development: u8,
+    /// The issuer that the development data was made for: one of its redirect URIs is the issuer's own.
+    #[serde(default)]
+    pub development_issuer: String,
     /// The wish that last changed it.
     pub attempt: Attempt,
 }

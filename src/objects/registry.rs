@@ -80,10 +80,12 @@ pub enum Command {
     },
     /// Every shard.
     Roster,
-    /// The development data. Without effect where there is as new a format of it already.
+    /// The development data. Without effect where there is as new a format of it for this issuer already.
     Seed {
         /// Its format.
         development: u8,
+        /// The issuer it is for.
+        issuer: String,
         /// Clients.
         clients: Vec<Client>,
         /// Scopes.
@@ -164,7 +166,9 @@ impl Object for Registry {
                 Ok(Reply::Done)
             }
             Command::Roster => Ok(Reply::Roster(roster(store, "grants")?, roster(store, "accounts")?)),
-            Command::Seed { development, clients, scopes } => seed(turn, development, clients, scopes),
+            Command::Seed { development, issuer, clients, scopes } => {
+                seed(turn, development, issuer, clients, scopes)
+            }
         }
     }
 
@@ -396,11 +400,12 @@ fn owe_marks<S: Store>(turn: &Turn<'_, S>, kind: &str, id: &str, mark: &Mark) ->
 fn seed<S: Store>(
     turn: &Turn<'_, S>,
     development: u8,
+    issuer: String,
     clients: Vec<Client>,
     scopes: BTreeMap<String, ScopeEntry>,
 ) -> Result<Reply, Fault> {
     let before = policy(turn)?;
-    if before.development >= development {
+    if before.development >= development && before.development_issuer == issuer {
         return Ok(Reply::Done);
     }
     for mut client in clients {
@@ -411,7 +416,8 @@ fn seed<S: Store>(
         write(turn.store, CLIENTS, &client.id, "", &client)?;
     }
     let version = next(turn.store)?;
-    let mut policy = Policy { version, development, changed: turn.now, ..before };
+    let development_issuer = issuer;
+    let mut policy = Policy { version, development, development_issuer, changed: turn.now, ..before };
     policy.scopes.extend(scopes);
     outbox::owe_copy(turn.store, POLICY_KEY, version, turn.now)?;
     write(turn.store, "policy", "", "", &policy)?;

@@ -414,6 +414,24 @@ fn the_walk_from_the_landing_page_ends_with_a_code_that_works() {
 }
 
 #[test]
+fn the_walk_works_at_another_port_on_the_same_data() {
+    let site = Site::new();
+    let sub = site.inspect(site.tokens()["access_token"].as_str().unwrap())["sub"].clone();
+    let moved = Vars { issuer: Some("http://localhost:9000".into()), ..development() };
+    let moved = Site::with(&site.world, &moved);
+    let ask = |target: &str| {
+        let mut request = request(Method::GET, target, &[], "");
+        request.host = "localhost:9000".to_owned();
+        moved.browse(request)
+    };
+    let query =
+        form(&authorization("demo-landing", &[("redirect_uri", "http://localhost:9000/dev/callback")]));
+    assert!(text(&ask(&format!("/authorize?{query}"))).contains("login-submit"));
+    // The people and the other clients are the ones they were.
+    assert_eq!(site.inspect(site.tokens()["access_token"].as_str().unwrap())["sub"], sub);
+}
+
+#[test]
 fn in_production_cookies_are_bound_to_host_and_https_and_nothing_of_development_is_there() {
     let world = World::new();
     let vars = Vars { mode: None, issuer: Some("https://as.test".into()), ..development() };
