@@ -1,10 +1,12 @@
 //! What answers at an address, but for the token endpoint, which is `grants`.
 
 pub mod admin;
+pub mod authorization_request;
 pub mod authorize;
 pub mod consent;
 pub mod development;
 pub mod healthz;
+pub mod interaction;
 pub mod introspect;
 pub mod login;
 pub mod metadata;

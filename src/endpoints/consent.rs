@@ -1,82 +1,36 @@
 //! `POST /consent`: a person allows or denies. Two requests, one to the account and one to the grant: the account checks
 //! the session and notes the shard *before* the grant is made, so that disabling the person misses no grant.
 
-use super::authorize::{self, Asked, Pending, Purpose};
+use super::{
+    authorization_request::{Asked, verify_again},
+    interaction::{Pending, Purpose, ask_login},
+};
 use crate::{
     context::Context,
     crypto,
     error::{Code, Error},
-    host::{Host, Seconds},
+    host::Host,
     model::{
         grant::{self, Binding, Offer, Person, Refusal, Reply as GrantReply},
         pkce::Challenge,
-        place::{Address, Shard, Table},
+        place::Address,
         scope::Scope,
         ticket::{self, Ticket as _},
     },
     objects::grant_shard::{Command, GrantShard, Reply},
-    pages::{self, Wish},
     session,
     wire::{Params, Request, Response, with_params},
 };
-use http::StatusCode;
-
-/// The page: every scope ticked beforehand, with what it is for.
-pub fn page(asked: &Asked, person: &Person, pending: &str) -> Result<Response, Error> {
-    let wishes: Vec<Wish> = asked
-        .request
-        .scope
-        .names()
-        .map(|name| {
-            let known = asked.policy.scopes.get(name).map(|entry| entry.description.clone());
-            let description = known.filter(|text| !text.is_empty()).unwrap_or_else(|| "use".to_owned());
-            Wish { name: name.to_owned(), description }
-        })
-        .collect();
-    let page = pages::Consent {
-        client: asked.client.metadata.client_name.as_deref().unwrap_or(&asked.client.id),
-        client_id: &asked.client.id,
-        username: &person.username,
-        host: &asked.redirect_uri.host(),
-        loopback: asked.redirect_uri.is_loopback(),
-        wishes: &wishes,
-        pending,
-    };
-    pages::show(StatusCode::OK, &page, Some(&asked.redirect_uri))
-}
-
-/// Where the grant will be, if it comes to one: near the person, in the table of its absolute end.
-pub fn draw_address<H: Host>(cx: &Context<'_, H>, asked: &Asked, sub: &str) -> Address {
-    let count = u16::try_from(asked.policy.settings.shards).unwrap_or(1);
-    let end = lifetime(asked).map(|lifetime| cx.now.plus(authorize::PATIENCE).plus(lifetime));
-    Address {
-        shard: Shard::draw(cx.region, count, cx.host.random()),
-        table: Table::for_end(end, cx.now),
-        owner: sub.to_owned(),
-        key: crypto::text(&cx.host.random::<16>()),
-    }
-}
-
-/// How long anything of the grant can live (`None`: no end of its own).
-fn lifetime(asked: &Asked) -> Option<Seconds> {
-    let access = asked.client.access_lifetime(&asked.policy);
-    let Seconds(family) = if asked.client.is_refreshable() {
-        asked.client.refresh_absolute(&asked.policy)?
-    } else {
-        asked.client.code_lifetime(&asked.policy)
-    };
-    Some(Seconds(family.saturating_add(access.0)))
-}
 
 /// Allow, allow all, deny, or sign in as someone else.
 pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let params = Params::of_form(request, &["scope"])?;
     let pending = Pending::open_for(cx, request, &params, Purpose::Consent)?;
-    let asked = authorize::verify_again(cx, pending.request.clone()).await?;
+    let asked = verify_again(cx, pending.request.clone()).await?;
     let ticked = Scope::parse(&params.all("scope").collect::<Vec<_>>().join(" "));
     let ticked = ticked.map_err(|why| Error::new(Code::InvalidRequest, why))?;
     let scope = match params.optional("decision") {
-        Some("switch") => return authorize::ask_login(cx, &asked, &pending.browser),
+        Some("switch") => return ask_login(cx, &asked, &pending.browser),
         Some("all") => asked.request.scope.clone(),
         // What was shown bounds what is given, whatever the form says.
         Some("allow") => ticked.common(&asked.request.scope),
@@ -90,11 +44,11 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     }
     let session = session::named(cx, request).filter(|named| Some(&named.id) == pending.session.as_ref());
     let (Some(session), Some(address)) = (session, pending.address.clone()) else {
-        return authorize::ask_login(cx, &asked, &pending.browser);
+        return ask_login(cx, &asked, &pending.browser);
     };
     let Some(person) = session::giver(cx, &session, address.shard.to_string()).await? else {
         // Signed out, disabled, or over: the session's own words, not an error of the client's.
-        return authorize::ask_login(cx, &asked, &pending.browser);
+        return ask_login(cx, &asked, &pending.browser);
     };
     cx.note(|event| event.sub = Some(person.sub.clone()));
     cx.note(|event| event.grant = Some(address.to_string()));

@@ -1,7 +1,10 @@
 //! `POST /login`: a name and a password. Two requests to the account: one charges the throttle and gives the salted
 //! hash, one makes the session; a wrong password never sends the second. Argon2id runs here, never in the object.
 
-use super::authorize::{self, Asked, Pending, Purpose};
+use super::{
+    authorization_request::{Asked, verify_again},
+    interaction::{Pending, Purpose, ask_consent, show_login},
+};
 use crate::{
     context::Context,
     crypto,
@@ -9,7 +12,7 @@ use crate::{
     host::Host,
     model::{account, grant::Person},
     objects::account_shard::{AccountShard, Command, Reply, SessionRef, Who},
-    pages, session,
+    session,
     wire::{Params, Request, Response},
 };
 use http::StatusCode;
@@ -29,14 +32,14 @@ enum Outcome {
 pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let params = Params::of_form(request, &[])?;
     let pending = Pending::open_for(cx, request, &params, Purpose::Login)?;
-    let asked = authorize::verify_again(cx, pending.request.clone()).await?;
+    let asked = verify_again(cx, pending.request.clone()).await?;
     let username = params.optional("username").unwrap_or_default();
     let password = params.optional("password").unwrap_or_default();
     cx.note(|event| event.important = true);
     match sign_in(cx, &asked, username, password).await? {
         Outcome::Admitted(session, person) => {
             let lifetime = asked.policy.settings.session_lifetime;
-            let page = authorize::ask_consent(cx, &asked, &pending.browser, &session.id, &person)?;
+            let page = ask_consent(cx, &asked, &pending.browser, &session.id, &person)?;
             cx.note(|event| event.event = "login.admitted");
             Ok(page.with("set-cookie", session::cookie(cx, &session, lifetime)?))
         }
@@ -54,22 +57,6 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     }
 }
 
-/// The page.
-pub fn page(asked: &Asked, pending: &str, problem: Option<&str>, username: &str) -> Result<Response, Error> {
-    show(StatusCode::OK, asked, pending, problem, username)
-}
-
-fn show(
-    status: StatusCode,
-    asked: &Asked,
-    pending: &str,
-    problem: Option<&str>,
-    username: &str,
-) -> Result<Response, Error> {
-    let client = asked.client.metadata.client_name.as_deref().unwrap_or(&asked.client.id);
-    pages::show(status, &pages::Login { client, problem, username, pending }, Some(&asked.redirect_uri))
-}
-
 fn again<H: Host>(
     cx: &Context<'_, H>,
     asked: &Asked,
@@ -79,7 +66,7 @@ fn again<H: Host>(
     username: &str,
 ) -> Result<Response, Error> {
     let shown = if username.len() <= 200 { username } else { "" };
-    show(status, asked, &pending.seal_for(cx)?, Some(problem), shown)
+    show_login(status, asked, &pending.seal_for(cx)?, Some(problem), shown)
 }
 
 async fn sign_in<H: Host>(

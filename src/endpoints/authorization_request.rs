@@ -1,0 +1,150 @@
+//! An authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3): what is asked, verified in an order that decides where an
+//! error may go: to a page until client and redirect URI are verified, to the redirect URI after that.
+
+use crate::{
+    context::Context,
+    error::{Code, Error, Return},
+    host::Host,
+    model::{client::Client, pkce::Challenge, policy::Policy, redirect_uri::RedirectUri, scope::Scope},
+    wire::Params,
+};
+use serde::{Deserialize, Serialize};
+use std::rc::Rc;
+
+/// An authorization request that was verified.
+pub struct Asked {
+    /// Who asks.
+    pub client: Rc<Client>,
+    /// The policy it is treated by.
+    pub policy: Rc<Policy>,
+    /// The verified redirect URI.
+    pub redirect_uri: RedirectUri,
+    /// Where the answer goes.
+    pub back: Return,
+    /// As it stands in a form.
+    pub request: Sealed,
+}
+
+/// The request as the form carries it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// `client_id`.
+    pub client_id: String,
+    /// `redirect_uri`.
+    pub redirect_uri: String,
+    /// Whether the request named it: then the token request must too.
+    pub redirect_uri_sent: bool,
+    /// `state`.
+    pub state: Option<String>,
+    /// `scope`, or all of the client's.
+    pub scope: Scope,
+    /// `code_challenge`.
+    pub code_challenge: Option<String>,
+}
+
+/// Verifies what is asked. Until client and redirect URI are verified, errors are pages; then they go there.
+pub async fn verify<H: Host>(cx: &Context<'_, H>, params: &Params) -> Result<Asked, Error> {
+    let client_id = params.required("client_id")?;
+    let given = params.optional("redirect_uri");
+    let state = params.optional("state");
+    let (client, policy, redirect_uri) = verify_client(cx, client_id, given).await?;
+    let back = Return { redirect_uri: redirect_uri.as_str().to_owned(), state: state.map(str::to_owned) };
+    let checked = verify_rest(&client, params).map_err(|error| error.at(&back))?;
+    let (scope, code_challenge) = checked;
+    let request = Sealed {
+        client_id: client_id.to_owned(),
+        redirect_uri: redirect_uri.as_str().to_owned(),
+        redirect_uri_sent: given.is_some(),
+        state: state.map(str::to_owned),
+        scope,
+        code_challenge,
+    };
+    Ok(Asked { client, policy, redirect_uri, back, request })
+}
+
+/// Verifies again what a form carries: the client may have changed while the page was open.
+pub async fn verify_again<H: Host>(cx: &Context<'_, H>, request: Sealed) -> Result<Asked, Error> {
+    let (client, policy, redirect_uri) =
+        verify_client(cx, &request.client_id, Some(&request.redirect_uri)).await?;
+    let back = Return { redirect_uri: request.redirect_uri.clone(), state: request.state.clone() };
+    let challenge = request.code_challenge.is_some();
+    check_client(&client, &request.scope, challenge).map_err(|error| error.at(&back))?;
+    Ok(Asked { client, policy, redirect_uri, back, request })
+}
+
+/// Client and redirect URI: what must hold before anything may be sent anywhere (RFC 6749 §4.1.2.1).
+async fn verify_client<H: Host>(
+    cx: &Context<'_, H>,
+    id: &str,
+    given: Option<&str>,
+) -> Result<(Rc<Client>, Rc<Policy>, RedirectUri), Error> {
+    cx.note(|event| event.client = Some(crate::error::quotable(id)));
+    let client = cx.client(id).await?.filter(|client| client.metadata.enabled);
+    let client = client.ok_or_else(|| {
+        Error::new(Code::InvalidClient, "the application is not registered here, or it is disabled")
+    })?;
+    let redirect_uri = match given {
+        Some(text) => {
+            let refused = |why: &'static str| Error::new(Code::UnregisteredRedirect, why);
+            let asked = RedirectUri::parse(text).map_err(refused)?;
+            if !client.admits(&asked) {
+                return Err(refused("the redirect URI is not registered for this application"));
+            }
+            asked
+        }
+        // RFC 6749 §3.1.2.3: may be left out where there is exactly one.
+        None => match client.metadata.redirect_uris.as_slice() {
+            [only] => only.clone(),
+            _ => return Err(Error::new(Code::InvalidRequest, "redirect_uri is missing")),
+        },
+    };
+    Ok((client, cx.policy().await?, redirect_uri))
+}
+
+/// Everything whose errors the client hears of. Gives scope and challenge.
+fn verify_rest(client: &Client, params: &Params) -> Result<(Scope, Option<String>), Error> {
+    let bad = |detail: &'static str| Error::new(Code::InvalidRequest, detail);
+    if params.optional("request").is_some() {
+        return Err(Error::new(Code::RequestNotSupported, "request objects are not accepted"));
+    }
+    if params.optional("request_uri").is_some() {
+        return Err(Error::new(Code::RequestUriNotSupported, "request objects are not accepted"));
+    }
+    if params.required("response_type")? != "code" {
+        return Err(Error::new(Code::UnsupportedResponseType, "the response type must be code"));
+    }
+    if params.optional("response_mode").is_some_and(|mode| mode != "query") {
+        return Err(bad("the response mode must be query"));
+    }
+    let challenge = match (params.optional("code_challenge"), params.optional("code_challenge_method")) {
+        // RFC 7636 §4.3 would read a missing method as plain; nobody here means that.
+        (Some(text), Some("S256")) => match Challenge::parse(text) {
+            Some(_) => Some(text.to_owned()),
+            None => return Err(bad("code_challenge is not base64url of 32 bytes")),
+        },
+        (Some(_), _) => return Err(bad("code_challenge_method must be S256")),
+        (None, Some(_)) => return Err(bad("code_challenge is missing")),
+        (None, None) => None,
+    };
+    let scope = match params.optional("scope") {
+        Some(text) => Scope::parse(text).map_err(|why| Error::new(Code::InvalidScope, why))?,
+        None => client.metadata.scope.clone(),
+    };
+    check_client(client, &scope, challenge.is_some())?;
+    Ok((scope, challenge))
+}
+
+/// What the client may do.
+fn check_client(client: &Client, scope: &Scope, challenge: bool) -> Result<(), Error> {
+    if !client.may_use("authorization_code") {
+        let detail = "this client may not use the grant type authorization_code";
+        return Err(Error::new(Code::UnauthorizedClient, detail));
+    }
+    if !challenge && client.requires_pkce() {
+        return Err(Error::new(Code::InvalidRequest, "code_challenge is missing: this client must use PKCE"));
+    }
+    if scope.is_empty() || !scope.is_within(&client.metadata.scope) {
+        return Err(Error::new(Code::InvalidScope, "a scope is unknown, or not among this client's"));
+    }
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! A page in progress: signing in, then deciding. The request is sealed into the page's form, bound to the browser, the
+//! purpose and the session, dead after half an hour; nothing is stored until somebody allows something.
+
+use super::authorization_request::{Asked, Sealed};
+use crate::{
+    context::Context,
+    crypto::{self, Kind},
+    error::{Code, Error},
+    host::{Host, Seconds, Timestamp},
+    model::{
+        grant::Person,
+        place::{Address, Shard, Table},
+        ticket::Ticket,
+    },
+    pages::{self, Wish},
+    session::Browser,
+    wire::{Params, Request, Response},
+};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+/// What a page in progress is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Purpose {
+    /// Signing in.
+    Login,
+    /// Deciding.
+    Consent,
+}
+
+/// A page in progress, sealed into its form: bound to browser, purpose and session, dead after half an hour.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Pending {
+    /// What for.
+    pub purpose: Purpose,
+    /// Which browser.
+    pub browser: String,
+    /// Which session.
+    pub session: Option<String>,
+    /// Since when.
+    pub made: Timestamp,
+    /// Where the grant will be, if it comes to one: the row is the single-use marker.
+    pub address: Option<Address>,
+    /// What was asked.
+    pub request: Sealed,
+}
+
+impl Ticket for Pending {
+    const KIND: Kind = Kind::Pending;
+}
+
+/// How long a person may take.
+pub const PATIENCE: Seconds = Seconds(1800);
+/// The largest seal that a form carries, in bytes.
+const SEAL_LIMIT: usize = 8192;
+
+impl Pending {
+    /// Seals it; a request too large for its seal is refused.
+    pub fn seal_for<H: Host>(&self, cx: &Context<'_, H>) -> Result<String, Error> {
+        let sealed = self.seal(&cx.config.keys)?;
+        if sealed.len() > SEAL_LIMIT {
+            return Err(Error::new(
+                Code::InvalidRequest,
+                "the authorization request is larger than 8 KiB allow",
+            ));
+        }
+        Ok(sealed)
+    }
+
+    /// Opens what a form sent back: only in the browser it was made for, for its purpose, in time.
+    pub fn open_for<H: Host>(
+        cx: &Context<'_, H>,
+        request: &Request,
+        params: &Params,
+        purpose: Purpose,
+    ) -> Result<Self, Error> {
+        let refused = |detail: &'static str| Error::new(Code::InvalidRequest, detail);
+        if request.is_cross_site(cx.config.origin()) {
+            return Err(refused("the form was sent by another site").because("cross-site form"));
+        }
+        let pending = Self::open(&cx.config.keys, params.required("pending")?);
+        let pending = pending.filter(|pending| pending.purpose == purpose);
+        let pending =
+            pending.ok_or_else(|| refused("the form is not one that this server made for this step"))?;
+        if Browser::known(cx, request).as_ref() != Some(&pending.browser) {
+            let detail = "the form was begun in another browser, or this one keeps no cookies";
+            return Err(refused(detail).because("another browser"));
+        }
+        if cx.now >= pending.made.plus(PATIENCE) {
+            return Err(refused(
+                "this page was open for more than half an hour: start again at the application",
+            ));
+        }
+        Ok(pending)
+    }
+}
+
+/// The sign-in page for this request.
+pub fn ask_login<H: Host>(cx: &Context<'_, H>, asked: &Asked, browser: &str) -> Result<Response, Error> {
+    let pending = Pending {
+        purpose: Purpose::Login,
+        browser: browser.to_owned(),
+        session: None,
+        made: cx.now,
+        address: None,
+        request: asked.request.clone(),
+    };
+    cx.note(|event| event.event = "login.shown");
+    show_login(StatusCode::OK, asked, &pending.seal_for(cx).map_err(|error| error.at(&asked.back))?, None, "")
+}
+
+/// The consent page for this request.
+pub fn ask_consent<H: Host>(
+    cx: &Context<'_, H>,
+    asked: &Asked,
+    browser: &str,
+    session: &str,
+    person: &Person,
+) -> Result<Response, Error> {
+    let pending = Pending {
+        purpose: Purpose::Consent,
+        browser: browser.to_owned(),
+        session: Some(session.to_owned()),
+        made: cx.now,
+        address: Some(draw_address(cx, asked, &person.sub)),
+        request: asked.request.clone(),
+    };
+    cx.note(|event| event.event = "consent.shown");
+    cx.note(|event| event.sub = Some(person.sub.clone()));
+    show_consent(asked, person, &pending.seal_for(cx).map_err(|error| error.at(&asked.back))?)
+}
+
+/// The sign-in page.
+pub fn show_login(
+    status: StatusCode,
+    asked: &Asked,
+    pending: &str,
+    problem: Option<&str>,
+    username: &str,
+) -> Result<Response, Error> {
+    let client = asked.client.metadata.client_name.as_deref().unwrap_or(&asked.client.id);
+    pages::show(status, &pages::Login { client, problem, username, pending }, Some(&asked.redirect_uri))
+}
+
+/// The consent page: every scope ticked beforehand, with what it is for.
+fn show_consent(asked: &Asked, person: &Person, pending: &str) -> Result<Response, Error> {
+    let wishes: Vec<Wish> = asked
+        .request
+        .scope
+        .names()
+        .map(|name| {
+            let known = asked.policy.scopes.get(name).map(|entry| entry.description.clone());
+            let description = known.filter(|text| !text.is_empty()).unwrap_or_else(|| "use".to_owned());
+            Wish { name: name.to_owned(), description }
+        })
+        .collect();
+    let page = pages::Consent {
+        client: asked.client.metadata.client_name.as_deref().unwrap_or(&asked.client.id),
+        client_id: &asked.client.id,
+        username: &person.username,
+        host: &asked.redirect_uri.host(),
+        loopback: asked.redirect_uri.is_loopback(),
+        wishes: &wishes,
+        pending,
+    };
+    pages::show(StatusCode::OK, &page, Some(&asked.redirect_uri))
+}
+
+/// Where the grant will be, if it comes to one: near the person, in the table of its absolute end.
+fn draw_address<H: Host>(cx: &Context<'_, H>, asked: &Asked, sub: &str) -> Address {
+    let count = u16::try_from(asked.policy.settings.shards).unwrap_or(1);
+    let end = lifetime(asked).map(|lifetime| cx.now.plus(PATIENCE).plus(lifetime));
+    Address {
+        shard: Shard::draw(cx.region, count, cx.host.random()),
+        table: Table::for_end(end, cx.now),
+        owner: sub.to_owned(),
+        key: crypto::text(&cx.host.random::<16>()),
+    }
+}
+
+/// How long anything of the grant can live (`None`: no end of its own).
+fn lifetime(asked: &Asked) -> Option<Seconds> {
+    let access = asked.client.access_lifetime(&asked.policy);
+    let Seconds(family) = if asked.client.is_refreshable() {
+        asked.client.refresh_absolute(&asked.policy)?
+    } else {
+        asked.client.code_lifetime(&asked.policy)
+    };
+    Some(Seconds(family.saturating_add(access.0)))
+}
