@@ -66,7 +66,7 @@
 //!    holds the address of the grant and a proof.
 //! 4. [`host::ask`] draws an attempt id, and [`host::Host::deliver`] brings the command to the one shard the address
 //!    names. A delivery that fails is repeated once under the same id.
-//! 5. [`objects::serve`] gives the shard its turn: read the row and the marks that concern it, call
+//! 5. [`objects::turn`] gives the shard its turn: read the row and the marks that concern it, call
 //!    [`model::grant::handle`], write the row if it changed. The row keeps the attempt id, so a command that arrives
 //!    twice has one effect and one answer.
 //! 6. The reply is [`model::grant::Issued`] or a refusal. [`issue::tokens`] seals the tokens, and writes nothing.
