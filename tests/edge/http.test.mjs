@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { MACHINE, post, read, WEB } from './caller.mjs';
 import { authorization, Person } from './person.mjs';
 import { exchange } from './socket.mjs';
+import { until } from './until.mjs';
 import { Worker } from './worker.mjs';
 
 const FORM = 'application/x-www-form-urlencoded';
@@ -233,6 +234,15 @@ test('answers with tokens and answers with errors are stored nowhere', async () 
   for (const { status, headers, text } of answers) {
     assert.equal(headers.get('cache-control'), 'no-store', `${status} ${text}`);
     assert(status < 500, text);
+  }
+});
+
+test('the number that an error answer tells is in the log, whatever was refused', async () => {
+  for (const [method, path] of [['POST', '/token'], ['GET', '/token'], ['GET', '/no/such/address'], ['GET', '/admin/clients'], ['GET', '/admin/nothing'], ['GET', '/authorize']]) {
+    const { status, text } = await ask(path, { method });
+    const [trace] = /[0-9a-f]{16}(?=["<])/.exec(text) ?? [];
+    assert(trace, `${method} ${path}: ${status} ${text}`);
+    await until(`the log has the ${status} of ${method} ${path}`, () => worker.log.some(({ message }) => message.includes(trace)), 2000);
   }
 });
 

@@ -5,6 +5,7 @@ import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { inspect, isActive, MACHINE, makeTokens, post, read, redeem, refresh } from './caller.mjs';
 import { parameter, Person } from './person.mjs';
+import { until } from './until.mjs';
 import { KEY_A, KEY_B, Worker } from './worker.mjs';
 
 /** @typedef {import('./worker.mjs').Vars} Vars */
@@ -132,7 +133,7 @@ test('production over development data serves nothing', async (t) => {
   const issuer = `https://localhost:${deployment.first.port}`;
   const worker = await deployment.restart({ MODE: undefined, ISSUER: issuer });
   await assertServesNothing(worker);
-  assert(worker.log.some(({ message }) => message.includes('development data')), 'the log says why');
+  await until('the log says why', () => worker.log.some(({ message }) => message.includes('development data')));
 });
 
 for (const [what, vars] of /** @type {[string, Vars][]} */ ([
@@ -149,7 +150,7 @@ for (const [what, vars] of /** @type {[string, Vars][]} */ ([
     const worker = await Worker.start({ vars });
     t.after(() => worker.stop());
     await assertServesNothing(worker);
-    assert(worker.log.some(({ message }) => JSON.parse(message).event === 'misconfigured'));
+    await until('the log says why', () => worker.log.some(({ message }) => message.includes('"event":"misconfigured"')));
     const log = JSON.stringify(worker.log);
     assert(!log.includes(KEY_A.slice(2)) && !log.includes(KEY_B.slice(2)), 'the log shows no key');
     const stored = readdirSync(worker.state, { recursive: true }).filter((path) => /^do\/edgemint-/.test(path));
