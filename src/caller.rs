@@ -30,12 +30,13 @@ impl Caller {
         params: &Params,
     ) -> Result<Self, Error> {
         let (id, secret) = credentials(request, params)?;
-        cx.note(|event| event.client = Some(crate::error::quotable(&id)));
         let refused = |why: &'static str| {
             Error::new(Code::InvalidClient, "client authentication failed: no such client, or not its secret")
                 .because(why)
         };
         let client = cx.client(&id).await?.ok_or_else(|| refused("unknown client"))?;
+        // Only now: what was typed as an id may have been a secret.
+        cx.note(|event| event.client = Some(id));
         match (&client.secret, &secret) {
             (None, None) => {}
             (Some(kept), Some(given)) if kept.is(given) => {}

@@ -18,6 +18,11 @@ use std::{
     rc::Rc,
 };
 
+/// A new trace id: it stands in the event, and in the error that the event explains.
+pub fn draw_trace<H: Host>(host: &H) -> String {
+    format!("{:016x}", u64::from_be_bytes(host.random()))
+}
+
 /// Everything an endpoint is given beside the request itself.
 pub struct Context<'a, H> {
     /// The world.
@@ -42,14 +47,13 @@ pub struct Context<'a, H> {
 impl<'a, H: Host> Context<'a, H> {
     /// A request's context.
     pub fn new(host: &'a H, config: &'a Config, memory: &'a Memory, region: Region) -> Self {
-        let trace = format!("{:016x}", u64::from_be_bytes(host.random()));
         Self {
             host,
             config,
             memory,
             now: host.now(),
             region,
-            trace,
+            trace: draw_trace(host),
             fresh: Cell::new(false),
             by_copy: Cell::new(false),
             event: RefCell::default(),

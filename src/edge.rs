@@ -26,8 +26,8 @@ use worker::{
     console_log, durable_object, event,
 };
 
-/// No object is waited for longer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Nothing is waited for longer. Two deliveries fit into every window in which an answer may be asked for again.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// After this long nobody is still telling others by itself.
 const RESCUE: Seconds = Seconds(30);
 
@@ -68,20 +68,25 @@ impl Host for Edge {
         init.with_method(Method::Post).with_body(Some(JsValue::from_str(&text)));
         let request = Request::new_with_init(&format!("https://object/{}", to.name), &init)?;
         let answer = async { stub.fetch_with_request(request).await?.text().await };
-        match select(pin!(answer), pin!(Delay::from(PATIENCE))).await {
-            Either::Left((answer, _)) => Ok(answer?),
-            Either::Right(_) => Err(Fault::new("an object did not answer in time")),
-        }
+        in_time(answer).await?.map_err(Fault::from)
     }
 
     async fn read_copy(&self, key: &str) -> std::result::Result<Option<String>, Fault> {
         let kv = self.0.kv("REPLICA")?;
-        kv.get(key).text().await.map_err(Fault::new)
+        in_time(kv.get(key).text()).await?.map_err(Fault::new)
     }
 
     async fn write_copy(&self, key: &str, value: &str) -> std::result::Result<(), Fault> {
         let put = self.0.kv("REPLICA")?.put(key, value).map_err(Fault::new)?;
-        put.execute().await.map_err(Fault::new)
+        in_time(put.execute()).await?.map_err(Fault::new)
+    }
+}
+
+/// What comes of it, if it comes in time.
+async fn in_time<F: Future>(wanted: F) -> std::result::Result<F::Output, Fault> {
+    match select(pin!(wanted), pin!(Delay::from(PATIENCE))).await {
+        Either::Left((output, _)) => Ok(output),
+        Either::Right(_) => Err(Fault::new("storage did not answer in time")),
     }
 }
 

@@ -39,6 +39,8 @@ codes! {
     InvalidRequest          "invalid_request"           BAD_REQUEST            sure "RFC 6749 §5.2"
     InvalidClient           "invalid_client"            UNAUTHORIZED           copy "RFC 6749 §5.2"
     InvalidGrant            "invalid_grant"             BAD_REQUEST            sure "RFC 6749 §5.2"
+    WithdrawnScope          "invalid_grant"             BAD_REQUEST            copy "A scope that was granted is not the client's any more"
+    UnmetDemand             "invalid_request"           BAD_REQUEST            copy "The client's record demands what the request lacks"
     InvalidScope            "invalid_scope"             BAD_REQUEST            copy "RFC 6749 §5.2"
     UnauthorizedClient      "unauthorized_client"       BAD_REQUEST            copy "RFC 6749 §5.2"
     UnsupportedGrantType    "unsupported_grant_type"    BAD_REQUEST            sure "RFC 6749 §5.2"

@@ -68,7 +68,7 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
 fn settle<H: Host>(cx: &Context<'_, H>, reply: Reply) -> Result<Box<Issued>, Error> {
     match reply {
         Reply::Issued(issued) => {
-            cx.note(|event| event.again = issued.again);
+            cx.note(|event| (event.again, event.important) = (issued.again, issued.again));
             cx.note(|event| event.sub = Some(issued.person.sub.clone()));
             Ok(issued)
         }
@@ -86,9 +86,10 @@ fn refuse(refusal: Refusal) -> Error {
         Refusal::Exceeds => {
             (Code::InvalidScope, "the scope exceeds what was granted, or what this client may have")
         }
-        Refusal::Withdrawn => {
-            (Code::InvalidGrant, "a scope that was granted is no longer this client's: ask the person again")
-        }
+        Refusal::Withdrawn => (
+            Code::WithdrawnScope,
+            "a scope that was granted is no longer this client's: ask the person again",
+        ),
         _ => (
             Code::InvalidGrant,
             "it is expired, revoked, used, or not issued to this client, or redirect_uri or code_verifier do not match",

@@ -42,6 +42,43 @@ impl Timestamp {
 #[serde(transparent)]
 pub struct Attempt(pub String);
 
+/// The wishes that last changed a row, newest last.
+///
+/// A delivery that was believed lost can still arrive, even after another wish had its turn. The newest gets its answer
+/// again; an older one is told that it is late, and changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Attempts(Vec<Attempt>);
+
+impl Attempts {
+    /// How many are remembered: more than can be under way at once for one row.
+    const KEPT: usize = 4;
+
+    /// One wish, the first.
+    pub fn of(attempt: &Attempt) -> Self {
+        Self(vec![attempt.clone()])
+    }
+
+    /// Remembers one more.
+    pub fn push(&mut self, attempt: &Attempt) {
+        self.0.push(attempt.clone());
+        if self.0.len() > Self::KEPT {
+            self.0.remove(0);
+        }
+    }
+
+    /// True where this wish made the row what it is.
+    pub fn is_newest(&self, attempt: &Attempt) -> bool {
+        self.0.last() == Some(attempt)
+    }
+
+    /// A fault where this wish had its effect before others had theirs.
+    pub fn refuse_late(&self, attempt: &Attempt) -> Result<(), Fault> {
+        let late = !self.is_newest(attempt) && self.0.contains(attempt);
+        if late { Err(Fault::new("a message arrived again after others")) } else { Ok(()) }
+    }
+}
+
 /// The format of commands, replies and rows. They change by addition; an unknown number is a [`Fault`], so a 503.
 pub const FORMAT: u8 = 1;
 

@@ -50,13 +50,17 @@ pub fn tokens<H: Host>(
     let mut body = json!({
         "token_type": "Bearer",
         "expires_in": expires.since(issued).0,
-        "scope": claims.scope.to_string(), // RFC 6749 §5.1: required where it differs from what was asked; always said.
-        "access_token": Access { claims, proof }.seal(&cx.config.keys)?,
     });
-    if let (Some((address, Successor { generation, proof })), Some(members)) = (refresh, body.as_object_mut())
-    {
-        let token = Refresh { address, generation, proof }.seal(&cx.config.keys)?;
-        members.insert("refresh_token".to_owned(), json!(token));
+    let scope = claims.scope.to_string();
+    let access = Access { claims, proof }.seal(&cx.config.keys)?;
+    let mut say = |name: &str, value: String| body[name] = json!(value);
+    say("access_token", access);
+    // RFC 6749 §5.1: required where it differs from what was asked; always said, where there is any.
+    if !scope.is_empty() {
+        say("scope", scope);
+    }
+    if let Some((address, Successor { generation, proof })) = refresh {
+        say("refresh_token", Refresh { address, generation, proof }.seal(&cx.config.keys)?);
     }
     // RFC 6749 §5.1: no-store, and Pragma for caches of HTTP/1.0.
     Ok(Response::json(StatusCode::OK, &body).with("pragma", "no-cache"))

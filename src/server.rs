@@ -1,7 +1,7 @@
 //! Every route, and the one function that answers.
 
 use crate::{
-    context::{Config, Context, Event, Memory, config::Vars},
+    context::{Config, Context, Event, Memory, config::Vars, draw_trace},
     endpoints::{admin, authorize, consent, development, healthz, introspect, login, metadata, revoke},
     error::{Code, Error},
     grants,
@@ -112,69 +112,72 @@ impl Server {
             Ok(config) => answer(&Context::new(host, config, &self.memory, region), request).await,
             Err(why) => {
                 // Touches no storage.
-                let event = json!({ "time": host.now().seconds(), "event": "misconfigured", "reason": why });
+                let (trace, time) = (draw_trace(host), host.now().seconds());
+                let event = json!({ "time": time, "trace": trace, "event": "misconfigured", "reason": why });
                 host.log(&event.to_string());
                 let error =
                     Error::new(Code::ServerError, "this server is not configured to serve; its log says why");
-                wire::refuse(&error, surface_of(&request.path), "", &request.path, "")
+                guard(wire::refuse(&error, surface_of(&request.path), "", &request.path, &trace), false)
             }
         }
     }
 }
 
+/// The routes of an address, with the segment that stands for `{}`.
+type Here = Vec<(&'static Route, Option<String>)>;
+
 async fn answer<H: Host>(cx: &Context<'_, H>, request: &Request) -> Response {
-    let head = request.method == Method::HEAD;
-    let method = if head { &Method::GET } else { &request.method };
-    let here: Vec<(&Route, Option<String>)> =
+    let here: Here =
         ROUTES.iter().filter_map(|route| Some((route, matches(route.path, &request.path)?))).collect();
-    let cors = here.first().is_some_and(|(route, _)| route.cors == Cors::Any);
-    let found = here.iter().find(|(route, _)| route.method == method);
-    let mut response = match found {
-        Some((route, segment)) => decide(cx, request, route, segment.as_deref().unwrap_or_default()).await,
-        None => elsewhere(cx, request, &here, cors),
-    };
-    if cors {
+    let (mut response, error) = decide(cx, request, &here).await;
+    // The pattern, not the path: people paste anything into an address.
+    let path = here.first().map_or("-", |(route, _)| route.path);
+    log(cx, &format!("{} {path}", request.method), &response, error.as_ref()).await;
+    if here.iter().any(|(route, _)| route.cors == Cors::Any) {
         response = response
             .with("access-control-allow-origin", "*")
             .with("access-control-expose-headers", "www-authenticate, retry-after");
     }
-    if head {
+    if request.method == Method::HEAD {
         response.body.clear();
     }
-    guard(response, cx.config)
+    guard(response, !cx.config.development)
 }
 
-/// One decision: asked by copies first, by the truth where a copy may have been the reason for a refusal.
-async fn decide<H: Host>(cx: &Context<'_, H>, request: &Request, route: &Route, segment: &str) -> Response {
-    let mut outcome = dispatch(cx, request, route, segment).await;
+/// One decision: by copies first, by the truth where a copy may have been the reason for a refusal.
+async fn decide<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) -> (Response, Option<Error>) {
+    let mut outcome = dispatch(cx, request, here).await;
     if let Err(error) = &outcome
         && error.code.may_come_from_a_copy()
         && (if error.code == Code::Stale { cx.outdated() } else { cx.insist() })
     {
         // Nothing has changed: everything that can refuse comes before the effect.
-        outcome = dispatch(cx, request, route, segment).await;
+        outcome = dispatch(cx, request, here).await;
     }
-    let response = match &outcome {
-        Ok(response) => response.clone(),
-        Err(error) => wire::refuse(error, route.surface, &cx.config.issuer, &request.path, &cx.trace),
-    };
-    log(cx, request, &response, outcome.as_ref().err()).await;
-    response
+    match outcome {
+        Ok(response) => (response, None),
+        Err(error) => {
+            let surface = here.first().map_or_else(|| surface_of(&request.path), |(route, _)| route.surface);
+            let response = wire::refuse(&error, surface, &cx.config.issuer, &request.path, &cx.trace);
+            let wrong_method = error.code == Code::MethodNotAllowed;
+            (if wrong_method { response.with("allow", allowed(here)) } else { response }, Some(error))
+        }
+    }
 }
 
-async fn dispatch<H: Host>(
-    cx: &Context<'_, H>,
-    request: &Request,
-    route: &Route,
-    segment: &str,
-) -> Result<Response, Error> {
+async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) -> Result<Response, Error> {
+    development::check(cx).await?;
+    let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
+    let Some((route, segment)) = here.iter().find(|(route, _)| route.method == method) else {
+        return elsewhere(request, here);
+    };
     if request.body.is_none() {
         return Err(Error::new(Code::ContentTooLarge, "the body is larger than 64 KiB"));
     }
-    if route.surface == Surface::Page && request.host != cx.config.host() {
+    if route.surface == Surface::Page && method == Method::GET && request.host != cx.config.host() {
         return Ok(pages::at_issuer(cx, request));
     }
-    development::check(cx).await?;
+    let segment = segment.as_deref().unwrap_or_default();
     match route.endpoint {
         Endpoint::Landing => development::landing(cx, request),
         Endpoint::Style => Ok(pages::style()),
@@ -198,29 +201,27 @@ async fn dispatch<H: Host>(
 }
 
 /// A preflight, a wrong method, or no such address.
-fn elsewhere<H: Host>(
-    cx: &Context<'_, H>,
-    request: &Request,
-    here: &[(&Route, Option<String>)],
-    cors: bool,
-) -> Response {
-    let Some((first, _)) = here.first() else {
-        let error = Error::new(Code::NotFound, "there is no such address");
-        return wire::refuse(&error, surface_of(&request.path), &cx.config.issuer, &request.path, &cx.trace);
-    };
+fn elsewhere(request: &Request, here: &Here) -> Result<Response, Error> {
+    if here.is_empty() {
+        return Err(Error::new(Code::NotFound, "there is no such address"));
+    }
+    let allow = allowed(here);
+    if request.method == Method::OPTIONS && here.iter().any(|(route, _)| route.cors == Cors::Any) {
+        return Ok(Response::no_content()
+            .with("access-control-allow-methods", allow)
+            .with("access-control-allow-headers", "authorization, content-type")
+            .with("access-control-max-age", "86400"));
+    }
+    Err(Error::new(Code::MethodNotAllowed, format!("this address answers {allow}")))
+}
+
+/// The methods of an address, for `Allow`.
+fn allowed(here: &Here) -> String {
     let mut methods: Vec<&str> = here.iter().map(|(route, _)| route.method.as_str()).collect();
     if methods.contains(&"GET") {
         methods.push("HEAD");
     }
-    let allow = methods.join(", ");
-    if request.method == Method::OPTIONS && cors {
-        return Response::no_content()
-            .with("access-control-allow-methods", allow)
-            .with("access-control-allow-headers", "authorization, content-type")
-            .with("access-control-max-age", "86400");
-    }
-    let error = Error::new(Code::MethodNotAllowed, format!("this address answers {allow}"));
-    wire::refuse(&error, first.surface, &cx.config.issuer, &request.path, &cx.trace).with("allow", allow)
+    methods.join(", ")
 }
 
 /// Whether a path is one of a route's, and the segment that stands for `{}`.
@@ -238,23 +239,25 @@ fn surface_of(path: &str) -> Surface {
     known.unwrap_or(if path.starts_with("/admin/") { Surface::Problem } else { Surface::Json })
 }
 
-/// Headers that every answer carries.
-fn guard(response: Response, config: &Config) -> Response {
-    let response = response.with("x-content-type-options", "nosniff").with("referrer-policy", "no-referrer");
+/// Headers that every answer carries. `lasting`: browsers may remember that this host is https only.
+fn guard(response: Response, lasting: bool) -> Response {
     let response = match response.header("content-security-policy") {
         Some(_) => response,
         None => response.with("content-security-policy", pages::policy(None)),
     };
-    let response = response.with("x-frame-options", "DENY");
-    if config.development {
-        response
-    } else {
+    let response = response
+        .with("x-content-type-options", "nosniff")
+        .with("referrer-policy", "no-referrer")
+        .with("x-frame-options", "DENY");
+    if lasting {
         response.with("strict-transport-security", "max-age=63072000; includeSubDomains")
+    } else {
+        response
     }
 }
 
 /// One event per decision: refusals and changes always, ordinary successes as often as the setting says.
-async fn log<H: Host>(cx: &Context<'_, H>, request: &Request, response: &Response, error: Option<&Error>) {
+async fn log<H: Host>(cx: &Context<'_, H>, endpoint: &str, response: &Response, error: Option<&Error>) {
     let event = cx.event();
     if error.is_none() && !event.important && !is_sampled(cx).await {
         return;
@@ -274,7 +277,7 @@ async fn log<H: Host>(cx: &Context<'_, H>, request: &Request, response: &Respons
     if let Some(members) = line.as_object_mut() {
         members.insert("time".to_owned(), json!(cx.now.seconds()));
         members.insert("trace".to_owned(), json!(cx.trace));
-        members.insert("endpoint".to_owned(), json!(format!("{} {}", request.method, request.path)));
+        members.insert("endpoint".to_owned(), json!(endpoint));
         members.insert("status".to_owned(), json!(response.status.as_u16()));
     }
     cx.host.log(&line.to_string());

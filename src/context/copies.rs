@@ -6,7 +6,7 @@
 use crate::{
     error::{Code, Error, Fault},
     host::{self, Host, Seconds, Timestamp},
-    model::{account::Throttle, client::Client, policy::Policy},
+    model::{account, client::Client, policy::Policy},
     objects::registry::{self, Registry},
 };
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
@@ -21,6 +21,9 @@ const MOST: usize = 1000;
 const BURST: u64 = 100;
 const RATE: u64 = 20;
 
+/// Failed logins of one address that are borne in five minutes.
+const LOGINS: u32 = 30;
+
 struct Entry<T> {
     value: T,
     read: Timestamp,
@@ -29,6 +32,10 @@ struct Entry<T> {
 }
 
 impl<T> Entry<T> {
+    fn age(&mut self) {
+        (self.read, self.confirmed) = (Timestamp::default(), Timestamp::default());
+    }
+
     fn is_confirmed(&self, now: Timestamp) -> bool {
         self.confirmed != Timestamp::default() && now < self.confirmed.plus(CONFIRMED)
     }
@@ -48,14 +55,18 @@ pub struct Memory {
     clients: RefCell<HashMap<String, Entry<Option<Rc<Client>>>>>,
     policy: RefCell<Option<Entry<Rc<Policy>>>>,
     strangers: RefCell<(Timestamp, u64)>,
-    logins: RefCell<HashMap<[u8; 32], Throttle>>,
+    logins: RefCell<HashMap<String, (Timestamp, u32)>>,
 }
 
 impl Memory {
-    /// Forgets every copy.
+    /// Takes no copy for good any more. That a client exists is not forgotten: it is no stranger.
     pub fn forget(&self) {
-        self.clients.borrow_mut().clear();
-        *self.policy.borrow_mut() = None;
+        for entry in self.clients.borrow_mut().values_mut() {
+            entry.age();
+        }
+        if let Some(entry) = self.policy.borrow_mut().as_mut() {
+            entry.age();
+        }
     }
 
     /// Settings and scopes.
@@ -82,7 +93,11 @@ impl Memory {
         let value = Rc::new(policy);
         let entry = Entry { value: Rc::clone(&value), read: now, confirmed };
         let confirmed = entry.is_confirmed(now);
-        *self.policy.borrow_mut() = Some(entry);
+        let mut kept = self.policy.borrow_mut();
+        // An older answer that took longer does not replace a newer one.
+        if kept.as_ref().is_none_or(|kept| kept.value.version <= value.version) {
+            *kept = Some(entry);
+        }
         Ok(Found { value, confirmed })
     }
 
@@ -130,16 +145,31 @@ impl Memory {
         let entry = Entry { value: value.clone(), read: now, confirmed };
         let confirmed = entry.is_confirmed(now);
         let mut clients = self.clients.borrow_mut();
-        make_room(&mut clients);
-        clients.insert(id.to_owned(), entry);
+        let version = |client: &Option<Rc<Client>>| client.as_ref().map(|client| client.version);
+        if clients.get(id).is_none_or(|kept| version(&kept.value) <= version(&value)) {
+            make_room(&mut clients);
+            clients.insert(id.to_owned(), entry);
+        }
         Ok(Found { value, confirmed })
     }
 
-    /// A failed login of a name that nobody has: counted as for one that somebody has, so that the answers tell nothing.
-    pub fn charge_login(&self, username: &str, now: Timestamp) -> bool {
+    /// Charges a login to the address it comes from, before anything is hashed. `false`: not now.
+    pub fn charge_login(&self, address: &str, now: Timestamp) -> bool {
         let mut logins = self.logins.borrow_mut();
         make_room(&mut logins);
-        logins.entry(crate::crypto::digest(username.as_bytes())).or_default().charge(now)
+        let (since, failures) = logins.entry(address.to_owned()).or_default();
+        if now >= since.plus(account::WINDOW) {
+            (*since, *failures) = (now, 0);
+        }
+        *failures += 1;
+        *failures <= LOGINS
+    }
+
+    /// A login that succeeded was no failure.
+    pub fn refund_login(&self, address: &str) {
+        if let Some((_, failures)) = self.logins.borrow_mut().get_mut(address) {
+            *failures = failures.saturating_sub(1);
+        }
     }
 
     /// A token bucket: ids that nobody knows reach the registry only so often.

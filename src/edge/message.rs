@@ -10,7 +10,8 @@ use wasm_bindgen::JsValue;
 use worker::{Headers, Request, Response, Result};
 
 /// The headers that the server reads.
-const HEADERS: &[&str] = &["authorization", "content-type", "cookie", "if-match", "origin", "sec-fetch-site"];
+const HEADERS: &[&str] =
+    &["authorization", "cf-connecting-ip", "content-type", "cookie", "if-match", "origin", "sec-fetch-site"];
 
 /// Reads a request. The URL is taken apart as text: the `url` crate would double the size of this Worker.
 pub async fn read(request: &mut Request) -> std::result::Result<wire::Request, &'static str> {

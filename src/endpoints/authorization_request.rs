@@ -78,11 +78,11 @@ async fn verify_client<H: Host>(
     id: &str,
     given: Option<&str>,
 ) -> Result<(Rc<Client>, Rc<Policy>, RedirectUri), Error> {
-    cx.note(|event| event.client = Some(crate::error::quotable(id)));
     let client = cx.client(id).await?.filter(|client| client.metadata.enabled);
     let client = client.ok_or_else(|| {
         Error::new(Code::InvalidClient, "the application is not registered here, or it is disabled")
     })?;
+    cx.note(|event| event.client = Some(client.id.clone()));
     let redirect_uri = match given {
         Some(text) => {
             let refused = |why: &'static str| Error::new(Code::UnregisteredRedirect, why);
@@ -95,7 +95,7 @@ async fn verify_client<H: Host>(
         // RFC 6749 §3.1.2.3: may be left out where there is exactly one.
         None => match client.metadata.redirect_uris.as_slice() {
             [only] => only.clone(),
-            _ => return Err(Error::new(Code::InvalidRequest, "redirect_uri is missing")),
+            _ => return Err(Error::new(Code::UnmetDemand, "redirect_uri is missing")),
         },
     };
     Ok((client, cx.policy().await?, redirect_uri))
@@ -141,7 +141,7 @@ fn check_client(client: &Client, scope: &Scope, challenge: bool) -> Result<(), E
         return Err(Error::new(Code::UnauthorizedClient, detail));
     }
     if !challenge && client.requires_pkce() {
-        return Err(Error::new(Code::InvalidRequest, "code_challenge is missing: this client must use PKCE"));
+        return Err(Error::new(Code::UnmetDemand, "code_challenge is missing: this client must use PKCE"));
     }
     if scope.is_empty() || !scope.is_within(&client.metadata.scope) {
         return Err(Error::new(Code::InvalidScope, "a scope is unknown, or not among this client's"));

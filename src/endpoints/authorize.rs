@@ -6,12 +6,15 @@ use super::{
 };
 use crate::{
     context::Context,
-    error::Error,
+    error::{Code, Error},
     host::Host,
     session::{self, Browser},
     wire::{Params, Request, Response, with_params},
 };
 use http::Method;
+
+/// The longest request that is looked at, in bytes: it must fit into an address again.
+const LONGEST: usize = 8192;
 
 /// `GET /authorize`, and `POST` for requests that are too long for an address.
 pub async fn get_or_post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
@@ -20,8 +23,13 @@ pub async fn get_or_post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Res
     } else {
         Params::of_query(request, &["resource", "audience"])?
     };
+    let length = request.query.len().max(request.body.as_ref().map_or(0, Vec::len));
+    if length > LONGEST {
+        return Err(Error::new(Code::ContentTooLarge, "the authorization request is larger than 8 KiB"));
+    }
     // Another site's POST comes without our cookies (SameSite); its GET comes with them.
-    if request.method == Method::POST && request.is_cross_site(cx.config.origin()) {
+    let here = request.host == cx.config.host() && !request.is_cross_site(cx.config.origin());
+    if request.method == Method::POST && !here {
         let pairs: Vec<_> =
             params.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         return Ok(Response::see_other(with_params(&cx.url("/authorize"), &pairs)));

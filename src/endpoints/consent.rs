@@ -3,7 +3,7 @@
 
 use super::{
     authorization_request::{Asked, verify_again},
-    interaction::{Pending, Purpose, ask_login},
+    interaction::{Pending, Purpose, ask_login, lifetime},
 };
 use crate::{
     context::Context,
@@ -39,6 +39,7 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     };
     cx.note(|event| event.important = true);
     if scope.is_empty() {
+        withdraw(cx, &pending).await?;
         cx.note(|event| event.event = "consent.denied");
         return Err(Error::new(Code::AccessDenied, "the person did not allow it").at(&asked.back));
     }
@@ -59,6 +60,14 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     answer.extend(asked.back.state.as_deref().map(|state| ("state", state)));
     answer.push(("iss", cx.config.issuer.as_str())); // RFC 9207 §2
     Ok(Response::see_other(with_params(&asked.back.redirect_uri, &answer)))
+}
+
+/// Whoever allows, goes back and denies has denied: a code that is not redeemed yet never will be.
+async fn withdraw<H: Host>(cx: &Context<'_, H>, pending: &Pending) -> Result<(), Error> {
+    let Some(Address { shard, table, owner, key }) = pending.address.clone() else { return Ok(()) };
+    let command = Command::Grant { table, owner, key, policy: 0, command: grant::Command::Withdraw };
+    cx.ask::<GrantShard>(&shard.to_string(), command).await?;
+    Ok(())
 }
 
 /// Inserts the grant. A second submit of the same form finds it, and is given the same code.
@@ -83,7 +92,7 @@ async fn offer<H: Host>(
             redirect_uri_required: !optional,
         },
         code_lifetime: asked.client.code_lifetime(&asked.policy),
-        absolute: asked.client.refresh_absolute(&asked.policy),
+        absolute: lifetime(asked),
         until: address.table.end(),
     };
     let command = Command::Grant {

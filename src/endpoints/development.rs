@@ -5,10 +5,11 @@ use crate::{
     context::Context,
     crypto::{self, Kind},
     error::{Code, Error, Fault},
-    host::{Attempt, FORMAT, Host, Timestamp},
+    host::{Attempts, FORMAT, Host, Timestamp},
     model::{
         account::{self, Account},
         client::{AuthMethod, Client, Hashed, Metadata},
+        mark::Restrictions,
         pkce::Challenge,
         policy::ScopeEntry,
         profile::Profile,
@@ -38,7 +39,7 @@ pub async fn check<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
     let current = policy.development >= FORMAT_OF_DATA;
     match (cx.config.development, policy.development) {
         (true, _) if current && policy.development_issuer == cx.config.issuer => Ok(()),
-        (false, 0) => Ok(()),
+        (false, 0) if policy.development_issuer.is_empty() => Ok(()),
         (false, _) => {
             let detail = "this server is not configured to serve; its log says why";
             Err(Error::new(Code::ServerError, detail).because("development data in a production registry"))
@@ -84,6 +85,13 @@ const CLIENTS: &[DemoClient] = &[
 async fn seed<H: Host>(cx: &Context<'_, H>, current: bool) -> Result<(), Error> {
     let needed = CLIENTS.iter().filter(|demo| !current || demo.redirect_uris.contains(&OWN_CALLBACK));
     let clients = needed.map(|demo| client(cx, demo)).collect::<Result<_, Fault>>()?;
+    if !current {
+        // First of all the registry learns what it holds: were this to end half-way, production would still refuse it.
+        let issuer = cx.config.issuer.clone();
+        let begin =
+            registry::Command::Seed { development: 0, issuer, clients: Vec::new(), scopes: BTreeMap::new() };
+        cx.ask::<Registry>(registry::NAME, begin).await?;
+    }
     let people =
         [("alice", "wonderland", &["orders-staff"][..], alice()), ("bob", "builder", &[][..], Map::new())];
     for (username, password, groups, claims) in people {
@@ -103,7 +111,7 @@ async fn seed<H: Host>(cx: &Context<'_, H>, current: bool) -> Result<(), Error> 
             roles: BTreeSet::new(),
             claims,
             shards: BTreeSet::new(),
-            attempt: Attempt::default(),
+            attempts: Attempts::default(),
         };
         cx.ask::<AccountShard>(&shard, account_shard::Command::Create(Box::new(account))).await?;
     }
@@ -147,7 +155,8 @@ fn client<H: Host>(cx: &Context<'_, H>, demo: &DemoClient) -> Result<Client, Fau
             refresh_count: (demo.profile == Profile::Legacy).then_some(3),
             ..Metadata::template(demo.profile)
         },
-        attempt: Attempt::default(),
+        restrictions: Restrictions::default(),
+        attempts: Attempts::default(),
     })
 }
 

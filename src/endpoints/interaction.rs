@@ -169,7 +169,8 @@ fn show_consent(asked: &Asked, person: &Person, pending: &str) -> Result<Respons
 /// Where the grant will be, if it comes to one: near the person, in the table of its absolute end.
 fn draw_address<H: Host>(cx: &Context<'_, H>, asked: &Asked, sub: &str) -> Address {
     let count = u16::try_from(asked.policy.settings.shards).unwrap_or(1);
-    let end = lifetime(asked).map(|lifetime| cx.now.plus(PATIENCE).plus(lifetime));
+    let access = asked.client.access_lifetime(&asked.policy);
+    let end = lifetime(asked).map(|lifetime| cx.now.plus(PATIENCE).plus(lifetime).plus(access));
     Address {
         shard: Shard::draw(cx.region, count, cx.host.random()),
         table: Table::for_end(end, cx.now),
@@ -178,13 +179,12 @@ fn draw_address<H: Host>(cx: &Context<'_, H>, asked: &Asked, sub: &str) -> Addre
     }
 }
 
-/// How long anything of the grant can live (`None`: no end of its own).
-fn lifetime(asked: &Asked) -> Option<Seconds> {
-    let access = asked.client.access_lifetime(&asked.policy);
-    let Seconds(family) = if asked.client.is_refreshable() {
-        asked.client.refresh_absolute(&asked.policy)?
-    } else {
-        asked.client.code_lifetime(&asked.policy)
-    };
-    Some(Seconds(family.saturating_add(access.0)))
+/// How long the family lives, or where there is none the code and the one access token it gives (`None`: no end).
+pub fn lifetime(asked: &Asked) -> Option<Seconds> {
+    if asked.client.is_refreshable() {
+        return asked.client.refresh_absolute(&asked.policy);
+    }
+    let (Seconds(code), Seconds(access)) =
+        (asked.client.code_lifetime(&asked.policy), asked.client.access_lifetime(&asked.policy));
+    Some(Seconds(code.saturating_add(access)))
 }

@@ -66,10 +66,7 @@ pub async fn ask<H: Host>(
             let whole = caller.policy.settings.revoke_ends_grant == 1;
             let command = match wish {
                 Wish::Revoke => grant::Command::Revoke { by: Some((asker, token, whole)) },
-                Wish::Inspect(any) => {
-                    let idle = caller.client.terms(&caller.policy).idle;
-                    grant::Command::Inspect { caller: asker, any, token, idle }
-                }
+                Wish::Inspect(any) => grant::Command::Inspect { caller: asker, any, token },
             };
             let Address { shard, table, owner, key } = address;
             (shard, Command::Grant { table, owner, key, policy, command })
@@ -111,7 +108,10 @@ fn answer<H: Host>(cx: &Context<'_, H>, active: Active, refresh: bool) -> Respon
     say("active", json!(true));
     say("iss", json!(cx.config.issuer));
     say("client_id", json!(active.client_id));
-    say("scope", json!(active.scope.to_string()));
+    // RFC 6749 §3.3: a scope has at least one name, so none is not said.
+    if !active.scope.is_empty() {
+        say("scope", json!(active.scope.to_string()));
+    }
     say("iat", json!(active.issued.seconds()));
     if let Some(expires) = active.expires {
         say("exp", json!(expires.seconds()));

@@ -36,8 +36,15 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let username = params.optional("username").unwrap_or_default();
     let password = params.optional("password").unwrap_or_default();
     cx.note(|event| event.important = true);
-    match sign_in(cx, &asked, username, password).await? {
+    let address = request.header("cf-connecting-ip").unwrap_or_default();
+    let outcome = if cx.memory().charge_login(address, cx.now) {
+        sign_in(cx, &asked, username, password).await?
+    } else {
+        Outcome::Throttled
+    };
+    match outcome {
         Outcome::Admitted(session, person) => {
+            cx.memory().refund_login(address);
             let lifetime = asked.policy.settings.session_lifetime;
             let page = ask_consent(cx, &asked, &pending.browser, &session.id, &person)?;
             cx.note(|event| event.event = "login.admitted");
@@ -89,10 +96,7 @@ async fn sign_in<H: Host>(
         Reply::Hash { sub, hash, version } => (sub, hash, version),
         Reply::Throttled => return Ok(Outcome::Throttled),
         _ => {
-            // Nobody has that name: as slow, and as soon throttled, as if somebody had.
-            if !cx.memory().charge_login(username, cx.now) {
-                return Ok(Outcome::Throttled);
-            }
+            // Nobody has that name: as slow as if somebody had.
             let _ = crypto::is_password(password, DUMMY);
             return Ok(Outcome::Wrong);
         }

@@ -7,7 +7,7 @@
 use super::mark::{Mark, Standing};
 use crate::{
     crypto::{self, Secret},
-    host::{Attempt, Seconds, Timestamp},
+    host::{Attempt, Attempts, Seconds, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -63,8 +63,8 @@ pub struct Account {
     pub claims: serde_json::Map<String, serde_json::Value>,
     /// Every shard that can hold a grant of this person, noted *before* the grant is made.
     pub shards: BTreeSet<String>,
-    /// The wish that last changed it.
-    pub attempt: Attempt,
+    /// The wishes that last changed it.
+    pub attempts: Attempts,
 }
 
 impl Account {
@@ -75,7 +75,6 @@ impl Account {
             standing: if self.enabled { Standing::Enabled } else { Standing::Disabled },
             min_version: self.min_version,
             not_before: self.not_before,
-            since: self.changed,
             groups: Some(self.groups.iter().cloned().collect()),
             ..Mark::default()
         }
@@ -89,22 +88,30 @@ pub struct Throttle {
     since: Timestamp,
     /// How many there were.
     failures: u32,
+    /// The last one that was charged: a message that arrives twice is charged once.
+    #[serde(default)]
+    last: Attempt,
 }
 
 /// Failures that are borne, and in which time.
 const FAILURES: u32 = 10;
-const WINDOW: Seconds = Seconds(300);
+/// How long failures are remembered.
+pub const WINDOW: Seconds = Seconds(300);
 
 impl Throttle {
     /// Charges an attempt before it is known whether it succeeds. `false`: not now, whatever the password.
-    pub fn charge(&mut self, now: Timestamp) -> bool {
+    pub fn charge(&mut self, attempt: &Attempt, now: Timestamp) -> bool {
+        if self.failures > 0 && self.last == *attempt {
+            return true;
+        }
         if now >= self.since.plus(WINDOW) {
-            *self = Self { since: now, failures: 0 };
+            *self = Self { since: now, ..Self::default() };
         }
         if self.failures >= FAILURES {
             return false;
         }
         self.failures += 1;
+        self.last = attempt.clone();
         true
     }
 }
@@ -146,11 +153,14 @@ mod tests {
     fn ten_failures_lock_a_login_for_five_minutes_and_no_longer() {
         let mut throttle = Throttle::default();
         let start = Timestamp(1_000_000_000);
+        let attempt = |number: u64| Attempt(number.to_string());
         for second in 0..10 {
-            assert!(throttle.charge(start.plus(Seconds(second))));
+            assert!(throttle.charge(&attempt(second), start.plus(Seconds(second))));
+            // The same message again is not another failure.
+            assert!(throttle.charge(&attempt(second), start.plus(Seconds(second))));
         }
-        assert!(!throttle.charge(start.plus(Seconds(299))));
-        assert!(throttle.charge(start.plus(Seconds(300))));
+        assert!(!throttle.charge(&attempt(10), start.plus(Seconds(299))));
+        assert!(throttle.charge(&attempt(11), start.plus(Seconds(300))));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     grant::Terms,
-    mark::{ClientRef, Mark, Standing},
+    mark::{ClientRef, Mark, Restrictions, Standing},
     policy::Policy,
     profile::Profile,
     redirect_uri::RedirectUri,
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     crypto::Secret,
     error::quotable,
-    host::{Attempt, Seconds, Timestamp},
+    host::{Attempts, Seconds, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 
@@ -119,8 +119,11 @@ pub struct Client {
     pub secret: Option<Hashed>,
     /// The rest.
     pub metadata: Metadata,
-    /// The wish that last changed it.
-    pub attempt: Attempt,
+    /// When something was taken away from it.
+    #[serde(default)]
+    pub restrictions: Restrictions,
+    /// The wishes that last changed it.
+    pub attempts: Attempts,
 }
 
 /// A client secret at rest.
@@ -214,7 +217,7 @@ impl Client {
             standing: if self.metadata.enabled { Standing::Enabled } else { Standing::Disabled },
             min_version: self.min_version,
             not_before: Timestamp(self.metadata.not_before.unwrap_or_default().saturating_mul(1000)),
-            since: self.changed,
+            restrictions: self.restrictions.clone(),
             incarnation: Some(self.incarnation.clone()),
             scope: Some(self.metadata.scope.clone()),
             groups: None,

@@ -16,7 +16,7 @@ pub use turn::handle;
 use super::{mark::ClientRef, pkce::Challenge, scope::Scope, ticket::Claims};
 use crate::{
     crypto::Secret,
-    host::{Attempt, Seconds, Timestamp},
+    host::{Attempt, Attempts, Seconds, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +85,9 @@ pub enum State {
         rotated: Timestamp,
         /// Refreshes left of the original grant (`None`: unlimited).
         remaining: Option<u32>,
+        /// How long the current refresh token may lie unused, by the policy when it was made.
+        #[serde(default)]
+        idle: Option<Seconds>,
     },
     /// Nothing of it is, or becomes, active.
     Ended {
@@ -116,8 +119,8 @@ pub struct Grant {
     pub until: Option<Timestamp>,
     /// Where it stands.
     pub state: State,
-    /// The wish that last changed it.
-    attempt: Attempt,
+    /// The wishes that last changed it.
+    pub attempts: Attempts,
 }
 
 /// What the client's policy says at this moment.
@@ -199,6 +202,8 @@ pub enum Command {
         /// The client's policy.
         terms: Terms,
     },
+    /// The person took it back before the code was redeemed.
+    Withdraw,
     /// RFC 7662 §2.1.
     Inspect {
         /// Who asks.
@@ -207,8 +212,6 @@ pub enum Command {
         any: bool,
         /// About what.
         token: Token,
-        /// As at a refresh.
-        idle: Option<Seconds>,
     },
     /// RFC 7009 §2.1. `None`: an administrator ends the whole.
     Revoke {

@@ -29,8 +29,9 @@ pub struct Mark {
     pub min_version: u64,
     /// What was issued until then is dead (a cut-off that an administrator gave as a time).
     pub not_before: Timestamp,
-    /// When the change was made.
-    pub since: Timestamp,
+    /// The changes that took something away, oldest first.
+    #[serde(default)]
+    pub restrictions: Restrictions,
     /// Of a client: which life of that id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<String>,
@@ -53,9 +54,38 @@ impl Mark {
             && (self.not_before == Timestamp::default() || issued > self.not_before.plus(SKEW))
     }
 
-    /// True where a token of the client's own was issued after the change by someone who had not heard of it.
-    pub fn outruns(&self, version: u64, issued: Timestamp) -> bool {
-        version < self.version && issued.plus(SKEW) >= self.since
+    /// True where this is a mark of that life of the client.
+    pub fn is_of(&self, incarnation: &str) -> bool {
+        self.incarnation.as_ref().is_none_or(|life| life == incarnation)
+    }
+}
+
+/// When something was taken away from a client, and by which version of its record.
+///
+/// A token of the client's own asks no shard when it is issued. One that was issued after a restriction, by someone who
+/// knew only an older record, must never have been: it is dead, also after later changes that restrict nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Restrictions(Vec<(u64, Timestamp)>);
+
+impl Restrictions {
+    /// How many are told apart. Older ones are merged, which forgets nothing and spares nobody.
+    const KEPT: usize = 8;
+
+    /// One more.
+    pub fn push(&mut self, version: u64, at: Timestamp) {
+        self.0.push((version, at));
+        if self.0.len() > Self::KEPT {
+            let (_, since) = self.0.remove(0);
+            if let Some(oldest) = self.0.first_mut() {
+                oldest.1 = since;
+            }
+        }
+    }
+
+    /// True where a token that was issued then, under that version, had not heard of one of them.
+    pub fn outrun(&self, version: u64, issued: Timestamp) -> bool {
+        self.0.iter().any(|(restricted, since)| version < *restricted && issued.plus(SKEW) >= *since)
     }
 }
 

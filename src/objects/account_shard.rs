@@ -2,11 +2,11 @@
 
 use super::{drop_ended, first_end, outbox, read, registry::Told, write};
 use crate::{
-    crypto::Secret,
+    crypto::{self, Secret},
     error::Fault,
-    host::{FORMAT, Host, Object, Seconds, Store, Timestamp, Turn},
+    host::{Attempts, FORMAT, Host, Object, Seconds, Store, Timestamp, Turn},
     model::{
-        account::{Account, Session, Throttle},
+        account::{Account, Session, Throttle, WINDOW},
         client::Invalid,
         grant::Person,
         mark::Mark,
@@ -227,18 +227,27 @@ fn find<S: Store>(store: &S, who: &Who) -> Result<Found, Fault> {
 }
 
 /// Charges the throttle before it is known whether the password is right, and gives the hash to find out.
+///
+/// A name that nobody has is charged in the same way, so that neither answers nor their times tell it apart.
 fn attempt<S: Store>(turn: &Turn<'_, S>, who: &Who) -> Result<Reply, Fault> {
-    let account = match find(turn.store, who)? {
-        Found::Here(account) => account,
-        Found::Elsewhere(sub) => return Ok(Reply::Elsewhere(sub)),
-        Found::Nowhere => return Ok(Reply::Unknown),
+    let (table, owner, reply) = match (find(turn.store, who)?, who) {
+        (Found::Here(account), _) => {
+            let Account { sub, password, version, .. } = *account;
+            (THROTTLE.to_owned(), sub.clone(), Reply::Hash { sub, hash: password, version })
+        }
+        (Found::Elsewhere(sub), _) => return Ok(Reply::Elsewhere(sub)),
+        (Found::Nowhere, Who::Name(name)) => {
+            let table = Table::daily(turn.now.plus(WINDOW)).name("strangers");
+            (table, crypto::text(&crypto::digest(name.as_bytes())), Reply::Unknown)
+        }
+        (Found::Nowhere, Who::Sub(_)) => return Ok(Reply::Unknown),
     };
-    let mut throttle: Throttle = read(turn.store, THROTTLE, &account.sub, "")?.unwrap_or_default();
-    if !throttle.charge(turn.now) {
+    let mut throttle: Throttle = read(turn.store, &table, &owner, "")?.unwrap_or_default();
+    if !throttle.charge(&turn.attempt, turn.now) {
         return Ok(Reply::Throttled);
     }
-    write(turn.store, THROTTLE, &account.sub, "", &throttle)?;
-    Ok(Reply::Hash { sub: account.sub, hash: account.password, version: account.version })
+    write(turn.store, &table, &owner, "", &throttle)?;
+    Ok(reply)
 }
 
 fn admit<S: Store>(
@@ -296,7 +305,7 @@ fn person(account: &Account) -> Person {
 
 fn create<S: Store>(turn: &Turn<'_, S>, mut new: Account) -> Result<Reply, Fault> {
     if let Some(sub) = read::<String, S>(turn.store, NAMES, &new.username, "")? {
-        let known = account(turn.store, &sub)?.filter(|known| known.attempt == turn.attempt);
+        let known = account(turn.store, &sub)?.filter(|known| known.attempts.is_newest(&turn.attempt));
         return Ok(match known {
             Some(known) => Reply::Account(Box::new(known), Told::default()),
             None => Reply::Taken(sub),
@@ -304,9 +313,10 @@ fn create<S: Store>(turn: &Turn<'_, S>, mut new: Account) -> Result<Reply, Fault
     }
     new.version = 1;
     new.changed = turn.now;
-    new.attempt = turn.attempt.clone();
-    write(turn.store, NAMES, &new.username, "", &new.sub)?;
+    new.attempts = Attempts::of(&turn.attempt);
+    // The account first: a name must not lead nowhere.
     write(turn.store, ACCOUNTS, &new.sub, "", &new)?;
+    write(turn.store, NAMES, &new.username, "", &new.sub)?;
     Ok(Reply::Account(Box::new(new), Told::default()))
 }
 
@@ -319,9 +329,10 @@ fn change<S: Store>(
 ) -> Result<Reply, Fault> {
     let Some(before) = account(turn.store, sub)? else { return Ok(Reply::Unknown) };
     let told = Told { acknowledged: 0, of: before.shards.len() };
-    if before.attempt == turn.attempt {
+    if before.attempts.is_newest(&turn.attempt) {
         return Ok(Reply::Account(Box::new(before), told));
     }
+    before.attempts.refuse_late(&turn.attempt)?;
     if expected.is_some_and(|expected| expected != before.version) {
         return Ok(Reply::Outdated);
     }
@@ -331,7 +342,7 @@ fn change<S: Store>(
     };
     after.version = before.version + 1;
     after.changed = turn.now;
-    after.attempt = turn.attempt.clone();
+    after.attempts.push(&turn.attempt);
     // Disabling and a new password end every session and every grant, also for the day of enabling again.
     if password.is_some() || (before.enabled && !after.enabled) {
         after.min_version = after.version;
@@ -391,6 +402,9 @@ pub fn amend(account: &Account, patch: Map<String, Value>, now: Timestamp) -> Re
                 };
                 if seconds > now.seconds() {
                     return Err(refused("must not lie in the future"));
+                }
+                if Timestamp(seconds.saturating_mul(1000)) < account.not_before {
+                    return Err(refused("can only move forward"));
                 }
                 after.not_before = Timestamp(seconds.saturating_mul(1000));
             }

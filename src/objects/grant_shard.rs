@@ -201,12 +201,16 @@ fn one<S: Store>(
 ) -> Result<GrantReply, Fault> {
     let before = turn.store.get(table, owner, key)?;
     let mut row: Option<Grant> = before.as_deref().map(super::decode).transpose()?;
+    if let Some(grant) = &row {
+        grant.attempts.refuse_late(&turn.attempt)?;
+    }
     let (caller, claims) = match &command {
         grant::Command::Offer(offer) => (Some(&offer.client.id), None),
         grant::Command::Redeem { client, .. } | grant::Command::Refresh { client, .. } => {
             (Some(&client.id), None)
         }
         grant::Command::Inspect { caller, token, .. } => (Some(&caller.id), token.claims()),
+        grant::Command::Withdraw => (None, None),
         grant::Command::Revoke { by } => {
             (by.as_ref().map(|(client, ..)| &client.id), by.as_ref().and_then(|(_, token, _)| token.claims()))
         }
@@ -252,15 +256,16 @@ fn token<S: Store>(
         if !own {
             return Ok(Reply::Grant(GrantReply::Foreign));
         }
-        if turn.now < claims.expires {
-            mark_revoked(turn.store, claims)?;
+        if turn.now >= claims.expires {
+            return Ok(Reply::Grant(GrantReply::Inactive));
         }
+        mark_revoked(turn.store, claims)?;
         return Ok(Reply::Grant(GrantReply::Revoked(true)));
     }
     let spared = marks.client.as_ref().is_none_or(|mark| {
-        mark.incarnation.as_ref() == Some(incarnation)
+        mark.is_of(incarnation)
             && mark.spares(*version, claims.issued)
-            && !mark.outruns(*version, claims.issued)
+            && !mark.restrictions.outrun(*version, claims.issued)
     });
     let scope = match marks.client.as_ref().and_then(|mark| mark.scope.as_ref()) {
         Some(allowed) => claims.scope.common(allowed),

@@ -148,9 +148,15 @@ fn settle<H: Host, S: Store>(
     outcome: Result<(), Fault>,
 ) -> Result<(), Fault> {
     let now = host.now();
-    let Some(entry) = read::<Entry, S>(store, TABLE, kind.owner(), key)? else { return Ok(()) };
+    let entry = match read::<Entry, S>(store, TABLE, kind.owner(), key)? {
+        Some(entry) => entry,
+        None if kind == Kind::Mark => return Ok(()),
+        // It took so long that somebody else wrote a newer copy meanwhile, which this one may have overwritten.
+        None => return owe_copy(store, key, sent.stamp, now),
+    };
+    let mine = entry.due == sent.due;
     match outcome {
-        Ok(()) if entry.stamp == sent.stamp => store.delete(TABLE, kind.owner(), key),
+        Ok(()) if entry.stamp == sent.stamp && mine => store.delete(TABLE, kind.owner(), key),
         Ok(()) => write(store, TABLE, kind.owner(), key, &Entry { due: now, ..entry }),
         Err(fault) => {
             let line =

@@ -7,7 +7,7 @@ use super::{outbox, read, write};
 use crate::{
     crypto::Secret,
     error::Fault,
-    host::{FORMAT, Host, Object, Store, Timestamp, Turn},
+    host::{Attempts, FORMAT, Host, Object, Store, Timestamp, Turn},
     model::{
         client::{Client, Invalid, Metadata},
         mark::Mark,
@@ -268,7 +268,7 @@ fn clients<S: Store>(store: &S, after: Option<&str>, q: Option<&str>, limit: usi
 
 fn create<S: Store>(turn: &Turn<'_, S>, mut client: Client) -> Result<Reply, Fault> {
     if let Some(known) = self::client(turn.store, &client.id)? {
-        let same = known.attempt == turn.attempt;
+        let same = known.attempts.is_newest(&turn.attempt);
         return Ok(if same { Reply::Changed(Box::new(known), Told::default()) } else { Reply::Taken });
     }
     let policy = policy(turn)?;
@@ -282,7 +282,7 @@ fn create<S: Store>(turn: &Turn<'_, S>, mut client: Client) -> Result<Reply, Fau
     client.version = next(turn.store)?;
     client.issued = turn.now;
     client.changed = turn.now;
-    client.attempt = turn.attempt.clone();
+    client.attempts = Attempts::of(&turn.attempt);
     outbox::owe_copy(turn.store, &client_key(&client.id), client.version, turn.now)?;
     write(turn.store, CLIENTS, &client.id, "", &client)?;
     Ok(Reply::Changed(Box::new(client), Told::default()))
@@ -296,9 +296,10 @@ fn change<S: Store>(
 ) -> Result<Reply, Fault> {
     let Some(before) = client(turn.store, id)? else { return Ok(Reply::Unknown) };
     let of = roster(turn.store, "grants")?.len();
-    if before.attempt == turn.attempt {
+    if before.attempts.is_newest(&turn.attempt) {
         return Ok(Reply::Changed(Box::new(before), Told { acknowledged: 0, of }));
     }
+    before.attempts.refuse_late(&turn.attempt)?;
     if expected.is_some_and(|expected| expected != before.version) {
         return Ok(Reply::Outdated);
     }
@@ -312,6 +313,10 @@ fn change<S: Store>(
     if let Err(invalid) = metadata.check(&names(&policy(turn)?), turn.now) {
         return Ok(Reply::Invalid(invalid));
     }
+    // Taking a cut-off back would bring to life what was cut off.
+    if metadata.not_before < before.metadata.not_before {
+        return Ok(Reply::Invalid(Invalid::new("not_before", "can only move forward")));
+    }
     if metadata == before.metadata {
         // Perhaps a repetition of a change that some shards have not heard of yet: those are still owed it.
         return Ok(Reply::Changed(Box::new(before), Told { acknowledged: 0, of }));
@@ -321,10 +326,15 @@ fn change<S: Store>(
     // Disabling ends what was issued, also for the day it is enabled again.
     let disabled = before.metadata.enabled && !metadata.enabled;
     let min_version = if disabled { version } else { before.min_version };
-    let attempt = turn.attempt.clone();
-    let client = Client { version, min_version, changed: turn.now, metadata, attempt, ..before };
-    let marked = turn.store.get(MARKS, "client", id)?.is_some();
-    let of = if restricted || marked { owe_marks(turn, "client", id, &client.mark())? } else { 0 };
+    let mut client = Client { version, min_version, changed: turn.now, metadata, ..before };
+    client.attempts.push(&turn.attempt);
+    if restricted {
+        client.restrictions.push(version, turn.now);
+    }
+    // Where shards hold a mark already, it must say what is true now: a scope may have been given back.
+    let marked: Option<Mark> = read(turn.store, MARKS, "client", id)?;
+    let outdated = marked.is_some_and(|mark| Mark { version, ..mark } != client.mark());
+    let of = if restricted || outdated { owe_marks(turn, "client", id, &client.mark())? } else { 0 };
     outbox::owe_copy(turn.store, &client_key(id), version, turn.now)?;
     write(turn.store, CLIENTS, id, "", &client)?;
     Ok(Reply::Changed(Box::new(client), Told { acknowledged: 0, of }))
@@ -380,7 +390,7 @@ fn change_policy<S: Store>(
     }
     let version = next(turn.store)?;
     let policy = Policy { version, settings, changed: turn.now, attempt: turn.attempt.clone(), ..before };
-    let mark = Mark { version, since: turn.now, ..Mark::default() };
+    let mark = Mark { version, ..Mark::default() };
     let of = owe_marks(turn, "policy", "", &mark)?;
     outbox::owe_copy(turn.store, POLICY_KEY, version, turn.now)?;
     write(turn.store, "policy", "", "", &policy)?;
@@ -412,11 +422,20 @@ fn seed<S: Store>(
         client.version = next(turn.store)?;
         client.issued = turn.now;
         client.changed = turn.now;
+        // One that is there goes on living: its grants are its own, and marks of it stay true.
+        if let Some(known) = self::client(turn.store, &client.id)? {
+            let Client { incarnation, min_version, restrictions, .. } = known;
+            client = Client { incarnation, min_version, restrictions, ..client };
+        }
+        if turn.store.get(MARKS, "client", &client.id)?.is_some() {
+            owe_marks(turn, "client", &client.id, &client.mark())?;
+        }
         outbox::owe_copy(turn.store, &client_key(&client.id), client.version, turn.now)?;
         write(turn.store, CLIENTS, &client.id, "", &client)?;
     }
     let version = next(turn.store)?;
     let development_issuer = issuer;
+    let development = development.max(before.development);
     let mut policy = Policy { version, development, development_issuer, changed: turn.now, ..before };
     policy.scopes.extend(scopes);
     outbox::owe_copy(turn.store, POLICY_KEY, version, turn.now)?;

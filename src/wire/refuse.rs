@@ -14,13 +14,15 @@ struct ErrorPage<'a> {
     code: &'a str,
     detail: &'a str,
     trace: &'a str,
+    /// False where storage did not answer: then nobody knows.
+    unchanged: bool,
 }
 
 /// Says no, in the manner of the endpoint. `issuer` goes into redirected errors (RFC 9207 §2), `trace` into all.
 pub fn refuse(error: &Error, surface: Surface, issuer: &str, path: &str, trace: &str) -> Response {
     let detail = printable(&error.detail);
     let response = match (&error.redirect, surface) {
-        (Some(back), _) => redirect(error.code, &detail, back, issuer),
+        (Some(back), _) => redirect(error.code, &format!("{detail} (trace {trace})"), back, issuer),
         (None, Surface::Json) => {
             let body = json!({ "error": error.code.name(), "error_description": detail, "trace_id": trace });
             Response::json(error.code.status(), &body)
@@ -62,7 +64,7 @@ fn page(code: Code, detail: &str, path: &str, trace: &str) -> Response {
         other => other,
     };
     let title = if path == "/authorize" { "Authorization error" } else { "This did not work" };
-    let page = ErrorPage { title, code: code.name(), detail, trace };
+    let page = ErrorPage { title, code: code.name(), detail, trace, unchanged: status.is_client_error() };
     Response::new(status, "text/html; charset=utf-8", page.render().unwrap_or_default())
 }
 

@@ -121,7 +121,7 @@ fn nothing_ticked_and_deny_are_access_denied_and_leave_no_grant() {
     let page = site.sign_in(&page, "alice", "wonderland");
     assert_eq!(redirected(&site.decide(&page, "deny", &["reports"])), "access_denied");
     assert_eq!(redirected(&site.decide(&page, "allow", &[])), "access_denied");
-    assert!(site.world.disks("GRANTS").is_empty());
+    assert!(!site.world.dump().contains("grants_long_"), "a grant was made");
     let answer = site.decide(&page, "magic", &["reports"]);
     assert_eq!(answer.status, 400);
 }
@@ -133,8 +133,10 @@ fn a_double_submit_gets_the_same_code_and_a_late_one_a_page() {
     let page = site.sign_in(&page, "alice", "wonderland");
     let first = parameter(&site.decide(&page, "all", &[]), "code").unwrap();
     let before = site.world.dump();
-    // Another tab, another choice: what was decided first stands.
-    assert_eq!(parameter(&site.decide(&page, "allow", &["reports"]), "code").as_ref(), Some(&first));
+    assert_eq!(parameter(&site.decide(&page, "all", &[]), "code").as_ref(), Some(&first));
+    // Another tab, another choice: it is not silently the first one.
+    let other = site.decide(&page, "allow", &["reports"]);
+    assert_eq!((other.status.as_u16(), other.header("location")), (400, None));
     assert_eq!(site.world.dump(), before);
     let (_, tokens) = site.redeem(&first);
     assert_eq!(tokens["scope"], "orders.read orders.write reports");
@@ -359,11 +361,32 @@ fn state_comes_back_byte_for_byte() {
 }
 
 #[test]
-fn a_request_too_large_for_its_seal_is_refused_by_redirect() {
+fn a_request_larger_than_8_kib_is_a_page_and_goes_nowhere() {
     let site = Site::new();
     let state = "x".repeat(9000);
     let answer = site.authorize("demo-web", &[("state", &state)]);
-    assert_eq!(parameter(&answer, "error").as_deref(), Some("invalid_request"));
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (413, None));
+    let body = form(&authorization("demo-web", &[("state", &state)]));
+    let cross = [("content-type", FORM), ("sec-fetch-site", "cross-site")];
+    assert_eq!(site.browse(request(Method::POST, "/authorize", &cross, &body)).status, 413);
+    let fits = "x".repeat(5000);
+    assert!(text(&site.authorize("demo-web", &[("state", &fits)])).contains("login-submit"));
+}
+
+#[test]
+fn whoever_allows_goes_back_and_denies_has_denied() {
+    let site = Site::new();
+    let page = site.authorize("demo-web", &[]);
+    let page = site.sign_in(&page, "alice", "wonderland");
+    let code = parameter(&site.decide(&page, "all", &[]), "code").unwrap();
+    assert_eq!(redirected(&site.decide(&page, "deny", &[])), "access_denied");
+    assert_eq!(site.redeem(&code).1["error"], "invalid_grant");
+    // And what was redeemed already is the client's until it is revoked.
+    let page = site.authorize("demo-web", &[]);
+    let code = parameter(&site.decide(&page, "all", &[]), "code").unwrap();
+    let (_, tokens) = site.redeem(&code);
+    site.decide(&page, "deny", &[]);
+    assert_eq!(site.inspect(tokens["access_token"].as_str().unwrap())["active"], true);
 }
 
 #[test]

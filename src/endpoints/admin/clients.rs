@@ -7,9 +7,10 @@ use crate::{
     context::Context,
     crypto,
     error::{Code, Error, Fault},
-    host::{Attempt, FORMAT, Host, Timestamp},
+    host::{Attempts, FORMAT, Host, Timestamp},
     model::{
         client::{AuthMethod, Client, Hashed, Invalid, Metadata},
+        mark::Restrictions,
         profile::Profile,
     },
     objects::registry::{self, Command, Registry, Reply},
@@ -75,7 +76,8 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
         changed: Timestamp::default(),
         secret: secret.as_deref().map(|secret| Hashed::of(secret, cx.host.random())),
         metadata,
-        attempt: Attempt::default(),
+        restrictions: Restrictions::default(),
+        attempts: Attempts::default(),
     };
     let client = changed(cx, "admin.client.created", Command::Create(Box::new(client))).await?;
     let mut body = display(&client)?;

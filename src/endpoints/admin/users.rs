@@ -8,7 +8,7 @@ use crate::{
     context::Context,
     crypto,
     error::{Code, Error, Fault},
-    host::{Attempt, FORMAT, Host, Timestamp},
+    host::{Attempts, FORMAT, Host, Timestamp},
     model::{
         account::{self, Account},
         client::Invalid,
@@ -115,7 +115,7 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
         roles: BTreeSet::new(),
         claims: Map::new(),
         shards: BTreeSet::new(),
-        attempt: Attempt::default(),
+        attempts: Attempts::default(),
     };
     // The rest of the body is refused or taken before the slow hash is made, and that here: an object would stand still.
     let account = account_shard::amend(&empty, body, cx.now).map_err(refused)?;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     crypto::Secret,
-    host::{FORMAT, Seconds, Timestamp},
+    host::{Attempts, FORMAT, Timestamp},
 };
 
 /// One command to one row. The row is written iff it changed.
@@ -20,16 +20,15 @@ pub fn handle(row: &mut Option<Grant>, marks: &Marks, command: Command, at: &Ins
     match (row, command) {
         (Some(grant), Command::Offer(offer)) => grant.offer_again(&offer, marks, at),
         (row, Command::Offer(offer)) => Grant::offer(row, *offer, marks, at),
-        (None, Command::Revoke { .. } | Command::Inspect { .. }) => Reply::Inactive,
+        (None, Command::Revoke { .. } | Command::Inspect { .. } | Command::Withdraw) => Reply::Inactive,
         (None, _) => Reply::Refused(Refusal::Unknown),
         (Some(grant), command) => {
             // The clock of a row never goes back, whatever the machine's does.
             let at = Instant { now: at.now.max(grant.changed), ..at.clone() };
             match command {
-                Command::Inspect { caller, any, token, idle } => {
-                    grant.inspect(&caller, any, &token, idle, marks, &at)
-                }
+                Command::Inspect { caller, any, token } => grant.inspect(&caller, any, &token, marks, &at),
                 Command::Revoke { by } => grant.revoke(by, marks, &at),
+                Command::Withdraw => grant.withdraw(&at),
                 Command::Redeem { client, proof, verifier, redirect_uri, terms } => {
                     let sent = (verifier.as_deref(), redirect_uri.as_deref());
                     grant.redeem(&client, &proof, sent, &terms, marks, &at).unwrap_or_else(|refusal| refusal)
@@ -49,8 +48,10 @@ impl Grant {
             return Reply::Stale;
         }
         let spared = |mark: Option<&Mark>, version| mark.is_none_or(|mark| mark.spares(version, at.now));
+        let alive = marks.caller.as_ref().is_none_or(|mark| mark.is_of(&offer.client.incarnation));
         // Inserting reads the marks too: a grant made while someone is being disabled is refused or marked, never missed.
-        if !spared(marks.caller.as_ref(), offer.client.version)
+        if !alive
+            || !spared(marks.caller.as_ref(), offer.client.version)
             || !spared(marks.person.as_ref(), offer.person.version)
         {
             return Reply::Refused(Refusal::CutOff);
@@ -66,24 +67,24 @@ impl Grant {
             ends: offer.absolute.map(|absolute| at.now.plus(absolute)),
             until: offer.until,
             state: State::Offered { binding: offer.binding, redeem_by: at.now.plus(offer.code_lifetime) },
-            attempt: at.attempt.clone(),
+            attempts: Attempts::of(&at.attempt),
         };
         let proof = grant.code_proof();
         *row = Some(grant);
         Reply::Offered(proof)
     }
 
-    /// The row that Allow inserted is the single-use marker: a second submit gets the same code while it is unredeemed.
+    /// The row that Allow inserted is the single-use marker: a second submit of the same decision gets the same code while
+    /// it is unredeemed. Another decision is not silently the first one.
     fn offer_again(&self, offer: &Offer, marks: &Marks, at: &Instant) -> Reply {
-        if marks.outdate(&offer.client, at.policy) {
+        if !self.attempts.is_newest(&at.attempt) && marks.outdate(&offer.client, at.policy) {
             return Reply::Stale;
         }
+        let same = self.client.id == offer.client.id
+            && self.person.sub == offer.person.sub
+            && self.scope == offer.scope;
         match &self.state {
-            State::Offered { redeem_by, .. }
-                if at.now < *redeem_by
-                    && self.client.id == offer.client.id
-                    && self.person.sub == offer.person.sub =>
-            {
+            State::Offered { redeem_by, .. } if same && at.now < *redeem_by => {
                 Reply::Offered(self.code_proof())
             }
             _ => Reply::Refused(Refusal::Taken),
@@ -99,9 +100,11 @@ impl Grant {
         marks: &Marks,
         at: &Instant,
     ) -> Result<Reply, Reply> {
-        self.admit(client, &self.code_proof(), proof, marks, at)?;
+        self.recognize(client, &self.code_proof(), proof)?;
+        let own = self.attempts.is_newest(&at.attempt);
+        self.admit(client, own, marks, at)?;
         if let State::Live { generation, .. } = self.state
-            && self.attempt == at.attempt
+            && own
         {
             return Ok(self.issued(self.scope.clone(), generation, Some(self.changed), at));
         }
@@ -122,8 +125,14 @@ impl Grant {
                 }
                 let generation = u32::from(terms.refreshable);
                 let remaining = terms.refreshes;
-                self.state =
-                    State::Live { binding, redeemed: at.now, generation, rotated: at.now, remaining };
+                self.state = State::Live {
+                    binding,
+                    redeemed: at.now,
+                    generation,
+                    rotated: at.now,
+                    remaining,
+                    idle: terms.idle,
+                };
                 self.commit(at);
                 Ok(self.issued(self.scope.clone(), generation, None, at))
             }
@@ -149,7 +158,9 @@ impl Grant {
         marks: &Marks,
         at: &Instant,
     ) -> Result<Reply, Reply> {
-        self.admit(client, &self.refresh_proof(generation), proof, marks, at)?;
+        self.recognize(client, &self.refresh_proof(generation), proof)?;
+        let own = self.attempts.is_newest(&at.attempt);
+        self.admit(client, own, marks, at)?;
         let (current, rotated, remaining) = match &self.state {
             State::Live { generation, rotated, remaining, .. } => (*generation, *rotated, *remaining),
             State::Offered { .. } => return Err(Reply::Refused(Refusal::Mismatch)),
@@ -161,7 +172,7 @@ impl Grant {
         }
         let scope = self.narrow(scope, &terms.allowed)?;
         if generation == current {
-            let again = self.attempt == at.attempt && !terms.rotate;
+            let again = own && !terms.rotate;
             if remaining == Some(0) && !again {
                 return Err(Reply::Refused(Refusal::Exhausted));
             }
@@ -174,7 +185,7 @@ impl Grant {
         // Only the previous generation, only until its successor is used, only within a window that starts at its first
         // use: the same successor again. Nothing is written, nothing is counted.
         let previous = generation.checked_add(1) == Some(current);
-        if previous && self.attempt == at.attempt {
+        if previous && own {
             return Ok(self.issued(scope, current, Some(self.changed), at));
         }
         if previous && at.now < rotated.plus(terms.grace) {
@@ -186,26 +197,19 @@ impl Grant {
 
     fn use_current(&mut self, terms: &Terms, at: &Instant) {
         let unlimited_and_unwatched = !terms.rotate && terms.idle.is_none();
-        if let State::Live { generation, rotated, remaining, .. } = &mut self.state {
+        if let State::Live { generation, rotated, remaining, idle, .. } = &mut self.state {
             if unlimited_and_unwatched && remaining.is_none() {
                 return; // Nothing to count, nothing to remember: a refresh that writes nothing.
             }
             *generation = generation.saturating_add(u32::from(terms.rotate));
             *rotated = at.now;
+            *idle = terms.idle;
             *remaining = remaining.map(|left| left.saturating_sub(1));
         }
         self.commit(at);
     }
 
-    fn inspect(
-        &self,
-        caller: &ClientRef,
-        any: bool,
-        token: &Token,
-        idle: Option<Seconds>,
-        marks: &Marks,
-        at: &Instant,
-    ) -> Reply {
+    fn inspect(&self, caller: &ClientRef, any: bool, token: &Token, marks: &Marks, at: &Instant) -> Reply {
         if marks.outdate(caller, at.policy) {
             return Reply::Stale;
         }
@@ -213,7 +217,9 @@ impl Grant {
         if !(any || own) || !self.is_proved(token) || !self.is_spared(marks) {
             return Reply::Inactive;
         }
-        let State::Live { generation: current, rotated, .. } = &self.state else { return Reply::Inactive };
+        let State::Live { generation: current, rotated, idle, remaining, .. } = &self.state else {
+            return Reply::Inactive;
+        };
         let (scope, issued, expires) = match token {
             Token::Access { claims, .. } if marks.token_revoked || at.now >= claims.expires => {
                 return Reply::Inactive;
@@ -221,7 +227,10 @@ impl Grant {
             Token::Access { claims, .. } => (claims.scope.clone(), claims.issued, Some(claims.expires)),
             Token::Refresh { generation, .. } => {
                 let expires = [idle.map(|idle| rotated.plus(idle)), self.ends].into_iter().flatten().min();
-                if generation != current || expires.is_some_and(|expires| at.now >= expires) {
+                if generation != current
+                    || *remaining == Some(0)
+                    || expires.is_some_and(|expires| at.now >= expires)
+                {
                     return Reply::Inactive;
                 }
                 (self.scope.clone(), *rotated, expires)
@@ -243,6 +252,14 @@ impl Grant {
         Reply::Active(Box::new(Active { scope, client_id, person: Some(person), issued, expires }))
     }
 
+    fn withdraw(&mut self, at: &Instant) -> Reply {
+        if !matches!(self.state, State::Offered { .. }) {
+            return Reply::Inactive;
+        }
+        self.end(Refusal::Revoked, at);
+        Reply::Revoked(false)
+    }
+
     fn revoke(&mut self, by: Option<(ClientRef, Token, bool)>, marks: &Marks, at: &Instant) -> Reply {
         if let Some((client, token, whole)) = by {
             if marks.outdate(&client, at.policy) {
@@ -254,8 +271,14 @@ impl Grant {
             if client.id != self.client.id || client.incarnation != self.client.incarnation {
                 return Reply::Foreign;
             }
-            if matches!(token, Token::Access { .. }) && !whole {
-                return Reply::Revoked(true);
+            if let Token::Access { claims, .. } = &token {
+                // RFC 7009 §2.2: a token that is dead already is ended by nobody, and ends nothing.
+                if at.now >= claims.expires || marks.token_revoked {
+                    return Reply::Inactive;
+                }
+                if !whole {
+                    return Reply::Revoked(true);
+                }
             }
         }
         if !matches!(self.state, State::Ended { .. }) {
@@ -264,28 +287,24 @@ impl Grant {
         Reply::Revoked(false)
     }
 
-    /// The checks that every use of a code or refresh token passes first, and a stranger does not.
-    fn admit(
-        &self,
-        client: &ClientRef,
-        expected: &Secret,
-        proof: &Secret,
-        marks: &Marks,
-        at: &Instant,
-    ) -> Result<(), Reply> {
-        if marks.outdate(client, at.policy) {
+    /// Whether the client is the right one and the ticket is this grant's: a stranger gets no further.
+    fn recognize(&self, client: &ClientRef, expected: &Secret, proof: &Secret) -> Result<(), Reply> {
+        let same = client.id == self.client.id && client.incarnation == self.client.incarnation;
+        if same && expected == proof { Ok(()) } else { Err(Reply::Refused(Refusal::Mismatch)) }
+    }
+
+    /// Whether client, person and settings still allow it. `own`: this wish made the row what it is, and is delivered
+    /// again; a newer record does not make it another wish.
+    fn admit(&self, client: &ClientRef, own: bool, marks: &Marks, at: &Instant) -> Result<(), Reply> {
+        if !own && marks.outdate(client, at.policy) {
             return Err(Reply::Stale);
-        }
-        if client.id != self.client.id || client.incarnation != self.client.incarnation || expected != proof {
-            return Err(Reply::Refused(Refusal::Mismatch));
         }
         if self.is_spared(marks) { Ok(()) } else { Err(Reply::Refused(Refusal::CutOff)) }
     }
 
     fn is_spared(&self, marks: &Marks) -> bool {
         let client = marks.client.as_ref().is_none_or(|mark| {
-            mark.incarnation.as_ref().is_none_or(|life| *life == self.client.incarnation)
-                && mark.spares(self.client.version, self.created)
+            mark.is_of(&self.client.incarnation) && mark.spares(self.client.version, self.created)
         });
         client && marks.person.as_ref().is_none_or(|mark| mark.spares(self.person.version, self.created))
     }
@@ -336,7 +355,7 @@ impl Grant {
 
     fn commit(&mut self, at: &Instant) {
         self.changed = at.now;
-        self.attempt = at.attempt.clone();
+        self.attempts.push(&at.attempt);
     }
 
     fn code_proof(&self) -> Secret {
