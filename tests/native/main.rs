@@ -4,6 +4,7 @@
 
 mod admin;
 mod architecture;
+mod attacks;
 mod authorize;
 mod grant;
 mod http;
