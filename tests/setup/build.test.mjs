@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { demandSmall, describeSize, measureWorker } from '../../scripts/size.mjs';
@@ -47,6 +47,25 @@ test('a build that fails is a sentence, and the next one is not skipped', async 
     assert.equal(lastLine(output), 'The Worker could not be built: worker-build failed as shown above.');
   }
   assert.equal(countBuilds(laptop), 3);
+});
+
+test('the Worker that is measured has no names of functions in it', async (t) => {
+  const laptop = Laptop.withToolchains(t);
+  await laptop.run('build.mjs');
+  const wasm = join(laptop.clone, 'build/index_bg.wasm');
+  assert.ok(laptop.calls().includes(`wasm-opt ${wasm} --strip-debug --output ${wasm}`));
+  assert.equal(readFileSync(wasm, 'utf8'), 'wasm\nstripped\n');
+});
+
+test('a Worker that could not be stripped is a sentence, and is built again', async (t) => {
+  const laptop = Laptop.withToolchains(t);
+  laptop.program('made/wasm-opt', 'exit 1');
+  for (const round of [1, 2]) {
+    const { code, output } = await laptop.run('build.mjs');
+    assert.equal(code, 1, `round ${round}`);
+    assert.equal(lastLine(output), 'The Worker could not be stripped of its names: wasm-opt failed as shown above.');
+  }
+  assert.equal(countBuilds(laptop), 2);
 });
 
 test('every module that the Worker imports counts, and nothing else', (t) => {

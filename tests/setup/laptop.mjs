@@ -43,7 +43,8 @@ export class Laptop {
   static withToolchains(/** @type {import('node:test').TestContext} */ test) {
     const laptop = Laptop.for(test);
     laptop.installRust();
-    laptop.program('npm', 'echo "npm $*" >> "$HOME/calls"; mkdir -p node_modules');
+    laptop.program('made/wasm-opt', 'echo "wasm-opt $*" >> "$HOME/calls"\necho stripped >> "$1"');
+    laptop.program('npm', 'echo "npm $*" >> "$HOME/calls"; mkdir -p node_modules/.bin && cp "$HOME/made/wasm-opt" node_modules/.bin');
     return laptop;
   }
 
