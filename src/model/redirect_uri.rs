@@ -24,9 +24,18 @@ impl RedirectUri {
         if authority.is_some_and(|authority| authority.has_userinfo()) {
             return Err("the redirect URI has user information");
         }
-        let scheme = uri.scheme().as_str().to_ascii_lowercase();
+        let scheme = uri.scheme().as_str();
+        // Whoever compares them as texts must not find two of one.
+        if scheme.contains(|c: char| c.is_ascii_uppercase()) {
+            return Err("the scheme of the redirect URI must be in lower case");
+        }
         let host = authority.map(|authority| authority.host()).filter(|host| !host.is_empty());
-        match (scheme.as_str(), host) {
+        if host.is_some_and(|host| !is_plain(host)) {
+            return Err(
+                "the host of the redirect URI must be of letters, digits, dots and hyphens, or an IP address",
+            );
+        }
+        match (scheme, host) {
             ("https", Some(_)) | ("http", Some("localhost" | "127.0.0.1" | "[::1]")) => {
                 Ok(Self(text.to_owned()))
             }
@@ -50,12 +59,15 @@ impl RedirectUri {
             || without_loopback_port(&self.0).is_some_and(|own| without_loopback_port(&asked.0) == Some(own))
     }
 
-    /// What a content security policy names to let a form's answer go there: the origin, or the private-use scheme.
+    /// What a content security policy names to let a form's answer go there: the origin, or the scheme where that is
+    /// all that can be named. A source of CSP has no form for an IPv6 address (CSP Level 3 §2.3.1).
     pub fn source(&self) -> String {
         let Ok(uri) = Uri::parse(self.0.as_str()) else { return String::new() };
         let scheme = uri.scheme().as_str();
         match uri.authority() {
-            Some(authority) if scheme.starts_with("http") => format!("{scheme}://{authority}"),
+            Some(authority) if is_web(scheme) && !authority.host().starts_with('[') => {
+                format!("{scheme}://{}", authority.as_str().trim_end_matches(':'))
+            }
             _ => format!("{scheme}:"),
         }
     }
@@ -72,6 +84,20 @@ impl RedirectUri {
     /// True where the answer goes to the person's own machine, where any program may listen.
     pub fn is_loopback(&self) -> bool {
         matches!(self.host().as_str(), "localhost" | "127.0.0.1" | "[::1]")
+    }
+}
+
+fn is_web(scheme: &str) -> bool {
+    matches!(scheme, "https" | "http")
+}
+
+/// True for a name of DNS or an IP address in brackets: RFC 3986 would allow more, and a host with a comma or semicolon
+/// would end the directive of a content security policy that names it.
+fn is_plain(host: &str) -> bool {
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match address {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte)),
     }
 }
 
@@ -127,6 +153,14 @@ mod tests {
             "http://a.test/cb",
             "http://localhost.evil.test/cb",
             "http://127.0.0.1.evil.test/cb",
+            "HTTPS://a.test/cb",
+            "https://a.test;script-src/cb",
+            "https://a.test,b.test/cb",
+            "https://a.test'/cb",
+            "https://a%2Etest/cb",
+            "https://a_b.test/cb",
+            "https://[v1.x]/cb",
+            "com.example.app://a;b/cb",
             "http://2130706433/cb",
             "http://[::ffff:127.0.0.1]/cb",
             "//a.test/cb",
@@ -171,9 +205,26 @@ mod tests {
 
     #[test]
     fn private_use_schemes_need_a_dot() {
-        assert_eq!(uri("com.example.app:/cb").source(), "com.example.app:");
-        assert!(RedirectUri::parse("example:/cb").is_err());
-        assert_eq!(uri("http://127.0.0.1:9999/cb").source(), "http://127.0.0.1:9999");
+        assert!(
+            RedirectUri::parse("com.example.app:/cb").is_ok() && RedirectUri::parse("example:/cb").is_err()
+        );
+    }
+
+    #[test]
+    fn a_content_security_policy_can_name_every_redirect_uri() {
+        for (text, source) in [
+            ("https://a.test/cb?x=1", "https://a.test"),
+            ("http://127.0.0.1:9999/cb", "http://127.0.0.1:9999"),
+            ("http://localhost:9999/cb", "http://localhost:9999"),
+            ("https://A.test:444/cb", "https://A.test:444"),
+            ("https://a.test:/cb", "https://a.test"),
+            ("http://[::1]:9999/cb", "http:"),
+            ("https://[2001:db8::1]/cb", "https:"),
+            ("com.example.app:/cb", "com.example.app:"),
+            ("com.example.app://host/cb", "com.example.app:"),
+        ] {
+            assert_eq!(uri(text).source(), source);
+        }
     }
 
     proptest::proptest! {
