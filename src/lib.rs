@@ -106,6 +106,7 @@ pub mod model {
     pub mod client;
     pub mod grant;
     pub mod mark;
+    pub mod metadata;
     pub mod patch;
     pub mod pkce;
     pub mod place;
@@ -128,8 +129,9 @@ pub mod issue;
 
 pub mod grants;
 
-pub mod endpoints;
 pub mod pages;
+
+pub mod endpoints;
 
 pub mod server;
 

@@ -17,6 +17,9 @@ pub struct Event {
     /// The address of the grant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<String>,
+    /// The scope of the catalogue that an administrator changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
     /// `grant_type`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant_type: Option<&'static str>,

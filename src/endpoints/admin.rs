@@ -3,26 +3,24 @@
 //! Every answer to a change is the truth's: the object that holds the record answers, and where others must hold the
 //! change too, 200 is said only once all of them do.
 
+mod body;
 pub mod clients;
 pub mod grants;
+pub mod scopes;
 pub mod settings;
 pub mod users;
 
+use self::body::members;
 use crate::{
     context::Context,
-    error::{Code, Error, Fault, quotable},
+    error::{Code, Error, Fault},
     host::Host,
-    model::client::Invalid,
+    model::patch::Invalid,
     objects::registry::{self, Registry, Told},
     wire::{self, Params, Request, Response},
 };
 use http::StatusCode;
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
-use serde_json::{Map, Value, error::Category, json};
-use std::fmt;
+use serde_json::{Map, Value, json};
 
 /// The items of a page where the caller names no number, and the most it may name.
 const ITEMS: usize = 50;
@@ -34,61 +32,6 @@ fn authorize<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<(), Erro
         Some(token) if cx.config.is_administrator(token) => Ok(()),
         Some(_) => Err(Error::new(Code::InvalidToken, "this is not the administrator's token")),
         None => Err(Error::new(Code::InvalidToken, "the administrator's token is missing")),
-    }
-}
-
-/// The members of a JSON object, and the name that stands in it twice: of two values neither is the one that was meant.
-struct Members {
-    members: Map<String, Value>,
-    repeated: Option<String>,
-}
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-
-        impl<'de> Visitor<'de> for Object {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut read = Members { members: Map::new(), repeated: None };
-                while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    if read.members.insert(name.clone(), value).is_some() {
-                        read.repeated = Some(name);
-                    }
-                }
-                Ok(read)
-            }
-        }
-
-        deserializer.deserialize_map(Object)
-    }
-}
-
-/// The JSON object in the body.
-fn members(request: &Request) -> Result<Map<String, Value>, Error> {
-    if !request.is_of_type("application/json") && !request.is_of_type("application/merge-patch+json") {
-        let detail = "the body must be application/json or application/merge-patch+json";
-        return Err(Error::new(Code::UnsupportedMediaType, detail));
-    }
-    let body = request.body.as_deref();
-    let body = body.ok_or_else(|| Error::new(Code::ContentTooLarge, "the body is larger than 64 KiB"))?;
-    // The text of the error is not passed on: it may quote the body, and the body may hold a password.
-    let read: Members = serde_json::from_slice(body).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        let detail = match error.classify() {
-            Category::Data => "the body must be a JSON object".to_owned(),
-            _ => format!("the body is not JSON: line {line}, column {column}"),
-        };
-        Error::new(Code::InvalidRequest, detail)
-    })?;
-    match read.repeated {
-        Some(name) => Err(Error::new(Code::InvalidRequest, "is there twice").in_field(quotable(&name))),
-        None => Ok(read.members),
     }
 }
 
@@ -198,31 +141,6 @@ mod tests {
             headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             body: Some(body.to_vec()),
         }
-    }
-
-    #[test]
-    fn only_one_json_object_without_repeated_members_is_read() {
-        let read =
-            |body: &[u8]| members(&request(&[("content-type", "application/json; charset=utf-8")], body));
-        assert_eq!(read(br#"{"a":{"b":1}}"#).unwrap(), *json!({"a": {"b": 1}}).as_object().unwrap());
-        let deep = [&b"{\"a\":"[..], &b"[".repeat(200), &b"]".repeat(200), b"}"].concat();
-        for body in [&b""[..], b"[]", b"\"hush\"", b"1", b"null", b"{", b"{} {}", b"{\"a\":\"\xff\"}", &deep]
-        {
-            let error = read(body).unwrap_err();
-            assert_eq!((error.code, error.field), (Code::InvalidRequest, None));
-            assert!(!error.detail.contains("hush"));
-        }
-        let error = read(br#"{"a":1,"b":2,"a":1}"#).unwrap_err();
-        assert_eq!((error.code, error.field.as_deref()), (Code::InvalidRequest, Some("a")));
-    }
-
-    #[test]
-    fn another_media_type_is_unsupported() {
-        for headers in [&[][..], &[("content-type", "text/plain")], &[("content-type", "application/jsonp")]]
-        {
-            assert_eq!(members(&request(headers, b"{}")).unwrap_err().code, Code::UnsupportedMediaType);
-        }
-        assert!(members(&request(&[("content-type", "application/merge-patch+json")], b"{}")).is_ok());
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub async fn verify<H: Host>(cx: &Context<'_, H>, params: &Params) -> Result<Ask
     let state = params.optional("state");
     let (client, policy, redirect_uri) = verify_client(cx, client_id, given).await?;
     let back = Return { redirect_uri: redirect_uri.as_str().to_owned(), state: state.map(str::to_owned) };
-    let checked = verify_rest(&client, params).map_err(|error| error.at(&back))?;
+    let checked = verify_rest(&client, &policy, params).map_err(|error| error.at(&back))?;
     let (scope, code_challenge) = checked;
     let request = Sealed {
         client_id: client_id.to_owned(),
@@ -68,7 +68,7 @@ pub async fn verify_again<H: Host>(cx: &Context<'_, H>, request: Sealed) -> Resu
         verify_client(cx, &request.client_id, Some(&request.redirect_uri)).await?;
     let back = Return { redirect_uri: request.redirect_uri.clone(), state: request.state.clone() };
     let challenge = request.code_challenge.is_some();
-    check_client(&client, &request.scope, challenge).map_err(|error| error.at(&back))?;
+    check_client(&client, &policy, &request.scope, challenge).map_err(|error| error.at(&back))?;
     Ok(Asked { client, policy, redirect_uri, back, request })
 }
 
@@ -102,7 +102,7 @@ async fn verify_client<H: Host>(
 }
 
 /// Everything whose errors the client hears of. Gives scope and challenge.
-fn verify_rest(client: &Client, params: &Params) -> Result<(Scope, Option<String>), Error> {
+fn verify_rest(client: &Client, policy: &Policy, params: &Params) -> Result<(Scope, Option<String>), Error> {
     let bad = |detail: &'static str| Error::new(Code::InvalidRequest, detail);
     if params.optional("request").is_some() {
         return Err(Error::new(Code::RequestNotSupported, "request objects are not accepted"));
@@ -130,12 +130,12 @@ fn verify_rest(client: &Client, params: &Params) -> Result<(Scope, Option<String
         Some(text) => Scope::parse(text).map_err(|why| Error::new(Code::InvalidScope, why))?,
         None => client.metadata.scope.clone(),
     };
-    check_client(client, &scope, challenge.is_some())?;
+    check_client(client, policy, &scope, challenge.is_some())?;
     Ok((scope, challenge))
 }
 
 /// What the client may do.
-fn check_client(client: &Client, scope: &Scope, challenge: bool) -> Result<(), Error> {
+fn check_client(client: &Client, policy: &Policy, scope: &Scope, challenge: bool) -> Result<(), Error> {
     if !client.may_use("authorization_code") {
         let detail = "this client may not use the grant type authorization_code";
         return Err(Error::new(Code::UnauthorizedClient, detail));
@@ -143,7 +143,8 @@ fn check_client(client: &Client, scope: &Scope, challenge: bool) -> Result<(), E
     if !challenge && client.requires_pkce() {
         return Err(Error::new(Code::UnmetDemand, "code_challenge is missing: this client must use PKCE"));
     }
-    if scope.is_empty() || !scope.is_within(&client.metadata.scope) {
+    // In the catalogue, too: a copy of it may be older than that of the client, and know no description yet.
+    if scope.is_empty() || !scope.is_within(&client.metadata.scope) || !scope.is_within(&policy.names()) {
         return Err(Error::new(Code::InvalidScope, "a scope is unknown, or not among this client's"));
     }
     Ok(())

@@ -8,8 +8,9 @@ use crate::{
     host::{Attempts, FORMAT, Host, Timestamp},
     model::{
         account::{self, Account},
-        client::{AuthMethod, Client, Hashed, Metadata},
+        client::{Client, Hashed},
         mark::Restrictions,
+        metadata::{AuthMethod, Metadata},
         pkce::Challenge,
         policy::ScopeEntry,
         profile::Profile,
@@ -31,7 +32,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The format of the data below. Raise it with any change: older data is brought up to it at the next request.
-const FORMAT_OF_DATA: u8 = 1;
+const FORMAT_OF_DATA: u8 = 2;
 
 /// Makes the data in development; refuses to serve it in production.
 pub async fn check<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
@@ -164,6 +165,7 @@ fn scopes() -> BTreeMap<String, ScopeEntry> {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let staff = || texts(&["orders-staff"]);
     let entry = |description: &str, folders: &[&str], urls: &[&str], groups: Vec<String>| ScopeEntry {
+        version: 0,
         description: description.to_owned(),
         folders: texts(folders),
         urls: texts(urls),

@@ -1,6 +1,23 @@
-//! JSON Merge Patch (RFC 7396 §2).
+//! JSON Merge Patch (RFC 7396 §2), and what is said of one that does not fit.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+/// What is wrong with a record: the member, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invalid {
+    /// The member.
+    pub field: String,
+    /// What an administrator can act on.
+    pub why: String,
+}
+
+impl Invalid {
+    /// A member and what is wrong with it.
+    pub fn new(field: &str, why: impl Into<String>) -> Self {
+        Self { field: field.to_owned(), why: why.into() }
+    }
+}
 
 /// The target with the patch merged in: members are replaced, `null` takes them away, arrays are replaced whole.
 pub fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {

@@ -1,8 +1,10 @@
 //! The settings of the server and its catalogue of scopes: read by every request, written by administrators.
 
+use super::{patch::Invalid, scope::Scope};
 use crate::{
     crypto::Secret,
-    host::{Attempt, Seconds, Timestamp},
+    error::quotable,
+    host::{Attempts, Seconds, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -67,6 +69,9 @@ settings! {
 /// What a scope is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScopeEntry {
+    /// Grows with every change.
+    #[serde(default)]
+    pub version: u64,
     /// What the person is told on the consent page.
     pub description: String,
     /// Folders it opens.
@@ -78,6 +83,28 @@ pub struct ScopeEntry {
     /// Groups of which a person must have one.
     #[serde(default)]
     pub groups: Vec<String>,
+}
+
+impl ScopeEntry {
+    /// With a patch merged in (RFC 7396). Names the first member that does not fit.
+    pub fn amend(&self, patch: Map<String, Value>) -> Result<Self, Invalid> {
+        let mut entry = self.clone();
+        for (name, value) in patch {
+            let refused = |why: &str| Err(Invalid::new(&quotable(&name), why));
+            match (name.as_str(), value) {
+                ("description", Value::Null) => entry.description.clear(),
+                ("description", Value::String(text)) => {
+                    if text.len() > 500 || text.chars().any(char::is_control) {
+                        return refused("must have at most 500 bytes, and no control characters");
+                    }
+                    entry.description = text;
+                }
+                ("description", _) => return refused("must be a string"),
+                _ => return refused("is not a member that this server keeps"),
+            }
+        }
+        Ok(entry)
+    }
 }
 
 /// Settings and scopes as one record: one copy to read, one version.
@@ -100,11 +127,17 @@ pub struct Policy {
     /// The issuer that the development data was made for: one of its redirect URIs is the issuer's own.
     #[serde(default)]
     pub development_issuer: String,
-    /// The wish that last changed it.
-    pub attempt: Attempt,
+    /// The wishes that last changed it.
+    #[serde(default)]
+    pub attempts: Attempts,
 }
 
 impl Policy {
+    /// The names of the catalogue.
+    pub fn names(&self) -> Scope {
+        Scope::of(self.scopes.keys().map(String::as_str))
+    }
+
     /// A generated client id: 96 random bits and a short MAC.
     pub fn draw_client_id(&self, dice: [u8; 12]) -> String {
         let id = crate::crypto::text(&dice);

@@ -7,10 +7,9 @@ use crate::{
     host::{Attempts, FORMAT, Host, Object, Seconds, Store, Timestamp, Turn},
     model::{
         account::{Account, Session, Throttle, WINDOW},
-        client::Invalid,
         grant::Person,
         mark::Mark,
-        patch,
+        patch::{self, Invalid},
         place::Table,
     },
 };

@@ -3,17 +3,20 @@
 //! Every change gets the next number of one counter, so versions only grow, also across lives of one client id. A
 //! restricting change is owed to every shard on the roster before the administrator hears that it holds.
 
+mod clients;
+mod policy;
+mod scopes;
+mod seed;
+
 use super::{outbox, read, write};
 use crate::{
-    crypto::Secret,
     error::Fault,
-    host::{Attempts, FORMAT, Host, Object, Store, Timestamp, Turn},
+    host::{Host, Object, Store, Timestamp, Turn},
     model::{
-        client::{Client, Invalid, Metadata},
+        client::Client,
         mark::Mark,
-        patch,
+        patch::Invalid,
         policy::{Policy, ScopeEntry},
-        scope::Scope,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -68,6 +71,40 @@ pub enum Command {
         /// Only if the version is this one.
         expected: Option<u64>,
     },
+    /// One scope.
+    Scope(String),
+    /// Scopes in order of their names.
+    Scopes {
+        /// Behind this name.
+        after: Option<String>,
+        /// Whose name or description contains this.
+        q: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// A scope for the catalogue.
+    CreateScope {
+        /// Its name.
+        name: String,
+        /// Its members.
+        patch: Map<String, Value>,
+    },
+    /// RFC 7396 over a scope.
+    ChangeScope {
+        /// Which.
+        name: String,
+        /// The patch.
+        patch: Map<String, Value>,
+        /// Only if its version is this one.
+        expected: Option<u64>,
+    },
+    /// A scope that no client has is taken from the catalogue.
+    DeleteScope {
+        /// Which.
+        name: String,
+        /// Only if its version is this one.
+        expected: Option<u64>,
+    },
     /// A grant shard that is about to hold its first row.
     Join {
         /// Its name.
@@ -102,6 +139,17 @@ pub struct Told {
     pub of: usize,
 }
 
+/// A scope of the catalogue.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Catalogued {
+    /// Its name.
+    pub name: String,
+    /// What is kept of it.
+    pub entry: ScopeEntry,
+    /// The ids of the clients that may have it.
+    pub clients: Vec<String>,
+}
+
 /// What the registry answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
@@ -115,9 +163,17 @@ pub enum Reply {
     Changed(Box<Client>, Told),
     /// Changed, and told to so many.
     PolicyChanged(Box<Policy>, Told),
-    /// That id is taken.
+    /// A scope, or that there is none.
+    Scope(Option<Box<Catalogued>>),
+    /// Scopes, and whether there are more.
+    Scopes(Vec<Catalogued>, bool),
+    /// A scope as it is after a change.
+    ScopeChanged(Box<Catalogued>),
+    /// These clients have the scope.
+    InUse(Vec<String>),
+    /// That id or name is taken.
     Taken,
-    /// There is no such client.
+    /// There is no such client or scope.
     Unknown,
     /// It has another version.
     Outdated,
@@ -144,12 +200,23 @@ impl Object for Registry {
     fn handle<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
         let store = turn.store;
         match command {
-            Command::Client(id) => Ok(Reply::Client(client(store, &id)?.map(Box::new))),
-            Command::Policy => Ok(Reply::Policy(Box::new(policy(turn)?))),
-            Command::Clients { after, q, limit } => clients(store, after.as_deref(), q.as_deref(), limit),
-            Command::Create(client) => create(turn, *client),
-            Command::Change { id, patch, expected } => change(turn, &id, patch, expected),
-            Command::ChangePolicy { patch, expected } => change_policy(turn, &patch, expected),
+            Command::Client(id) => Ok(Reply::Client(clients::find(store, &id)?.map(Box::new))),
+            Command::Policy => Ok(Reply::Policy(Box::new(policy::current(turn)?))),
+            Command::Clients { after, q, limit } => {
+                clients::list(store, after.as_deref(), q.as_deref(), limit)
+            }
+            Command::Create(client) => clients::create(turn, *client),
+            Command::Change { id, patch, expected } => clients::change(turn, &id, patch, expected),
+            Command::ChangePolicy { patch, expected } => policy::change(turn, &patch, expected),
+            Command::Scope(name) => {
+                Ok(Reply::Scope(scopes::find(store, &policy::current(turn)?, &name)?.map(Box::new)))
+            }
+            Command::Scopes { after, q, limit } => {
+                scopes::list(store, &policy::current(turn)?, after.as_deref(), q.as_deref(), limit)
+            }
+            Command::CreateScope { name, patch } => scopes::create(turn, &name, patch),
+            Command::ChangeScope { name, patch, expected } => scopes::change(turn, &name, patch, expected),
+            Command::DeleteScope { name, expected } => scopes::delete(turn, &name, expected),
             Command::Join { shard } => {
                 let marks = store.scan(MARKS, None, None, usize::MAX)?;
                 let marks = marks
@@ -167,13 +234,16 @@ impl Object for Registry {
             }
             Command::Roster => Ok(Reply::Roster(roster(store, "grants")?, roster(store, "accounts")?)),
             Command::Seed { development, issuer, clients, scopes } => {
-                seed(turn, development, issuer, clients, scopes)
+                seed::seed(turn, development, issuer, clients, scopes)
             }
         }
     }
 
     async fn follow<H: Host, S: Store>(host: &H, store: &S, reply: Reply) -> Result<Reply, Fault> {
-        let changed = matches!(reply, Reply::Changed(..) | Reply::PolicyChanged(..) | Reply::Done);
+        let changed = matches!(
+            reply,
+            Reply::Changed(..) | Reply::PolicyChanged(..) | Reply::ScopeChanged(..) | Reply::Done
+        );
         if changed {
             outbox::flush(host, store, &Self).await?;
         }
@@ -214,23 +284,6 @@ impl<S: Store> outbox::Truth<S> for Registry {
     }
 }
 
-fn client<S: Store>(store: &S, id: &str) -> Result<Option<Client>, Fault> {
-    read(store, CLIENTS, id, "")
-}
-
-/// Settings and scopes; made at the first question.
-fn policy<S: Store>(turn: &Turn<'_, S>) -> Result<Policy, Fault> {
-    if let Some(policy) = read(turn.store, "policy", "", "")? {
-        return Ok(policy);
-    }
-    let version = next(turn.store)?;
-    let filter = Secret(turn.dice.to_vec());
-    let policy = Policy { format: FORMAT, version, changed: turn.now, filter, ..Policy::default() };
-    outbox::owe_copy(turn.store, POLICY_KEY, version, turn.now)?;
-    write(turn.store, "policy", "", "", &policy)?;
-    Ok(policy)
-}
-
 /// The next number of the one counter.
 fn next<S: Store>(store: &S) -> Result<u64, Fault> {
     let last: u64 = read(store, "meta", "", "counter")?.unwrap_or_default();
@@ -242,161 +295,6 @@ fn roster<S: Store>(store: &S, kind: &str) -> Result<Vec<String>, Fault> {
     Ok(store.scan(ROSTER, Some(kind), None, usize::MAX)?.into_iter().map(|(_, name, _)| name).collect())
 }
 
-fn clients<S: Store>(store: &S, after: Option<&str>, q: Option<&str>, limit: usize) -> Result<Reply, Fault> {
-    let mut found = Vec::new();
-    let mut cursor = after.map(str::to_owned);
-    loop {
-        let behind = cursor.as_deref().map(|after| (after, ""));
-        let rows = store.scan(CLIENTS, None, behind, 500)?;
-        let last = rows.last().map(|(id, ..)| id.clone());
-        for (_, _, row) in rows {
-            let client: Client = super::decode(&row)?;
-            let name = client.metadata.client_name.as_deref().unwrap_or_default();
-            if q.is_none_or(|q| client.id.contains(q) || name.contains(q)) {
-                if found.len() == limit {
-                    return Ok(Reply::Clients(found, true));
-                }
-                found.push(client);
-            }
-        }
-        match last {
-            Some(last) => cursor = Some(last),
-            None => return Ok(Reply::Clients(found, false)),
-        }
-    }
-}
-
-fn create<S: Store>(turn: &Turn<'_, S>, mut client: Client) -> Result<Reply, Fault> {
-    if let Some(known) = self::client(turn.store, &client.id)? {
-        let same = known.attempts.is_newest(&turn.attempt);
-        return Ok(if same { Reply::Changed(Box::new(known), Told::default()) } else { Reply::Taken });
-    }
-    let policy = policy(turn)?;
-    if let Err(invalid) = client.metadata.check(&names(&policy), turn.now) {
-        return Ok(Reply::Invalid(invalid));
-    }
-    // RFC 7591 §2: what is not said is `code`.
-    if client.may_use("authorization_code") && client.metadata.response_types.is_empty() {
-        client.metadata.response_types.push("code".to_owned());
-    }
-    client.version = next(turn.store)?;
-    client.issued = turn.now;
-    client.changed = turn.now;
-    client.attempts = Attempts::of(&turn.attempt);
-    outbox::owe_copy(turn.store, &client_key(&client.id), client.version, turn.now)?;
-    write(turn.store, CLIENTS, &client.id, "", &client)?;
-    Ok(Reply::Changed(Box::new(client), Told::default()))
-}
-
-fn change<S: Store>(
-    turn: &Turn<'_, S>,
-    id: &str,
-    patch: Map<String, Value>,
-    expected: Option<u64>,
-) -> Result<Reply, Fault> {
-    let Some(before) = client(turn.store, id)? else { return Ok(Reply::Unknown) };
-    let of = roster(turn.store, "grants")?.len();
-    if before.attempts.is_newest(&turn.attempt) {
-        return Ok(Reply::Changed(Box::new(before), Told { acknowledged: 0, of }));
-    }
-    before.attempts.refuse_late(&turn.attempt)?;
-    if expected.is_some_and(|expected| expected != before.version) {
-        return Ok(Reply::Outdated);
-    }
-    let metadata = match amend(&before.metadata, patch) {
-        Ok(metadata) => metadata,
-        Err(invalid) => return Ok(Reply::Invalid(invalid)),
-    };
-    if metadata.token_endpoint_auth_method != before.metadata.token_endpoint_auth_method {
-        return Ok(Reply::Invalid(Invalid::new("token_endpoint_auth_method", "is fixed at registration")));
-    }
-    if let Err(invalid) = metadata.check(&names(&policy(turn)?), turn.now) {
-        return Ok(Reply::Invalid(invalid));
-    }
-    // Taking a cut-off back would bring to life what was cut off.
-    if metadata.not_before < before.metadata.not_before {
-        return Ok(Reply::Invalid(Invalid::new("not_before", "can only move forward")));
-    }
-    if metadata == before.metadata {
-        // Perhaps a repetition of a change that some shards have not heard of yet: those are still owed it.
-        return Ok(Reply::Changed(Box::new(before), Told { acknowledged: 0, of }));
-    }
-    let restricted = before.metadata.is_restricted_by(&metadata);
-    let version = next(turn.store)?;
-    // Disabling ends what was issued, also for the day it is enabled again.
-    let disabled = before.metadata.enabled && !metadata.enabled;
-    let min_version = if disabled { version } else { before.min_version };
-    let mut client = Client { version, min_version, changed: turn.now, metadata, ..before };
-    client.attempts.push(&turn.attempt);
-    if restricted {
-        client.restrictions.push(version, turn.now);
-    }
-    // Where shards hold a mark already, it must say what is true now: a scope may have been given back.
-    let marked: Option<Mark> = read(turn.store, MARKS, "client", id)?;
-    let outdated = marked.is_some_and(|mark| Mark { version, ..mark } != client.mark());
-    let of = if restricted || outdated { owe_marks(turn, "client", id, &client.mark())? } else { 0 };
-    outbox::owe_copy(turn.store, &client_key(id), version, turn.now)?;
-    write(turn.store, CLIENTS, id, "", &client)?;
-    Ok(Reply::Changed(Box::new(client), Told { acknowledged: 0, of }))
-}
-
-/// The metadata with a patch merged in; names the first member that does not fit.
-pub fn amend(metadata: &Metadata, patch: Map<String, Value>) -> Result<Metadata, Invalid> {
-    let object = |metadata: &Metadata| match serde_json::to_value(metadata) {
-        Ok(Value::Object(members)) => members,
-        _ => Map::new(),
-    };
-    let template = object(&Metadata::template(metadata.profile));
-    for (name, value) in &patch {
-        let mut alone = template.clone();
-        patch::merge(&mut alone, Map::from_iter([(name.clone(), value.clone())]));
-        if let Err(error) = serde_json::from_value::<Metadata>(Value::Object(alone)) {
-            let known = template.contains_key(name);
-            let why =
-                if known { error.to_string() } else { "is not a member that this server keeps".to_owned() };
-            return Err(Invalid::new(&crate::error::quotable(name), crate::error::quotable_long(&why)));
-        }
-    }
-    let mut merged = object(metadata);
-    patch::merge(&mut merged, patch);
-    for (name, value) in template {
-        merged.entry(name).or_insert(value);
-    }
-    serde_json::from_value(Value::Object(merged))
-        .map_err(|_| Invalid::new("", "the members do not fit together"))
-}
-
-fn change_policy<S: Store>(
-    turn: &Turn<'_, S>,
-    patch: &Map<String, Value>,
-    expected: Option<u64>,
-) -> Result<Reply, Fault> {
-    let before = policy(turn)?;
-    let of = roster(turn.store, "grants")?.len();
-    if before.attempt == turn.attempt {
-        return Ok(Reply::PolicyChanged(Box::new(before), Told { acknowledged: 0, of }));
-    }
-    if expected.is_some_and(|expected| expected != before.version) {
-        return Ok(Reply::Outdated);
-    }
-    let mut settings = before.settings.clone();
-    for (key, value) in patch {
-        if let Err(why) = settings.set(key, value) {
-            return Ok(Reply::Invalid(Invalid::new(&crate::error::quotable(key), why)));
-        }
-    }
-    if settings == before.settings {
-        return Ok(Reply::PolicyChanged(Box::new(before), Told { acknowledged: 0, of }));
-    }
-    let version = next(turn.store)?;
-    let policy = Policy { version, settings, changed: turn.now, attempt: turn.attempt.clone(), ..before };
-    let mark = Mark { version, ..Mark::default() };
-    let of = owe_marks(turn, "policy", "", &mark)?;
-    outbox::owe_copy(turn.store, POLICY_KEY, version, turn.now)?;
-    write(turn.store, "policy", "", "", &policy)?;
-    Ok(Reply::PolicyChanged(Box::new(policy), Told { acknowledged: 0, of }))
-}
-
 /// Keeps a mark and owes it to every shard on the roster.
 fn owe_marks<S: Store>(turn: &Turn<'_, S>, kind: &str, id: &str, mark: &Mark) -> Result<usize, Fault> {
     let shards = roster(turn.store, "grants")?;
@@ -405,46 +303,4 @@ fn owe_marks<S: Store>(turn: &Turn<'_, S>, kind: &str, id: &str, mark: &Mark) ->
         outbox::owe_mark(turn.store, shard, &format!("{kind}/{id}"), mark.version, turn.now)?;
     }
     Ok(shards.len())
-}
-
-fn seed<S: Store>(
-    turn: &Turn<'_, S>,
-    development: u8,
-    issuer: String,
-    clients: Vec<Client>,
-    scopes: BTreeMap<String, ScopeEntry>,
-) -> Result<Reply, Fault> {
-    let before = policy(turn)?;
-    if before.development >= development && before.development_issuer == issuer {
-        return Ok(Reply::Done);
-    }
-    for mut client in clients {
-        client.version = next(turn.store)?;
-        client.issued = turn.now;
-        client.changed = turn.now;
-        // One that is there goes on living: its grants are its own, and marks of it stay true.
-        if let Some(known) = self::client(turn.store, &client.id)? {
-            let Client { incarnation, min_version, restrictions, .. } = known;
-            client = Client { incarnation, min_version, restrictions, ..client };
-        }
-        if turn.store.get(MARKS, "client", &client.id)?.is_some() {
-            owe_marks(turn, "client", &client.id, &client.mark())?;
-        }
-        outbox::owe_copy(turn.store, &client_key(&client.id), client.version, turn.now)?;
-        write(turn.store, CLIENTS, &client.id, "", &client)?;
-    }
-    let version = next(turn.store)?;
-    let development_issuer = issuer;
-    let development = development.max(before.development);
-    let mut policy = Policy { version, development, development_issuer, changed: turn.now, ..before };
-    policy.scopes.extend(scopes);
-    outbox::owe_copy(turn.store, POLICY_KEY, version, turn.now)?;
-    write(turn.store, "policy", "", "", &policy)?;
-    Ok(Reply::Done)
-}
-
-/// The names of the catalogue as a scope.
-pub fn names(policy: &Policy) -> Scope {
-    let names: Vec<&str> = policy.scopes.keys().map(String::as_str).collect();
-    Scope::of(names)
 }

@@ -9,8 +9,10 @@ use crate::{
     error::{Code, Error, Fault},
     host::{Attempts, FORMAT, Host, Timestamp},
     model::{
-        client::{AuthMethod, Client, Hashed, Invalid, Metadata},
+        client::{Client, Hashed},
         mark::Restrictions,
+        metadata::{AuthMethod, Metadata},
+        patch::Invalid,
         profile::Profile,
     },
     objects::registry::{self, Command, Registry, Reply},
@@ -147,7 +149,7 @@ fn read(body: Map<String, Value>) -> Result<Metadata, Invalid> {
         Some(name) => serde_json::from_value(name.clone())
             .map_err(|_| Invalid::new("profile", "is not a profile of this server"))?,
     };
-    registry::amend(&Metadata::template(profile), body)
+    Metadata::template(profile).amend(body)
 }
 
 fn refuse_secret(body: &Map<String, Value>) -> Result<(), Invalid> {

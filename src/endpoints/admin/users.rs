@@ -11,7 +11,7 @@ use crate::{
     host::{Attempts, FORMAT, Host, Timestamp},
     model::{
         account::{self, Account},
-        client::Invalid,
+        patch::Invalid,
     },
     objects::{
         account_shard::{self, AccountShard, Command, Reply, Who},

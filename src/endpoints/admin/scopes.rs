@@ -1,0 +1,188 @@
+//! `/admin/scopes`: the catalogue. What is not in it can be given to no client, and what a client has stays in it.
+
+use super::{Page, authorize, expected, invalid, lost, members, outdated, page, shown, strange, unknown};
+use crate::{
+    context::Context,
+    error::{Code, Error},
+    host::Host,
+    model::{patch::Invalid, scope::Scope},
+    objects::registry::{self, Catalogued, Command, Registry, Reply},
+    wire::{self, Params, Request, Response},
+};
+use http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+/// Names that specifications or this server give a meaning of their own: not for anybody's API.
+const RESERVED: &[&str] =
+    &["openid", "profile", "email", "address", "phone", "offline_access", "admin", "admin.read"];
+/// Clients that a refusal names.
+const NAMED: usize = 5;
+
+/// `GET`: a page of scopes. `POST`: a new one.
+pub async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
+    authorize(cx, request)?;
+    match request.method {
+        Method::POST => create(cx, members(request)?).await,
+        _ => list(cx, Page::of(&Params::of_query(request, &[])?)?).await,
+    }
+}
+
+/// `GET`: a scope. `PATCH`: a change to it (RFC 7396). `DELETE`: its end, if no client has it.
+pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request, name: &str) -> Result<Response, Error> {
+    authorize(cx, request)?;
+    let name = name.to_owned();
+    match request.method {
+        Method::PATCH => {
+            let expected = expected(request)?;
+            let command = Command::ChangeScope { name, patch: members(request)?, expected };
+            let scope = changed(cx, "admin.scope.changed", command).await?;
+            Ok(shown(StatusCode::OK, scope.entry.version, display(&scope)))
+        }
+        Method::DELETE => delete(cx, Command::DeleteScope { name, expected: expected(request)? }).await,
+        _ => match ask(cx, Command::Scope(name)).await? {
+            Reply::Scope(Some(scope)) => Ok(shown(StatusCode::OK, scope.entry.version, display(&scope))),
+            Reply::Scope(None) => Err(unknown("scope")),
+            _ => Err(strange()),
+        },
+    }
+}
+
+async fn list<H: Host>(cx: &Context<'_, H>, asked: Page) -> Result<Response, Error> {
+    let Page { limit, after, q } = asked;
+    if after.as_deref().is_some_and(|after| !is_name(after)) {
+        return Err(lost());
+    }
+    let Reply::Scopes(scopes, more) = ask(cx, Command::Scopes { after, q, limit }).await? else {
+        return Err(strange());
+    };
+    let next = scopes.last().filter(|_| more).map(|scope| scope.name.as_str());
+    let items: Vec<_> = scopes.iter().map(|scope| Value::Object(display(scope))).collect();
+    Ok(page(&items, next))
+}
+
+async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> Result<Response, Error> {
+    let name = read_name(body.remove("name").as_ref()).map_err(refused)?;
+    let command = Command::CreateScope { name, patch: body };
+    let scope = changed(cx, "admin.scope.created", command).await?;
+    let location = cx.url(&format!("/admin/scopes/{}", wire::encode(&scope.name)));
+    Ok(shown(StatusCode::CREATED, scope.entry.version, display(&scope)).with("location", location))
+}
+
+async fn delete<H: Host>(cx: &Context<'_, H>, command: Command) -> Result<Response, Error> {
+    match change(cx, "admin.scope.deleted", command).await? {
+        Reply::Done => Ok(Response::no_content()),
+        Reply::InUse(clients) => {
+            let named = clients.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let rest = match clients.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let detail = format!("clients have this scope: {named}{rest}");
+            Err(Error::new(Code::Conflict, detail).in_field("clients"))
+        }
+        other => Err(refusal(other)),
+    }
+}
+
+async fn ask<H: Host>(cx: &Context<'_, H>, command: Command) -> Result<Reply, Error> {
+    Ok(cx.ask::<Registry>(registry::NAME, command).await?)
+}
+
+/// The scope as it is after a change.
+async fn changed<H: Host>(
+    cx: &Context<'_, H>,
+    event: &'static str,
+    command: Command,
+) -> Result<Box<Catalogued>, Error> {
+    match change(cx, event, command).await? {
+        Reply::ScopeChanged(scope) => Ok(scope),
+        other => Err(refusal(other)),
+    }
+}
+
+async fn change<H: Host>(cx: &Context<'_, H>, event: &'static str, command: Command) -> Result<Reply, Error> {
+    let scope = match &command {
+        Command::CreateScope { name, .. }
+        | Command::ChangeScope { name, .. }
+        | Command::DeleteScope { name, .. } => Some(name.clone()),
+        _ => None,
+    };
+    let reply = ask(cx, command).await;
+    // Also where no answer came: whether it happened is unknown then, so a copy may be older than the truth.
+    cx.memory().forget();
+    let reply = reply?;
+    if matches!(reply, Reply::ScopeChanged(_) | Reply::Done) {
+        cx.note(|e| {
+            e.event = event;
+            e.important = true;
+            e.scope = scope;
+        });
+    }
+    Ok(reply)
+}
+
+fn refusal(reply: Reply) -> Error {
+    match reply {
+        Reply::Taken => Error::new(Code::Conflict, "there is a scope of that name").in_field("name"),
+        Reply::Unknown => unknown("scope"),
+        Reply::Outdated => outdated(),
+        Reply::Invalid(why) => refused(why),
+        _ => strange(),
+    }
+}
+
+fn refused(why: Invalid) -> Error {
+    invalid(Code::InvalidRequest, why)
+}
+
+/// The name of a new scope.
+fn read_name(given: Option<&Value>) -> Result<String, Invalid> {
+    let refused = |why: &str| Invalid::new("name", why);
+    let name = match given {
+        None => return Err(refused("is missing")),
+        Some(Value::String(name)) => name,
+        Some(_) => return Err(refused("must be a string")),
+    };
+    if !is_name(name) {
+        return Err(refused("must be 1 to 200 characters of those that RFC 6749 section 3.3 allows"));
+    }
+    if RESERVED.contains(&name.as_str()) {
+        return Err(refused("is reserved"));
+    }
+    if matches!(name.as_str(), "." | "..") {
+        return Err(refused("has no address: URLs drop such a segment (RFC 3986 section 5.2.4)"));
+    }
+    Ok(name.clone())
+}
+
+/// One name, and nothing around it.
+fn is_name(text: &str) -> bool {
+    Scope::parse(text).is_ok_and(|scope| scope.contains(text))
+}
+
+fn display(scope: &Catalogued) -> Map<String, Value> {
+    let Catalogued { name, entry, clients } = scope;
+    let members =
+        [("name", json!(name)), ("description", json!(entry.description)), ("clients", json!(clients))];
+    members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_has_one_name_of_allowed_characters_that_nobody_else_gave_a_meaning() {
+        let longest = "x".repeat(200);
+        for name in ["a", "orders.read", "https://api.test/orders", "urn:x:y", "...", &longest] {
+            assert_eq!(read_name(Some(&json!(name))), Ok(name.to_owned()));
+        }
+        let long = "x".repeat(201);
+        for name in
+            ["", " ", "a b", " a", "a ", "ä", "a\"b", "a\\b", "a\n", ".", "..", "openid", "admin", &long]
+        {
+            assert_eq!(read_name(Some(&json!(name))).unwrap_err().field, "name", "{name:?}");
+        }
+        assert!(read_name(None).is_err() && read_name(Some(&json!(7))).is_err());
+    }
+}

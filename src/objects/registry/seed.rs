@@ -1,0 +1,47 @@
+//! The development data.
+
+use super::{MARKS, Reply, clients, next, owe_marks, policy};
+use crate::{
+    error::Fault,
+    host::{Store, Turn},
+    model::{
+        client::Client,
+        policy::{Policy, ScopeEntry},
+    },
+};
+use std::collections::BTreeMap;
+
+/// Makes it, unless there is as new a format of it for this issuer.
+pub(super) fn seed<S: Store>(
+    turn: &Turn<'_, S>,
+    development: u8,
+    issuer: String,
+    demo: Vec<Client>,
+    scopes: BTreeMap<String, ScopeEntry>,
+) -> Result<Reply, Fault> {
+    let before = policy::current(turn)?;
+    if before.development >= development && before.development_issuer == issuer {
+        return Ok(Reply::Done);
+    }
+    for mut client in demo {
+        client.version = next(turn.store)?;
+        client.issued = turn.now;
+        client.changed = turn.now;
+        // One that is there goes on living: its grants are its own, and marks of it stay true.
+        let known = clients::find(turn.store, &client.id)?;
+        if let Some(Client { incarnation, min_version, restrictions, .. }) = known.clone() {
+            client = Client { incarnation, min_version, restrictions, ..client };
+        }
+        if turn.store.get(MARKS, "client", &client.id)?.is_some() {
+            owe_marks(turn, "client", &client.id, &client.mark())?;
+        }
+        clients::put(turn, known.as_ref(), &client)?;
+    }
+    let version = next(turn.store)?;
+    let development_issuer = issuer;
+    let development = development.max(before.development);
+    let mut policy = Policy { version, development, development_issuer, changed: turn.now, ..before };
+    policy.scopes.extend(scopes.into_iter().map(|(name, entry)| (name, ScopeEntry { version, ..entry })));
+    policy::put(turn, &policy)?;
+    Ok(Reply::Done)
+}
