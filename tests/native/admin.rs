@@ -1,6 +1,7 @@
 //! `/admin/…`: who may, what is shown and never shown, what a change does and when it counts.
 
 mod grants;
+mod scopes;
 
 use crate::world::*;
 use edgemint::{
@@ -62,6 +63,11 @@ fn without_the_administrators_token_nothing_is_answered_or_read() {
         (Method::POST, "/admin/clients"),
         (Method::GET, "/admin/clients/demo-web"),
         (Method::PATCH, "/admin/clients/demo-web"),
+        (Method::GET, "/admin/scopes"),
+        (Method::POST, "/admin/scopes"),
+        (Method::GET, "/admin/scopes/reports"),
+        (Method::PATCH, "/admin/scopes/reports"),
+        (Method::DELETE, "/admin/scopes/reports"),
         (Method::GET, "/admin/users"),
         (Method::POST, "/admin/users"),
         (Method::GET, "/admin/users/alice"),
@@ -317,7 +323,8 @@ fn a_user_signs_in_as_soon_as_the_account_is_there_and_with_the_new_password_aft
 #[test]
 fn what_there_is_not_is_not_found() {
     let site = Site::new();
-    for target in ["/admin/clients/nobody", "/admin/users/nobody", "/admin/grants/x"] {
+    for target in ["/admin/clients/nobody", "/admin/scopes/nothing", "/admin/users/nobody", "/admin/grants/x"]
+    {
         assert_eq!(site.admin(Method::GET, target, &Value::Null).0, 404, "{target}");
     }
     for target in ["/admin/clients/nobody", "/admin/users/nobody"] {
@@ -351,15 +358,19 @@ fn a_collection_is_walked_page_by_page_and_searched() {
 fn a_limit_or_cursor_that_makes_no_sense_is_refused() {
     let site = Site::new();
     site.tokens();
-    for target in ["/admin/clients", "/admin/users", "/admin/grants"] {
+    for target in ["/admin/clients", "/admin/scopes", "/admin/users", "/admin/grants"] {
         for limit in ["0", "-1", "201", "x", "1e1", "%2B1"] {
             let (status, problem) = site.admin(Method::GET, &format!("{target}?limit={limit}"), &Value::Null);
             assert_eq!((status, &problem["field"]), (400, &json!("limit")), "{target} {limit}");
         }
         for after in ["%00", "%20", "999.alice", "weur-999.grants_never.k.o", "..%2F"] {
             let (status, problem) = site.admin(Method::GET, &format!("{target}?after={after}"), &Value::Null);
-            // A client's cursor is an id, so anything that could be one is a place in the list.
-            let possible = target == "/admin/clients" && !after.contains('%');
+            // The cursor is an id or a name, so anything that could be one is a place in the list.
+            let possible = match target {
+                "/admin/clients" => !after.contains('%'),
+                "/admin/scopes" => !matches!(after, "%00" | "%20"),
+                _ => false,
+            };
             if possible {
                 assert_eq!(status, 200);
             } else {
