@@ -11,9 +11,11 @@ import { setUp } from './setup.mjs';
 export function readIssuer(env) {
   const text = env.ISSUER ?? '';
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol !== 'https:' || /[?#]/.test(text) || url.username || url.password) {
+  // Its origin: written in any other way, no client and no browser would find it equal to what they compute.
+  if (url?.protocol !== 'https:' || url.origin !== text) {
     throw new SetupError(
-      'ISSUER must be the https address of the server, without query and fragment, for example `ISSUER=https://login.example.com npm run deploy`.',
+      'ISSUER must be the https address of the server: host and port only, in lower case and without a slash at its end, ' +
+        'for example `ISSUER=https://login.example.com npm run deploy`.',
     );
   }
   return text;
@@ -38,7 +40,7 @@ The Worker is deployed as ${issuer}. It answers 503 until it has its secrets; se
   echo "k1:$(openssl rand -base64 32 | tr '+/' '-_' | tr -d '=')" | npx wrangler secret put MASTER_KEY
   openssl rand -base64 32 | tr '+/' '-_' | tr -d '=' | npx wrangler secret put ADMIN_TOKEN
 
-Keep a copy of both where you keep secrets: what is stored cannot be read without the master key,
-and Cloudflare shows a secret to nobody.
+Keep a copy of both where you keep secrets: Cloudflare shows a secret to nobody, and without the master key
+every token, session and code that was handed out is worth nothing. What comes next is in README.md, "Deploying".
 `);
 });

@@ -73,9 +73,20 @@ impl Config {
     }
 }
 
-/// RFC 8414 §2: https, no query, no fragment. A path is not served yet.
+/// RFC 8414 §2: https, no query, no fragment. A path is not served yet. Clients compare it as text (RFC 8414 §3.3), and
+/// so do we with the host that a browser sends: it must be written as a browser would write it.
 fn check_issuer(issuer: &str, development: bool) -> Result<(), &'static str> {
     let uri = Uri::parse(issuer).map_err(|_| "ISSUER is not a URL")?;
+    if issuer.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err("ISSUER must be in lower case");
+    }
+    let default = if uri.scheme().as_str() == "https" { "443" } else { "80" };
+    let port = uri.authority().and_then(|authority| authority.port());
+    if port.is_some_and(|port| {
+        port.as_str().is_empty() || port.as_str() == default || port.as_str().starts_with('0')
+    }) {
+        return Err("ISSUER must not name the port that is the scheme's own, or an empty one");
+    }
     let host = uri.authority().map(|authority| authority.host()).unwrap_or_default();
     if host.is_empty() || uri.authority().is_some_and(|authority| authority.has_userinfo()) {
         return Err("ISSUER has no host, or user information");
@@ -121,6 +132,22 @@ mod tests {
         {
             assert!(why(&vars("production", issuer)).is_some(), "{issuer}");
         }
+    }
+
+    #[test]
+    fn an_issuer_is_written_as_browsers_write_it() {
+        for issuer in [
+            "https://AS.test",
+            "HTTPS://as.test",
+            "https://as.test:443",
+            "https://as.test:",
+            "https://as.test:0443",
+        ] {
+            assert!(why(&vars("production", issuer)).is_some(), "{issuer}");
+        }
+        assert!(why(&vars("development", "http://localhost:80")).is_some());
+        assert_eq!(why(&vars("production", "https://as.test:8443")), None);
+        assert_eq!(why(&vars("development", "http://localhost:443")), None);
     }
 
     #[test]

@@ -115,6 +115,12 @@ fn settled(told: Told) -> Result<(), Error> {
     Err(Error::new(Code::TemporarilyUnavailable, detail))
 }
 
+/// Says that `client_credentials` follows only once the copies do: in usually a minute, which is the replica's, and
+/// what an isolate keeps. What is issued in between by a record that has been restricted since is inactive everywhere.
+fn following(response: Response) -> Response {
+    response.with("edgemint-follows", "client_credentials; within=90")
+}
+
 /// Grant shards and account shards. Only these are ever asked: a name that a caller invents must not become an object.
 async fn roster<H: Host>(cx: &Context<'_, H>) -> Result<(Vec<String>, Vec<String>), Error> {
     match cx.ask::<Registry>(registry::NAME, registry::Command::Roster).await? {

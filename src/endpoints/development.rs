@@ -92,7 +92,15 @@ async fn seed<H: Host>(cx: &Context<'_, H>, current: bool) -> Result<(), Error> 
         let begin =
             registry::Command::Seed { development: 0, issuer, clients: Vec::new(), scopes: BTreeMap::new() };
         cx.ask::<Registry>(registry::NAME, begin).await?;
+        people(cx).await?;
     }
+    let issuer = cx.config.issuer.clone();
+    let seed = registry::Command::Seed { development: FORMAT_OF_DATA, issuer, clients, scopes: scopes() };
+    cx.ask::<Registry>(registry::NAME, seed).await?;
+    Ok(())
+}
+
+async fn people<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
     let people =
         [("alice", "wonderland", &["orders-staff"][..], alice()), ("bob", "builder", &[][..], Map::new())];
     for (username, password, groups, claims) in people {
@@ -116,9 +124,6 @@ async fn seed<H: Host>(cx: &Context<'_, H>, current: bool) -> Result<(), Error> 
         };
         cx.ask::<AccountShard>(&shard, account_shard::Command::Create(Box::new(account))).await?;
     }
-    let issuer = cx.config.issuer.clone();
-    let seed = registry::Command::Seed { development: FORMAT_OF_DATA, issuer, clients, scopes: scopes() };
-    cx.ask::<Registry>(registry::NAME, seed).await?;
     Ok(())
 }
 

@@ -268,6 +268,51 @@ mod tests {
     }
 
     #[test]
+    fn a_public_client_of_oauth_2_1_cannot_be_spared_pkce() {
+        let scopes = Scope::default();
+        let spared = |profile, method| Metadata {
+            require_pkce: Some(false),
+            token_endpoint_auth_method: method,
+            redirect_uris: web().redirect_uris,
+            ..Metadata::template(profile)
+        };
+        let field = |metadata: Metadata| metadata.check(&scopes, Timestamp(0)).map_err(|why| why.field);
+        assert_eq!(field(spared(Profile::Oauth21, AuthMethod::None)), Err("require_pkce".to_owned()));
+        assert_eq!(field(spared(Profile::Oauth21, AuthMethod::ClientSecretBasic)), Ok(()));
+        assert_eq!(field(spared(Profile::Legacy, AuthMethod::None)), Ok(()));
+    }
+
+    #[test]
+    fn null_is_unlimited_refreshes_and_what_is_not_said_is_the_profiles() {
+        let amend =
+            |metadata: &Metadata, patch: Value| metadata.amend(patch.as_object().unwrap().clone()).unwrap();
+        let legacy = Metadata::template(Profile::Legacy);
+        assert_eq!(amend(&legacy, json!({})).refresh_count, Some(0));
+        let unlimited = amend(&legacy, json!({ "refresh_count": null }));
+        assert_eq!(unlimited.refresh_count, None);
+        assert_eq!(amend(&unlimited, json!({ "client_name": "x" })).refresh_count, None);
+        // Another profile brings its own, unless somebody has said something else.
+        let strict = Metadata::template(Profile::Oauth21);
+        assert_eq!(amend(&strict, json!({ "profile": "legacy" })).refresh_count, Some(0));
+        assert_eq!(amend(&legacy, json!({ "profile": "oauth21" })).refresh_count, None);
+        assert_eq!(amend(&legacy, json!({ "profile": null })).refresh_count, None);
+        assert_eq!(
+            amend(&legacy, json!({ "profile": "oauth21", "refresh_count": 2 })).refresh_count,
+            Some(2)
+        );
+        let three = amend(&legacy, json!({ "refresh_count": 3 }));
+        assert_eq!(amend(&three, json!({ "profile": "oauth21" })).refresh_count, Some(3));
+    }
+
+    #[test]
+    fn null_takes_a_member_back_to_what_a_new_registration_has() {
+        let patch = json!({ "enabled": null, "grant_types": null, "redirect_uris": null, "scope": null, "strict": null });
+        let disabled = Metadata { enabled: false, strict: true, scope: Scope::of(["a"]), ..web() };
+        let amended = disabled.amend(patch.as_object().unwrap().clone()).unwrap();
+        assert_eq!(amended, Metadata::template(Profile::Oauth21));
+    }
+
+    #[test]
     fn only_what_takes_something_away_is_a_restriction() {
         let before = Metadata { scope: Scope::parse("a b").unwrap(), ..web() };
         assert!(!before.is_restricted_by(&Metadata { client_name: Some("New".into()), ..before.clone() }));

@@ -240,6 +240,35 @@ fn null_takes_a_member_back_to_its_default() {
 }
 
 #[test]
+fn a_change_says_what_follows_it_only_later() {
+    let site = Site::new();
+    let follows = |target: &str, body: Value| {
+        let response = send(&site, Method::PATCH, target, &[], &body.to_string());
+        assert_eq!(response.status, 200, "{}", text(&response));
+        response.header("edgemint-follows").map(str::to_owned)
+    };
+    let told = Some("client_credentials; within=90".to_owned());
+    assert_eq!(follows("/admin/clients/demo-machine", json!({"scope": "reports"})), told);
+    assert_eq!(follows("/admin/settings", json!({"token.defaultExpirySeconds": 60})), told);
+    // Neither of these decides anything without asking a shard.
+    assert_eq!(follows("/admin/clients/demo-machine", json!({"strict": true})), None);
+    assert_eq!(follows("/admin/clients/demo-web", json!({"scope": "reports"})), None);
+    assert_eq!(follows("/admin/users/alice", json!({"groups": []})), None);
+}
+
+#[test]
+fn claims_nested_deeper_than_anyone_means_or_named_twice_are_refused_and_the_account_stays_readable() {
+    let site = Site::new();
+    let deep = format!("{{\"claims\":{{\"x\":{}{}}}}}", "[".repeat(100), "]".repeat(100));
+    for body in [deep.as_str(), r#"{"claims":{"name":"a","name":"b"}}"#] {
+        let response = send(&site, Method::PATCH, "/admin/users/alice", &[], body);
+        assert_eq!(response.status, 400);
+        assert!(text(&response).contains(r#""field":"claims""#), "{}", text(&response));
+    }
+    assert_eq!(read(&site, "/admin/users/alice")["claims"]["given_name"], "Alice");
+}
+
+#[test]
 fn disabling_a_client_ends_its_tokens_for_good() {
     let site = Site::new();
     let tokens = site.tokens();

@@ -13,9 +13,22 @@ test('without an https issuer a deployment is refused before anything is built',
   assert.deepEqual(laptop.calls(), []);
 });
 
-test('an issuer is an https address without query, fragment and credentials', () => {
-  assert.equal(readIssuer({ ISSUER: 'https://login.example.com' }), 'https://login.example.com');
-  for (const ISSUER of ['http://login.example.com', 'login.example.com', 'https://a.example/?', 'https://a.example/#', 'https://a@b.example']) {
+test('an issuer is an https origin, written as browsers write it', () => {
+  for (const ISSUER of ['https://login.example.com', 'https://login.example.com:8443']) assert.equal(readIssuer({ ISSUER }), ISSUER);
+  for (const ISSUER of [
+    'http://login.example.com',
+    'login.example.com',
+    'https://a.example/',
+    'https://a.example/path',
+    'https://a.example?',
+    'https://a.example/#',
+    'https://a@b.example',
+    'https://A.example',
+    'HTTPS://a.example',
+    'https://a.example:443',
+    'https://a.example:',
+    ' https://a.example',
+  ]) {
     assert.throws(() => readIssuer({ ISSUER }), { message: /^ISSUER must be/ }, ISSUER);
   }
 });

@@ -1,7 +1,8 @@
 //! `/admin/clients`: registration and change of clients, under the names of RFC 7591 §2.
 
 use super::{
-    Page, authorize, expected, invalid, lost, members, outdated, page, settled, shown, strange, unknown,
+    Page, authorize, expected, following, invalid, lost, members, outdated, page, settled, shown, strange,
+    unknown,
 };
 use crate::{
     context::Context,
@@ -101,7 +102,10 @@ async fn change<H: Host>(
     refuse_secret(&patch).map_err(refused)?;
     let command = Command::Change { id: id.to_owned(), patch, expected };
     let client = changed(cx, "admin.client.changed", command).await?;
-    Ok(shown(StatusCode::OK, client.version, display(&client)?))
+    let response = shown(StatusCode::OK, client.version, display(&client)?);
+    // One decision asks no shard; a client that is marked strict has it ask.
+    let follows = client.may_use("client_credentials") && !client.metadata.strict;
+    Ok(if follows { following(response) } else { response })
 }
 
 async fn ask<H: Host>(cx: &Context<'_, H>, command: Command) -> Result<Reply, Error> {

@@ -1,6 +1,6 @@
 //! `/admin/settings`: one object, its members whole numbers in the unit that each names.
 
-use super::{authorize, expected, invalid, members, outdated, settled, shown, strange};
+use super::{authorize, expected, following, invalid, members, outdated, settled, shown, strange};
 use crate::{
     context::Context,
     error::{Code, Error},
@@ -35,7 +35,7 @@ async fn change<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Respo
                 e.important = true;
             });
             settled(told)?;
-            Ok(shown(StatusCode::OK, policy.version, policy.settings.to_json()))
+            Ok(following(shown(StatusCode::OK, policy.version, policy.settings.to_json())))
         }
         Reply::Outdated => Err(outdated()),
         Reply::Invalid(why) => Err(invalid(Code::InvalidRequest, why)),
