@@ -188,6 +188,20 @@ for (const javaScriptEnabled of [true, false]) {
       assert.equal((await redeem((await readAnswer()).get('code'), body.client_id)).status, 200);
     });
 
+    test('an answer leaves for a loopback address of IPv6, which no content security policy can name', async () => {
+      const { body } = await administer(worker, 'POST', '/admin/clients', {
+        redirect_uris: ['http://[::1]/callback'],
+        scope: 'reports',
+        token_endpoint_auth_method: 'none',
+      });
+      await open({ redirect_uri: 'http://[::1]:9/callback' }, body.client_id);
+      await signIn();
+      // Nothing listens there, and perhaps the machine has no IPv6: that the browser goes there is what counts.
+      const left = page.waitForRequest((request) => request.url().startsWith('http://[::1]:9/callback?'));
+      await page.click('#consent-allow', { noWaitAfter: true });
+      assert.match(new URL((await left).url()).searchParams.get('code'), /^emc_/);
+    });
+
     test('the walk through a flow begins at 127.0.0.1 and ends with tokens', async () => {
       await page.goto(`http://127.0.0.1:${worker.port}/`);
       assert.equal(page.url(), `${worker.issuer}/`);

@@ -113,6 +113,30 @@ fn a_message_that_arrives_again_does_not_enable_whom_another_disabled() {
 }
 
 #[test]
+fn a_message_that_arrives_again_does_not_take_back_a_setting_or_a_description() {
+    let site = Site::new();
+    let tell = |attempt: &str, command: Value| {
+        let message = json!({ "format": 1, "attempt": attempt, "command": command });
+        site.world.deliver_raw::<edgemint::objects::registry::Registry>("registry", &message.to_string())
+    };
+    let setting = |seconds: u64| json!({ "ChangePolicy": { "patch": { "refresh.graceSeconds": seconds }, "expected": null } });
+    let text = |text: &str| json!({ "ChangeScope": { "name": "reports", "patch": { "description": text }, "expected": null } });
+    for (attempt, command, answer) in [
+        ("a", setting(1), "Ok"),
+        ("b", text("First"), "Ok"),
+        ("c", setting(2), "Ok"),
+        ("d", text("Second"), "Ok"),
+        ("a", setting(1), "Err"),
+        ("b", text("First"), "Err"),
+        ("b", json!({ "DeleteScope": { "name": "orders.read", "expected": null } }), "Err"),
+    ] {
+        assert!(tell(attempt, command).contains(answer), "{attempt}");
+    }
+    assert_eq!(site.admin(Method::GET, "/admin/settings", &Value::Null).1["refresh.graceSeconds"], 2);
+    assert_eq!(site.admin(Method::GET, "/admin/scopes/reports", &Value::Null).1["description"], "Second");
+}
+
+#[test]
 fn a_lost_answer_is_made_good_though_a_mark_came_in_between() {
     let site = Site::new();
     let (name, message) = delivery(&site.tokens(), &site, "demo-web", &terms(true, 0));

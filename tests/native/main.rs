@@ -6,6 +6,7 @@ mod admin;
 mod architecture;
 mod attacks;
 mod authorize;
+mod documents;
 mod grant;
 mod http;
 mod revoke;

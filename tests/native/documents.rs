@@ -1,0 +1,126 @@
+//! The documents tell the truth about names: every test, file and route that they name is there.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Every file below, as a path from the root.
+fn files(below: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root().join(below)).unwrap() {
+        let path = format!("{below}/{}", entry.unwrap().file_name().into_string().unwrap());
+        if root().join(&path).is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn documents() -> Vec<String> {
+    let written = |path: &String| Path::new(path).extension().is_some_and(|extension| extension == "md");
+    let mut all: Vec<String> = files("docs").into_iter().filter(written).collect();
+    all.extend(["README.md", "CHANGELOG.md", "SECURITY.md"].map(str::to_owned));
+    all
+}
+
+/// What stands between backticks on one line.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
+}
+
+fn is_file_of_ours(text: &str) -> bool {
+    let below = ["src/", "tests/", "scripts/", "docs/"].iter().any(|below| text.starts_with(below));
+    below && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
+}
+
+#[test]
+fn every_file_that_a_document_names_is_there() {
+    for document in documents() {
+        for name in quoted(&read(&document)).filter(|text| is_file_of_ours(text)) {
+            assert!(root().join(name).exists(), "{document} names {name}");
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_specification_table_names_is_in_the_file_it_names() {
+    let mut count = 0;
+    for line in read("docs/specifications.md").lines().filter(|line| line.starts_with('|')) {
+        let mut file = None;
+        let proof = line.trim_end_matches(['|', ' ']).rsplit_once('|').map_or("", |(_, proof)| proof);
+        for text in quoted(proof) {
+            if is_file_of_ours(text) {
+                file = Some((text, read(text)));
+            } else if let Some((path, content)) = &file {
+                let named = [format!("fn {text}()"), format!("test('{text}'"), format!("test(`{text}`")];
+                assert!(named.iter().any(|named| content.contains(named)), "{path} has no test {text}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 50, "{count}");
+}
+
+#[test]
+fn every_test_that_another_document_names_exists() {
+    let sources: String = files("src").iter().chain(&files("tests/native")).map(|file| read(file)).collect();
+    for document in documents() {
+        let text = read(&document);
+        let is_name = |text: &&str| {
+            text.matches('_').count() >= 3
+                && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        };
+        for name in quoted(&text).filter(is_name) {
+            // A parameter of OAuth can be as long: those stand in the sources as texts.
+            let known = sources.contains(&format!("fn {name}")) || sources.contains(&format!("\"{name}\""));
+            assert!(known, "{document} names {name}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_lists_every_route_and_the_operators_guide_every_setting() {
+    let readme = read("README.md");
+    for (_, path) in edgemint::server::routes() {
+        let stem = path.trim_end_matches("{}");
+        let listed = if stem == path { format!("`{path}`") } else { format!("`{stem}{{") };
+        assert!(readme.contains(&listed), "README.md does not list {path}");
+    }
+    let guide = read("docs/operating.md");
+    for key in edgemint::model::policy::Settings::default().to_json().keys() {
+        assert!(guide.contains(&format!("| `{key}` |")), "docs/operating.md does not list {key}");
+    }
+}
+
+#[test]
+fn every_event_that_is_logged_is_in_the_operators_guide() {
+    let guide = read("docs/operating.md");
+    let mut count = 0;
+    for file in files("src") {
+        for text in read(&file).split('"').skip(1).step_by(2) {
+            let kinds = ["login.", "consent.", "token.", "admin.", "outbox.", "sweep."];
+            let is_event = kinds.iter().any(|kind| text.starts_with(kind))
+                && text.chars().all(|c| c.is_ascii_lowercase() || c == '.')
+                && !matches!(text, "admin.read");
+            if is_event && !text.ends_with('.') {
+                assert!(
+                    guide.contains(&format!("`{text}`")),
+                    "docs/operating.md does not list {text}, of {file}"
+                );
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 15, "{count}");
+}
