@@ -10,7 +10,7 @@ pub use event::Event;
 
 use crate::{
     error::{Error, Fault},
-    host::{self, Host, Object, Timestamp},
+    host::{self, Host, Protocol, Timestamp},
     model::{client::Client, place::Region, policy::Policy},
 };
 use std::{
@@ -61,7 +61,7 @@ impl<'a, H: Host> Context<'a, H> {
     }
 
     /// Asks an object, exactly once.
-    pub async fn ask<O: Object>(&self, name: &str, command: O::Command) -> Result<O::Reply, Fault> {
+    pub async fn ask<O: Protocol>(&self, name: &str, command: O::Command) -> Result<O::Reply, Fault> {
         host::ask::<O, H>(self.host, name, command).await
     }
 

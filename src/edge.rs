@@ -8,7 +8,10 @@ use crate::{
     context::config::Vars,
     error::Fault,
     host::{Host, Object, Place, Seconds, Timestamp},
-    objects::{self, account_shard, grant_shard, registry},
+    objects::{
+        self,
+        protocol::{account_shard, grant_shard, registry},
+    },
     server::Server,
     wire,
 };

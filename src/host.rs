@@ -104,10 +104,8 @@ pub struct Place {
     pub near: Option<&'static str>,
 }
 
-/// A kind of Durable Object: a lock around a pure function.
-///
-/// [`Object::handle`] is synchronous: it reads rows, decides, writes rows. No other request can come between.
-pub trait Object {
+/// A kind of Durable Object, as others know it: where it is, what it can be told, what it answers.
+pub trait Protocol {
     /// The binding in `wrangler.toml`.
     const BINDING: &'static str;
     /// What it can be told.
@@ -119,7 +117,12 @@ pub trait Object {
     fn near(_name: &str) -> Option<&'static str> {
         None
     }
+}
 
+/// What a kind of Durable Object does: a lock around a pure function.
+///
+/// [`Object::handle`] is synchronous: it reads rows, decides, writes rows. No other request can come between.
+pub trait Object: Protocol {
     /// One turn.
     fn handle<S: Store>(turn: &Turn<'_, S>, command: Self::Command) -> Result<Self::Reply, Fault>;
 
@@ -225,7 +228,7 @@ pub struct Answer<R> {
 /// Asks an object, exactly once: a delivery that fails is repeated once under the same attempt id.
 ///
 /// A [`Fault`] means *unknown*, never *undone*.
-pub async fn ask<O: Object, H: Host>(host: &H, name: &str, command: O::Command) -> Result<O::Reply, Fault> {
+pub async fn ask<O: Protocol, H: Host>(host: &H, name: &str, command: O::Command) -> Result<O::Reply, Fault> {
     let attempt = Attempt(base64ct::Base64UrlUnpadded::encode_string(&host.random::<12>()));
     let message = serde_json::to_string(&Envelope { format: FORMAT, attempt, command })?;
     let to = Place { binding: O::BINDING, name: name.to_owned(), near: O::near(name) };

@@ -7,8 +7,7 @@
 //! 1. **An object is a lock around a pure function.** A Durable Object reads its rows, calls a synchronous function,
 //!    and writes what changed, with no `await` in between. For a grant the function is [`model::grant::handle`]: no
 //!    I/O, time and dice as arguments. So a code works once, and a test needs no object to see it.
-//! 2. **Grants are rows in shards.** A region has a few [`objects::grant_shard::GrantShard`]s, and each holds many
-//!    grants. The [`model::place::Address`] of the row is drawn before the consent page and is written into every token
+//! 2. **Grants are rows in shards.** A region has a few of them ([`objects::grant_shard`]), and each holds many grants. The [`model::place::Address`] of the row is drawn before the consent page and is written into every token
 //!    of the grant. Later requests go straight there.
 //! 3. **A token is an address and a proof; a row holds counters.** Codes, tokens, sessions and pages in progress are
 //!    sealed [`model::ticket::Ticket`]s. The seal is checked at the edge, before the ticket is used for anything. The
@@ -29,7 +28,7 @@
 //! | [`host`] | the world as one port: clock, dice, log, replica, objects; and the disk of an object |
 //! | [`crypto`] | seals, proofs, digests, password hashes |
 //! | [`model`] | what things are and do: grants, marks, clients, scopes, accounts, addresses, tickets; pure |
-//! | [`objects`] | what surrounds the pure functions so that they happen exactly once: rows, marks, outbox, roster |
+//! | [`objects`] | what surrounds the pure functions so that they happen exactly once: rows, marks, outbox, roster. [`objects::protocol`] is what they can be asked |
 //! | [`context`] | one request: configuration, instant, copies of clients and settings, what it tells the log |
 //! | [`caller`], [`session`] | the client that proved itself; the browser that is signed in |
 //! | [`issue`] | the only place that makes access and refresh tokens |
@@ -47,10 +46,10 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | clients, settings, scopes, the roster of shards | [`objects::registry::Registry`]: one object, the truth |
+//! | clients, settings, scopes, the roster of shards | [`objects::registry`]: one object, the truth |
 //! | copies of clients and of settings with scopes | KV (the replica); the memory of an isolate, at most 30 s |
-//! | people, sessions, failed logins | [`objects::account_shard::AccountShard`]: 256 objects, fixed for life |
-//! | grants, marks, revoked access tokens | [`objects::grant_shard::GrantShard`]: a few a region |
+//! | people, sessions, failed logins | [`objects::account_shard`]: 256 objects, fixed for life |
+//! | grants, marks, revoked access tokens | [`objects::grant_shard`]: a few a region |
 //! | a sign-in or consent in progress | sealed into its form, bound to a cookie of the browser; nothing is stored |
 //! | master keys, the administrator's token | secrets of the Worker |
 //!

@@ -2,17 +2,20 @@
 //!
 //! | object | how many | holds |
 //! |---|---|---|
-//! | [`registry::Registry`] | one | clients, settings, scopes, the roster of shards |
-//! | [`account_shard::AccountShard`] | 256 | people, sessions, failed logins |
-//! | [`grant_shard::GrantShard`] | a few a region | grants, marks, revoked access tokens |
+//! | [`protocol::registry::Registry`] | one | clients, settings, scopes, the roster of shards |
+//! | [`protocol::account_shard::AccountShard`] | 256 | people, sessions, failed logins |
+//! | [`protocol::grant_shard::GrantShard`] | a few a region | grants, marks, revoked access tokens |
 //!
 //! A turn reads rows, decides, and writes rows with no `await` in between, so no other request comes between. What must
 //! go out afterwards (the replica, marks for other objects) is written into the [`outbox`] in the same turn and sent
 //! when the turn is over; what could not be sent goes out by alarm.
 
+pub mod protocol;
+
+pub mod outbox;
+
 pub mod account_shard;
 pub mod grant_shard;
-pub mod outbox;
 pub mod registry;
 
 use crate::{

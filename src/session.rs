@@ -6,7 +6,7 @@ use crate::{
     error::Error,
     host::Host,
     model::{account, grant::Person, ticket::Ticket},
-    objects::account_shard::{AccountShard, Command, Reply, SessionRef},
+    objects::protocol::account_shard::{AccountShard, Command, Reply, SessionRef},
     wire::Request,
 };
 

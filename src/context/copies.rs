@@ -7,7 +7,7 @@ use crate::{
     error::{Code, Error, Fault},
     host::{self, Host, Seconds, Timestamp},
     model::{account, client::Client, policy::Policy},
-    objects::registry::{self, Registry},
+    objects::protocol::registry::{self, Registry},
 };
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 

@@ -16,7 +16,10 @@ use crate::{
     error::{Code, Error, Fault},
     host::Host,
     model::patch::Invalid,
-    objects::registry::{self, Registry, Told},
+    objects::protocol::{
+        Told,
+        registry::{self, Registry},
+    },
     wire::{self, Params, Request, Response},
 };
 use http::StatusCode;

@@ -17,7 +17,7 @@ use crate::{
         scope::Scope,
         ticket::{self, Ticket as _},
     },
-    objects::grant_shard::{Command, GrantShard, Reply},
+    objects::protocol::grant_shard::{Command, GrantShard, Reply},
     session,
     wire::{Params, Request, Response, with_params},
 };

@@ -18,7 +18,7 @@ use crate::{
         scope::Scope,
         ticket::Ticket,
     },
-    objects::{
+    objects::protocol::{
         account_shard::{self, AccountShard},
         registry::{self, Registry},
     },

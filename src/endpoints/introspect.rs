@@ -11,7 +11,7 @@ use crate::{
         place::Address,
         ticket::{Access, Claims, Refresh, Subject, Ticket as _},
     },
-    objects::grant_shard::{self, Command, GrantShard, Wish},
+    objects::protocol::grant_shard::{self, Command, GrantShard, Wish},
     wire::{Params, Request, Response},
 };
 use http::StatusCode;

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Fault},
     host::Host,
     model::{account, grant::Person},
-    objects::account_shard::{AccountShard, Command, Reply, SessionRef, Who},
+    objects::protocol::account_shard::{AccountShard, Command, Reply, SessionRef, Who},
     session,
     wire::{Params, Request, Response},
 };

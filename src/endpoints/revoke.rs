@@ -8,7 +8,7 @@ use crate::{
     error::{Code, Error, Fault},
     host::Host,
     model::grant::Reply,
-    objects::grant_shard::Wish,
+    objects::protocol::grant_shard::Wish,
     wire::{Params, Request, Response},
 };
 use http::StatusCode;

@@ -9,7 +9,7 @@ use crate::{
         grant::{self, Reply as GrantReply},
         ticket::{self, Ticket as _},
     },
-    objects::grant_shard::{Command, GrantShard, Reply},
+    objects::protocol::grant_shard::{Command, GrantShard, Reply},
 };
 
 pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization, Error> {

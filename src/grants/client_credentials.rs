@@ -6,7 +6,7 @@ use crate::{
     host::Host,
     issue::{self, Authorization},
     model::scope::Scope,
-    objects::grant_shard::{Command, GrantShard, Reply},
+    objects::protocol::grant_shard::{Command, GrantShard, Reply},
 };
 
 pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization, Error> {

@@ -10,7 +10,7 @@ use crate::{
         scope::Scope,
         ticket::{self, Ticket as _},
     },
-    objects::grant_shard::{Command, GrantShard, Reply},
+    objects::protocol::grant_shard::{Command, GrantShard, Reply},
 };
 
 pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization, Error> {

@@ -4,12 +4,17 @@
 //! alias row in the shard of its hash; a new account's subject id is drawn so that both are the same shard, and a login
 //! is two requests. A renamed account is one request further away.
 
-use super::mark::{Mark, Standing};
+use super::{
+    mark::{Mark, Standing},
+    patch::{self, Invalid},
+};
 use crate::{
     crypto::{self, Secret},
+    error::quotable,
     host::{Attempt, Attempts, Seconds, Timestamp},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// The number of account shards, fixed for life.
@@ -68,6 +73,43 @@ pub struct Account {
 }
 
 impl Account {
+    /// With a patch of an administrator merged in (RFC 7396). Names the first member that does not fit.
+    pub fn amend(&self, patch: Map<String, Value>, now: Timestamp) -> Result<Self, Invalid> {
+        let mut after = self.clone();
+        for (name, value) in patch {
+            let refused = |why: &str| Invalid::new(&quotable(&name), why);
+            match name.as_str() {
+                "enabled" => after.enabled = read_switch(value).map_err(refused)?,
+                "groups" => after.groups = read_names(value).map_err(refused)?,
+                "roles" => {
+                    after.roles = read_names(value).map_err(refused)?;
+                    if after.roles.iter().any(|role| role != "administrator" && role != "auditor") {
+                        return Err(refused("the roles are administrator and auditor"));
+                    }
+                }
+                "claims" => match value {
+                    Value::Null => after.claims = Map::new(),
+                    Value::Object(claims) => {
+                        patch::merge(&mut after.claims, claims);
+                        if serde_json::to_string(&after.claims).map_or(0, |text| text.len()) > 16_384 {
+                            return Err(refused("larger than 16 KiB"));
+                        }
+                    }
+                    _ => return Err(refused("must be an object")),
+                },
+                "not_before" => {
+                    after.not_before = read_instant(value, now).map_err(refused)?;
+                    // Taking a cut-off back would bring to life what was cut off.
+                    if after.not_before < self.not_before {
+                        return Err(refused("can only move forward"));
+                    }
+                }
+                _ => return Err(refused("is not a member that can be changed")),
+            }
+        }
+        Ok(after)
+    }
+
     /// What the shards are told of a change.
     pub fn mark(&self) -> Mark {
         Mark {
@@ -143,6 +185,36 @@ impl Session {
     pub fn stands(&self, account: &Account, now: Timestamp) -> bool {
         now < self.ends && account.mark().spares(self.version, self.auth_time)
     }
+}
+
+fn read_switch(value: Value) -> Result<bool, &'static str> {
+    match value {
+        Value::Null => Ok(true),
+        value => value.as_bool().ok_or("must be true or false"),
+    }
+}
+
+fn read_names(value: Value) -> Result<BTreeSet<String>, &'static str> {
+    let names: Vec<String> = match value {
+        Value::Null => Vec::new(),
+        value => serde_json::from_value(value).map_err(|_| "must be an array of strings")?,
+    };
+    if names.len() > 100 || names.iter().any(|name| name.is_empty() || name.len() > 200) {
+        return Err("at most 100 names of at most 200 bytes");
+    }
+    Ok(names.into_iter().collect())
+}
+
+/// A NumericDate (RFC 7519 §2).
+fn read_instant(value: Value, now: Timestamp) -> Result<Timestamp, &'static str> {
+    let seconds = match value {
+        Value::Null => 0,
+        value => value.as_u64().ok_or("must be a NumericDate")?,
+    };
+    if seconds > now.seconds() {
+        return Err("must not lie in the future");
+    }
+    Ok(Timestamp(seconds.saturating_mul(1000)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,13 @@
 //! A shard of accounts: people, the names that lead to them, their sessions and failed logins.
 
-use super::{drop_ended, first_end, outbox, read, registry::Told, write};
+use super::{
+    drop_ended, first_end, outbox,
+    protocol::{
+        Told,
+        account_shard::{AccountShard, Command, Reply, SessionRef, Who},
+    },
+    read, write,
+};
 use crate::{
     crypto::{self, Secret},
     error::Fault,
@@ -9,136 +16,16 @@ use crate::{
         account::{Account, Session, Throttle, WINDOW},
         grant::Person,
         mark::Mark,
-        patch::{self, Invalid},
         place::Table,
     },
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-/// The object.
-pub struct AccountShard;
-
-/// A session, as its cookie names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionRef {
-    /// Whose.
-    pub sub: String,
-    /// In which table.
-    pub table: Table,
-    /// Which.
-    pub id: String,
-    /// That the account made it.
-    pub proof: Secret,
-}
-
-/// What a shard can be told.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum Command {
-    /// Somebody types a name and a password.
-    Attempt(Who),
-    /// The password was right.
-    Admit {
-        /// Whose.
-        sub: String,
-        /// The account's version when the hash was given out.
-        version: u64,
-        /// The session's id, drawn by the asker.
-        id: String,
-        /// How long the session lives.
-        lifetime: Seconds,
-    },
-    /// Whose browser is this?
-    Session(SessionRef),
-    /// The person allows something: a grant of theirs is about to be made in this shard.
-    Note {
-        /// By whom.
-        session: SessionRef,
-        /// Where.
-        shard: String,
-    },
-    /// A new account.
-    Create(Box<Account>),
-    /// One account.
-    Read(Who),
-    /// RFC 7396 over what an administrator may change. The hash of a new password stands apart.
-    Change {
-        /// Whose.
-        sub: String,
-        /// The patch.
-        patch: Map<String, Value>,
-        /// A new password's hash.
-        password: Option<String>,
-        /// Only if the version is this one.
-        expected: Option<u64>,
-    },
-    /// Accounts in order of their names.
-    List {
-        /// Behind this name.
-        after: Option<String>,
-        /// Whose name contains this.
-        q: Option<String>,
-        /// At most so many.
-        limit: usize,
-    },
-}
-
-/// How an account is named.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Who {
-    /// By what the person types.
-    Name(String),
-    /// By `sub`.
-    Sub(String),
-}
-
-/// What a shard answers.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum Reply {
-    /// The hash to check the password against.
-    Hash {
-        /// Whose.
-        sub: String,
-        /// Argon2id.
-        hash: String,
-        /// The account's version.
-        version: u64,
-    },
-    /// That name leads to an account in another shard.
-    Elsewhere(String),
-    /// There is no such account.
-    Unknown,
-    /// Too many failures.
-    Throttled,
-    /// The account may not sign in, or changed in between.
-    Denied,
-    /// Signed in.
-    Admitted(SessionRef, Person),
-    /// The person of the session, and when they proved themself.
-    Person(Person, Timestamp),
-    /// The session is over.
-    NoSession,
-    /// One account, and how far its change got.
-    Account(Box<Account>, Told),
-    /// That name is taken, by this account.
-    Taken(String),
-    /// It has another version.
-    Outdated,
-    /// No.
-    Invalid(Invalid),
-    /// Accounts, and whether there are more.
-    Accounts(Vec<Account>, bool),
-}
 
 const ACCOUNTS: &str = "accounts";
 const NAMES: &str = "names";
 const THROTTLE: &str = "throttle";
 
 impl Object for AccountShard {
-    const BINDING: &'static str = "ACCOUNTS";
-    type Command = Command;
-    type Reply = Reply;
-
     fn handle<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
         match command {
             Command::Attempt(who) => attempt(turn, &who),
@@ -335,7 +222,7 @@ fn change<S: Store>(
     if expected.is_some_and(|expected| expected != before.version) {
         return Ok(Reply::Outdated);
     }
-    let mut after = match amend(&before, patch, turn.now) {
+    let mut after = match before.amend(patch, turn.now) {
         Ok(after) => after,
         Err(invalid) => return Ok(Reply::Invalid(invalid)),
     };
@@ -354,63 +241,6 @@ fn change<S: Store>(
     }
     write(turn.store, ACCOUNTS, sub, "", &after)?;
     Ok(Reply::Account(Box::new(after), told))
-}
-
-/// What an administrator may say of an account, by the member's name on the wire.
-pub fn amend(account: &Account, patch: Map<String, Value>, now: Timestamp) -> Result<Account, Invalid> {
-    let mut after = account.clone();
-    for (name, value) in patch {
-        let refused = |why: &str| Invalid::new(&crate::error::quotable(&name), why);
-        match name.as_str() {
-            "enabled" => {
-                after.enabled = match value {
-                    Value::Null => true,
-                    value => value.as_bool().ok_or_else(|| refused("must be true or false"))?,
-                }
-            }
-            "groups" | "roles" => {
-                let names: Vec<String> = match value {
-                    Value::Null => Vec::new(),
-                    value => {
-                        serde_json::from_value(value).map_err(|_| refused("must be an array of strings"))?
-                    }
-                };
-                if names.len() > 100 || names.iter().any(|name| name.is_empty() || name.len() > 200) {
-                    return Err(refused("at most 100 names of at most 200 bytes"));
-                }
-                if name == "roles" && names.iter().any(|role| role != "administrator" && role != "auditor") {
-                    return Err(refused("the roles are administrator and auditor"));
-                }
-                *(if name == "groups" { &mut after.groups } else { &mut after.roles }) =
-                    names.into_iter().collect();
-            }
-            "claims" => match value {
-                Value::Null => after.claims = Map::new(),
-                Value::Object(claims) => {
-                    patch::merge(&mut after.claims, claims);
-                    if serde_json::to_string(&after.claims).map_or(0, |text| text.len()) > 16_384 {
-                        return Err(refused("larger than 16 KiB"));
-                    }
-                }
-                _ => return Err(refused("must be an object")),
-            },
-            "not_before" => {
-                let seconds = match value {
-                    Value::Null => 0,
-                    value => value.as_u64().ok_or_else(|| refused("must be a NumericDate"))?,
-                };
-                if seconds > now.seconds() {
-                    return Err(refused("must not lie in the future"));
-                }
-                if Timestamp(seconds.saturating_mul(1000)) < account.not_before {
-                    return Err(refused("can only move forward"));
-                }
-                after.not_before = Timestamp(seconds.saturating_mul(1000));
-            }
-            _ => return Err(refused("is not a member that can be changed")),
-        }
-    }
-    Ok(after)
 }
 
 fn list<S: Store>(store: &S, after: Option<&str>, q: Option<&str>, limit: usize) -> Result<Reply, Fault> {

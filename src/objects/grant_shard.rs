@@ -1,6 +1,13 @@
 //! A shard of grants: rows in tables of their end, marks beside them, one alarm that drops tables.
 
-use super::{drop_ended, first_end, read, registry, write};
+use super::{
+    drop_ended, first_end,
+    protocol::{
+        grant_shard::{Command, Filter, GrantShard, Listed, Reply, Wish},
+        registry,
+    },
+    read, write,
+};
 use crate::{
     error::Fault,
     host::{self, Host, Object, Seconds, Store, Timestamp, Turn},
@@ -8,122 +15,9 @@ use crate::{
         grant::{self, Grant, Instant, Reply as GrantReply, State},
         mark::{ClientRef, Mark, Marks},
         place::{Address, Shard, Table},
-        scope::Scope,
         ticket::{Claims, Subject},
     },
 };
-use serde::{Deserialize, Serialize};
-
-/// The object.
-pub struct GrantShard;
-
-/// What a shard can be told.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum Command {
-    /// One command to one grant.
-    Grant {
-        /// Its table.
-        table: Table,
-        /// Its owner.
-        owner: String,
-        /// Its key.
-        key: String,
-        /// The version of the settings that the edge decided by.
-        policy: u64,
-        /// The command.
-        command: grant::Command,
-    },
-    /// About an access token of a client that acts for itself.
-    Token {
-        /// What the token says.
-        claims: Claims,
-        /// The version of the settings that the edge decided by.
-        policy: u64,
-        /// Who asks.
-        caller: ClientRef,
-        /// What.
-        wish: Wish,
-    },
-    /// Whether this client may have a token of its own now (a client that is `strict`).
-    Check {
-        /// The client.
-        client: ClientRef,
-        /// The version of the settings that the edge decided by.
-        policy: u64,
-    },
-    /// A mark, from whoever holds its truth.
-    Mark {
-        /// `client/<id>`, `person/<sub>` or `policy/`.
-        id: String,
-        /// The mark.
-        mark: Mark,
-    },
-    /// Grants for an administrator to see.
-    List {
-        /// Which.
-        filter: Filter,
-        /// Behind this address.
-        after: Option<String>,
-        /// At most so many.
-        limit: usize,
-    },
-}
-
-/// What is wished about a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Wish {
-    /// To know whether it is active; `true`: also of tokens of others.
-    Inspect(bool),
-    /// To end it.
-    Revoke,
-}
-
-/// Which grants.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Filter {
-    /// Of this client.
-    pub client_id: Option<String>,
-    /// Of this person.
-    pub sub: Option<String>,
-    /// With this scope.
-    pub scope: Option<String>,
-    /// This one.
-    pub address: Option<String>,
-}
-
-/// A grant as an administrator sees it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Listed {
-    /// Its address.
-    pub id: String,
-    /// `client_id`.
-    pub client_id: String,
-    /// `username`.
-    pub username: String,
-    /// `scope`.
-    pub scope: Scope,
-    /// When it was given.
-    pub created: Timestamp,
-    /// When it ends (`None`: never).
-    pub expires: Option<Timestamp>,
-    /// Refreshes left (`None`: unlimited).
-    pub remaining: Option<u32>,
-    /// `offered`, `live` or `ended`.
-    pub state: String,
-}
-
-/// What a shard answers.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum Reply {
-    /// Of the grant, or of the token.
-    Grant(GrantReply),
-    /// The mark is kept, or was older than what is kept.
-    Acknowledged,
-    /// The client may.
-    Good,
-    /// Grants, and the address to go on behind.
-    Listed(Vec<Listed>, Option<String>),
-}
 
 /// Rows looked at in one turn of a listing or of the sweep of what never ends.
 const PAGE: usize = 5000;
@@ -131,14 +25,6 @@ const PAGE: usize = 5000;
 const SWEEP: Seconds = Seconds(86_400);
 
 impl Object for GrantShard {
-    const BINDING: &'static str = "GRANTS";
-    type Command = Command;
-    type Reply = Reply;
-
-    fn near(name: &str) -> Option<&'static str> {
-        Shard::parse(name).map(|shard| shard.region.hint())
-    }
-
     /// An empty shard joins the roster and receives the live marks before anything else is asked of it.
     async fn prepare<H: Host, S: Store>(
         host: &H,

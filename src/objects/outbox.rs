@@ -2,7 +2,10 @@
 //! moment. A key is leased while it is being sent (one write in flight per key), and kept until it was sent as it
 //! stands; a failed one goes out again by alarm.
 
-use super::{grant_shard, read, write};
+use super::{
+    protocol::grant_shard::{self, GrantShard},
+    read, write,
+};
 use crate::{
     error::Fault,
     host::{self, Host, Seconds, Store, Timestamp},
@@ -130,7 +133,7 @@ async fn bring<H: Host, S: Store>(
     let Some((shard, id)) = key.split_once('|') else { return Ok(()) };
     let Some(mark) = truth.mark(store, id)? else { return Ok(()) };
     let command = grant_shard::Command::Mark { id: id.to_owned(), mark };
-    host::ask::<grant_shard::GrantShard, H>(host, shard, command).await.map(|_| ())
+    host::ask::<GrantShard, H>(host, shard, command).await.map(|_| ())
 }
 
 async fn copy<H: Host, S: Store>(host: &H, store: &S, truth: &impl Truth<S>, key: &str) -> Result<(), Fault> {

@@ -1,7 +1,7 @@
 //! Attacks that once worked here, each named after what must hold.
 
 use crate::world::*;
-use edgemint::{context::config::Vars, host::Seconds, objects::grant_shard::GrantShard};
+use edgemint::{context::config::Vars, host::Seconds, objects::protocol::grant_shard::GrantShard};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -86,7 +86,7 @@ fn a_message_that_arrives_again_after_others_counts_no_refresh() {
 
 #[test]
 fn a_message_that_arrives_again_does_not_enable_whom_another_disabled() {
-    use edgemint::objects::{account_shard::AccountShard, registry::Registry};
+    use edgemint::objects::protocol::{account_shard::AccountShard, registry::Registry};
     let site = Site::new();
     let sub = string(&site.admin(Method::GET, "/admin/users/alice", &Value::Null).1, "sub");
     let shard = edgemint::model::account::shard_of_sub(&sub).unwrap();
@@ -117,7 +117,8 @@ fn a_message_that_arrives_again_does_not_take_back_a_setting_or_a_description() 
     let site = Site::new();
     let tell = |attempt: &str, command: Value| {
         let message = json!({ "format": 1, "attempt": attempt, "command": command });
-        site.world.deliver_raw::<edgemint::objects::registry::Registry>("registry", &message.to_string())
+        site.world
+            .deliver_raw::<edgemint::objects::protocol::registry::Registry>("registry", &message.to_string())
     };
     let setting = |seconds: u64| json!({ "ChangePolicy": { "patch": { "refresh.graceSeconds": seconds }, "expected": null } });
     let text = |text: &str| json!({ "ChangeScope": { "name": "reports", "patch": { "description": text }, "expected": null } });
@@ -418,7 +419,7 @@ fn a_use_within_the_grace_is_always_logged() {
 fn a_replica_write_that_lands_after_its_successor_is_written_over_again() {
     use edgemint::{
         host::{Host, Store, Timestamp},
-        objects::{outbox, registry::Registry},
+        objects::{outbox, protocol::registry::Registry},
     };
     use std::task::{Context, Waker};
     let host = slow::Replica::default();

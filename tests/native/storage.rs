@@ -3,9 +3,9 @@
 use crate::world::*;
 use edgemint::{
     context::config::Vars,
-    host::{Host, Object, Seconds, Store},
+    host::{Host, Protocol, Seconds, Store},
     model::place::Table,
-    objects::{grant_shard::GrantShard, registry},
+    objects::protocol::{grant_shard::GrantShard, registry},
 };
 use http::Method;
 use serde_json::{Value, json};

@@ -6,7 +6,10 @@ use edgemint::{
     error::Fault,
     host::{Host, Object, Place, Row, Seconds, Store, Timestamp},
     model::place::Region,
-    objects::{self, account_shard::AccountShard, grant_shard::GrantShard, registry::Registry},
+    objects::{
+        self,
+        protocol::{account_shard::AccountShard, grant_shard::GrantShard, registry::Registry},
+    },
     server::Server,
     wire::{Request, Response, encode},
 };

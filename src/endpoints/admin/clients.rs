@@ -16,7 +16,7 @@ use crate::{
         patch::Invalid,
         profile::Profile,
     },
-    objects::registry::{self, Command, Registry, Reply},
+    objects::protocol::registry::{self, Command, Registry, Reply},
     wire::{self, Params, Request, Response},
 };
 use http::{Method, StatusCode};

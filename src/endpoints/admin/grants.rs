@@ -9,7 +9,7 @@ use crate::{
         grant,
         place::{Address, Shard, Table},
     },
-    objects::grant_shard::{Command, Filter, GrantShard, Listed, Reply},
+    objects::protocol::grant_shard::{Command, Filter, GrantShard, Listed, Reply},
     wire::{Params, Request, Response},
 };
 use http::{Method, StatusCode};

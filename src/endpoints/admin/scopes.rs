@@ -6,7 +6,7 @@ use crate::{
     error::{Code, Error},
     host::Host,
     model::{patch::Invalid, scope::Scope},
-    objects::registry::{self, Catalogued, Command, Registry, Reply},
+    objects::protocol::registry::{self, Catalogued, Command, Registry, Reply},
     wire::{self, Params, Request, Response},
 };
 use http::{Method, StatusCode};

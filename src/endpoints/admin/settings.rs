@@ -5,7 +5,7 @@ use crate::{
     context::Context,
     error::{Code, Error},
     host::Host,
-    objects::registry::{self, Command, Registry, Reply},
+    objects::protocol::registry::{self, Command, Registry, Reply},
     wire::{Request, Response},
 };
 use http::{Method, StatusCode};

@@ -13,8 +13,8 @@ use crate::{
         account::{self, Account},
         patch::Invalid,
     },
-    objects::{
-        account_shard::{self, AccountShard, Command, Reply, Who},
+    objects::protocol::{
+        account_shard::{AccountShard, Command, Reply, Who},
         registry::{self, Registry},
     },
     wire::{self, Params, Request, Response},
@@ -118,7 +118,7 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
         attempts: Attempts::default(),
     };
     // The rest of the body is refused or taken before the slow hash is made, and that here: an object would stand still.
-    let account = account_shard::amend(&empty, body, cx.now).map_err(refused)?;
+    let account = empty.amend(body, cx.now).map_err(refused)?;
     let account = Account { password: crypto::hash_password(&password, cx.host.random())?, ..account };
     let shard = account::shard_of_name(&account.username).to_string();
     // First the roster, then the account: an account in a shard that is not on it would be in no list.

@@ -1,11 +1,22 @@
 //! Clients: registration, change, and the lists of them.
 
-use super::{CLIENTS, MARKS, Reply, Told, client_key, next, owe_marks, policy, roster, scopes};
+use super::{
+    policy,
+    rows::{CLIENTS, MARKS, next, owe_marks, roster},
+    scopes,
+};
 use crate::{
     error::Fault,
     host::{Attempts, Store, Turn},
     model::{client::Client, mark::Mark, patch::Invalid},
-    objects::{decode, outbox, read, write},
+    objects::{
+        decode, outbox,
+        protocol::{
+            Told,
+            registry::{Reply, client_key},
+        },
+        read, write,
+    },
 };
 use serde_json::{Map, Value};
 

@@ -1,12 +1,19 @@
 //! The policy: settings and scopes in one record.
 
-use super::{POLICY_KEY, Reply, Told, next, owe_marks, roster};
+use super::rows::{next, owe_marks, roster};
 use crate::{
     crypto::Secret,
     error::{Fault, quotable},
     host::{FORMAT, Store, Turn},
     model::{mark::Mark, patch::Invalid, policy::Policy},
-    objects::{outbox, read, write},
+    objects::{
+        outbox,
+        protocol::{
+            Told,
+            registry::{POLICY_KEY, Reply},
+        },
+        read, write,
+    },
 };
 use serde_json::{Map, Value};
 

@@ -2,7 +2,7 @@
 //!
 //! The links are rows of their own, written with the client, so that to ask who has a scope reads no clients.
 
-use super::{Catalogued, Reply, next, policy};
+use super::{policy, rows::next};
 use crate::{
     error::Fault,
     host::{Store, Turn},
@@ -11,6 +11,7 @@ use crate::{
         policy::{Policy, ScopeEntry},
         scope::Scope,
     },
+    objects::protocol::registry::{Catalogued, Reply},
 };
 use serde_json::{Map, Value};
 use std::ops::Bound;

@@ -1,6 +1,9 @@
 //! The development data.
 
-use super::{MARKS, Reply, clients, next, owe_marks, policy};
+use super::{
+    clients, policy,
+    rows::{MARKS, next, owe_marks},
+};
 use crate::{
     error::Fault,
     host::{Store, Turn},
@@ -8,6 +11,7 @@ use crate::{
         client::Client,
         policy::{Policy, ScopeEntry},
     },
+    objects::protocol::registry::Reply,
 };
 use std::collections::BTreeMap;
 

@@ -1,0 +1,17 @@
+//! What the objects say to each other and are asked by the edge: messages, without what is done about them. So objects
+//! may ask each other, and no file of one needs a file of another.
+
+pub mod account_shard;
+pub mod grant_shard;
+pub mod registry;
+
+use serde::{Deserialize, Serialize};
+
+/// How far a change has got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Shards that hold it.
+    pub acknowledged: usize,
+    /// Shards that must.
+    pub of: usize,
+}

@@ -1,0 +1,130 @@
+//! What a shard of accounts can be told, and what it answers.
+
+use super::Told;
+use crate::{
+    crypto::Secret,
+    host::{Protocol, Seconds, Timestamp},
+    model::{account::Account, grant::Person, patch::Invalid, place::Table},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// People, sessions and failed logins. 256, fixed for life.
+pub struct AccountShard;
+
+/// A session, as its cookie names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRef {
+    /// Whose.
+    pub sub: String,
+    /// In which table.
+    pub table: Table,
+    /// Which.
+    pub id: String,
+    /// That the account made it.
+    pub proof: Secret,
+}
+
+/// What a shard can be told.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Command {
+    /// Somebody types a name and a password.
+    Attempt(Who),
+    /// The password was right.
+    Admit {
+        /// Whose.
+        sub: String,
+        /// The account's version when the hash was given out.
+        version: u64,
+        /// The session's id, drawn by the asker.
+        id: String,
+        /// How long the session lives.
+        lifetime: Seconds,
+    },
+    /// Whose browser is this?
+    Session(SessionRef),
+    /// The person allows something: a grant of theirs is about to be made in this shard.
+    Note {
+        /// By whom.
+        session: SessionRef,
+        /// Where.
+        shard: String,
+    },
+    /// A new account.
+    Create(Box<Account>),
+    /// One account.
+    Read(Who),
+    /// RFC 7396 over what an administrator may change. The hash of a new password stands apart.
+    Change {
+        /// Whose.
+        sub: String,
+        /// The patch.
+        patch: Map<String, Value>,
+        /// A new password's hash.
+        password: Option<String>,
+        /// Only if the version is this one.
+        expected: Option<u64>,
+    },
+    /// Accounts in order of their names.
+    List {
+        /// Behind this name.
+        after: Option<String>,
+        /// Whose name contains this.
+        q: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
+}
+
+/// How an account is named.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Who {
+    /// By what the person types.
+    Name(String),
+    /// By `sub`.
+    Sub(String),
+}
+
+/// What a shard answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// The hash to check the password against.
+    Hash {
+        /// Whose.
+        sub: String,
+        /// Argon2id.
+        hash: String,
+        /// The account's version.
+        version: u64,
+    },
+    /// That name leads to an account in another shard.
+    Elsewhere(String),
+    /// There is no such account.
+    Unknown,
+    /// Too many failures.
+    Throttled,
+    /// The account may not sign in, or changed in between.
+    Denied,
+    /// Signed in.
+    Admitted(SessionRef, Person),
+    /// The person of the session, and when they proved themself.
+    Person(Person, Timestamp),
+    /// The session is over.
+    NoSession,
+    /// One account, and how far its change got.
+    Account(Box<Account>, Told),
+    /// That name is taken, by this account.
+    Taken(String),
+    /// It has another version.
+    Outdated,
+    /// No.
+    Invalid(Invalid),
+    /// Accounts, and whether there are more.
+    Accounts(Vec<Account>, bool),
+}
+
+impl Protocol for AccountShard {
+    const BINDING: &'static str = "ACCOUNTS";
+    type Command = Command;
+    type Reply = Reply;
+}

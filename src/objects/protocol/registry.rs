@@ -1,0 +1,176 @@
+//! What the registry can be told, and what it answers; the names of what it copies into the replica.
+
+use super::Told;
+use crate::{
+    host::Protocol,
+    model::{
+        client::Client,
+        mark::Mark,
+        patch::Invalid,
+        policy::{Policy, ScopeEntry},
+    },
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// Clients, settings, scopes and the roster of shards: the truth. There is one.
+pub struct Registry;
+
+/// The name of the only one.
+pub const NAME: &str = "registry";
+
+/// The key of a client in the replica.
+pub fn client_key(id: &str) -> String {
+    format!("client:{id}")
+}
+
+/// The key of settings and scopes in the replica.
+pub const POLICY_KEY: &str = "policy";
+
+/// What the registry can be told.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Command {
+    /// One client.
+    Client(String),
+    /// Settings and scopes.
+    Policy,
+    /// Clients in order of their ids.
+    Clients {
+        /// Behind this id.
+        after: Option<String>,
+        /// Whose id or name contains this.
+        q: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// A registration. Incarnation and id were drawn by the asker.
+    Create(Box<Client>),
+    /// RFC 7396 over the metadata.
+    Change {
+        /// Which.
+        id: String,
+        /// The patch.
+        patch: Map<String, Value>,
+        /// Only if its version is this one.
+        expected: Option<u64>,
+    },
+    /// RFC 7396 over the settings.
+    ChangePolicy {
+        /// The patch.
+        patch: Map<String, Value>,
+        /// Only if the version is this one.
+        expected: Option<u64>,
+    },
+    /// One scope.
+    Scope(String),
+    /// Scopes in order of their names.
+    Scopes {
+        /// Behind this name.
+        after: Option<String>,
+        /// Whose name or description contains this.
+        q: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// A scope for the catalogue.
+    CreateScope {
+        /// Its name.
+        name: String,
+        /// Its members.
+        patch: Map<String, Value>,
+    },
+    /// RFC 7396 over a scope.
+    ChangeScope {
+        /// Which.
+        name: String,
+        /// The patch.
+        patch: Map<String, Value>,
+        /// Only if its version is this one.
+        expected: Option<u64>,
+    },
+    /// A scope that no client has is taken from the catalogue.
+    DeleteScope {
+        /// Which.
+        name: String,
+        /// Only if its version is this one.
+        expected: Option<u64>,
+    },
+    /// A grant shard that is about to hold its first row.
+    Join {
+        /// Its name.
+        shard: String,
+    },
+    /// An account shard that is about to hold its first account.
+    JoinAccounts {
+        /// Its name.
+        shard: String,
+    },
+    /// Every shard.
+    Roster,
+    /// The development data. Without effect where there is as new a format of it for this issuer already.
+    Seed {
+        /// Its format.
+        development: u8,
+        /// The issuer it is for.
+        issuer: String,
+        /// Clients.
+        clients: Vec<Client>,
+        /// Scopes.
+        scopes: BTreeMap<String, ScopeEntry>,
+    },
+}
+
+/// A scope of the catalogue.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Catalogued {
+    /// Its name.
+    pub name: String,
+    /// What is kept of it.
+    pub entry: ScopeEntry,
+    /// The ids of the clients that may have it.
+    pub clients: Vec<String>,
+}
+
+/// What the registry answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// A client, or that there is none.
+    Client(Option<Box<Client>>),
+    /// Settings and scopes.
+    Policy(Box<Policy>),
+    /// Clients, and whether there are more.
+    Clients(Vec<Client>, bool),
+    /// Changed, and told to so many.
+    Changed(Box<Client>, Told),
+    /// Changed, and told to so many.
+    PolicyChanged(Box<Policy>, Told),
+    /// A scope, or that there is none.
+    Scope(Option<Box<Catalogued>>),
+    /// Scopes, and whether there are more.
+    Scopes(Vec<Catalogued>, bool),
+    /// A scope as it is after a change.
+    ScopeChanged(Box<Catalogued>),
+    /// These clients have the scope.
+    InUse(Vec<String>),
+    /// That id or name is taken.
+    Taken,
+    /// There is no such client or scope.
+    Unknown,
+    /// It has another version.
+    Outdated,
+    /// No.
+    Invalid(Invalid),
+    /// Marks for a new shard.
+    Marks(Vec<(String, Mark)>),
+    /// Grant shards and account shards.
+    Roster(Vec<String>, Vec<String>),
+    /// Done.
+    Done,
+}
+
+impl Protocol for Registry {
+    const BINDING: &'static str = "REGISTRY";
+    type Command = Command;
+    type Reply = Reply;
+}
