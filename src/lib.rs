@@ -7,8 +7,9 @@
 //! 1. **An object is a lock around a pure function.** A Durable Object reads its rows, calls a synchronous function,
 //!    and writes what changed, with no `await` in between. For a grant the function is [`model::grant::handle`]: no
 //!    I/O, time and dice as arguments. So a code works once, and a test needs no object to see it.
-//! 2. **Grants are rows in shards.** A region has a few of them ([`objects::grant_shard`]), and each holds many grants. The [`model::place::Address`] of the row is drawn before the consent page and is written into every token
-//!    of the grant. Later requests go straight there.
+//! 2. **Grants are rows in shards.** A region has a few of them ([`objects::grant_shard`]), and each holds many grants.
+//!    The [`model::place::Address`] of the row is drawn before the consent page and is written into every token of the
+//!    grant. Later requests go straight there.
 //! 3. **A token is an address and a proof; a row holds counters.** Codes, tokens, sessions and pages in progress are
 //!    sealed [`model::ticket::Ticket`]s. The seal is checked at the edge, before the ticket is used for anything. The
 //!    proof of a grant's ticket is a MAC under a secret of its row, and is checked there. A row keeps neither tokens nor
