@@ -13,7 +13,6 @@ use crate::{
         protocol::{account_shard, grant_shard, registry},
     },
     server::Server,
-    wire,
 };
 use disk::Disk;
 use futures_util::future::{Either, select};
@@ -129,8 +128,7 @@ async fn fetch(mut request: Request, env: Env, _: Context) -> Result<Response> {
     let incoming = message::read(&mut request).await;
     let outgoing = match incoming {
         Ok(incoming) => server.respond(&Edge(env), &incoming, region).await,
-        // The body broke off, or the method is not one: nobody is there to hear a longer story.
-        Err(why) => wire::Response::new(http::StatusCode::BAD_REQUEST, "text/plain", why),
+        Err(why) => server.refuse_unread(&Edge(env), why),
     };
     message::write(outgoing)
 }

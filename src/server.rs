@@ -130,6 +130,21 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Refuses a request that could not be read to its end.
+    pub fn refuse_unread<H: Host>(&self, host: &H, why: &'static str) -> Response {
+        let trace = draw_trace(host);
+        let error = Error::new(Code::InvalidRequest, why);
+        let event = json!({
+            "time": host.now().seconds(), "trace": trace, "event": "refused", "endpoint": "-",
+            "status": error.code.status().as_u16(), "reason": format!("{}: {why}", error.code.name()),
+        });
+        host.log(&event.to_string());
+        let lasting = self.config.as_ref().is_ok_and(|config| !config.development);
+        guard(wire::refuse(&error, Surface::Json, "", "", &trace), lasting)
+    }
+}
+
 /// The routes of an address, with the segment that stands for `{}`.
 type Here = Vec<(&'static Route, Option<String>)>;
 

@@ -34,7 +34,7 @@ fn authorize<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<(), Erro
     match wire::bearer(request) {
         Some(token) if cx.config.is_administrator(token) => Ok(()),
         Some(_) => Err(Error::new(Code::InvalidToken, "this is not the administrator's token")),
-        None => Err(Error::new(Code::InvalidToken, "the administrator's token is missing")),
+        None => Err(Error::new(Code::MissingToken, "the administrator's token is missing")),
     }
 }
 

@@ -75,6 +75,9 @@ fn with_headers(response: Response, code: Code, surface: Surface) -> Response {
         (StatusCode::UNAUTHORIZED, Surface::Json) => {
             response.with("www-authenticate", "Basic realm=\"edgemint\", charset=\"UTF-8\"")
         }
+        (StatusCode::UNAUTHORIZED, Surface::Problem) if code == Code::MissingToken => {
+            response.with("www-authenticate", "Bearer realm=\"edgemint\"")
+        }
         (StatusCode::UNAUTHORIZED, Surface::Problem) => {
             response.with("www-authenticate", "Bearer realm=\"edgemint\", error=\"invalid_token\"")
         }

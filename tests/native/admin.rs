@@ -84,7 +84,14 @@ fn without_the_administrators_token_nothing_is_answered_or_read() {
             let headers: Vec<_> = authorization.map(|value| ("authorization", value)).into_iter().collect();
             let response = site.send(&request(method.clone(), target, &headers, "not json"));
             assert_eq!(response.status, 401, "{method} {target} {authorization:?}");
-            assert!(response.header("www-authenticate").unwrap().starts_with("Bearer "));
+            // RFC 6750 §3: an error is for a token that was sent.
+            let error = if authorization.is_some_and(|sent| sent.starts_with("Bearer ")) {
+                ", error=\"invalid_token\""
+            } else {
+                ""
+            };
+            let challenge = format!("Bearer realm=\"edgemint\"{error}");
+            assert_eq!(response.header("www-authenticate"), Some(challenge.as_str()), "{authorization:?}");
             assert_eq!(response.header("content-type"), Some("application/problem+json"));
         }
     }

@@ -185,6 +185,18 @@ fn a_deployment_that_makes_no_sense_answers_503_and_touches_no_storage() {
 }
 
 #[test]
+fn what_could_not_be_read_is_refused_like_everything_else() {
+    let site = Site::new();
+    let response = site.server.refuse_unread(&site.world, "the body broke off");
+    let body = body(&response);
+    assert_eq!((response.status.as_u16(), &body["error"]), (400, &json!("invalid_request")));
+    assert_eq!(response.header("cache-control"), Some("no-store"));
+    assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
+    let events = site.world.events();
+    assert!(events.iter().any(|event| event["event"] == "refused" && event["trace"] == body["trace_id"]));
+}
+
+#[test]
 fn every_decision_is_one_event_that_its_error_can_be_found_by() {
     let site = Site::new();
     let (_, error) = site.token("demo-web:wrong", &[("grant_type", "client_credentials")]);
