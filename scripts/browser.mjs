@@ -79,7 +79,7 @@ function listPlaywrightBrowsers(machine) {
 async function installWithPlaywright(machine, find) {
   const cli = join(machine.root, 'node_modules', 'playwright-core', 'cli.js');
   const { code } = await run(machine, 'node', [cli, 'install', '--no-shell', 'chromium'], {
-    label: 'Downloading Chromium for the browser tests (about 170 MB)',
+    label: 'Downloading Chromium for the browser tests (a large file)',
     limit: 300,
   });
   return code === 0 ? keepIfWorking(machine, find()) : undefined;
@@ -95,7 +95,7 @@ async function installWithApt(machine, find) {
   await run(machine, apt, [...wait, 'update'], { env, label: 'Updating the package lists', limit: 300 });
   const { code, tail } = await run(machine, apt, [...wait, 'install', '-y', '--no-install-recommends', 'chromium'], {
     env,
-    label: 'Installing Chromium for the browser tests with apt-get (a minute or two)',
+    label: 'Installing Chromium for the browser tests with apt-get (some minutes)',
     limit: 900,
   });
   if (code !== 0) for (const line of tail) console.error(`  | ${line}`);

@@ -35,12 +35,17 @@ await runScript(import.meta.url, async () => {
     failure: 'The Worker was not deployed: wrangler failed as shown above.',
   });
   console.log(`
-The Worker is deployed as ${issuer}. It answers 503 until it has its secrets; set each once:
+The Worker is deployed as ${issuer}. It needs two secrets; set each once:
 
-  echo "k1:$(openssl rand -base64 32 | tr '+/' '-_' | tr -d '=')" | npx wrangler secret put MASTER_KEY
-  openssl rand -base64 32 | tr '+/' '-_' | tr -d '=' | npx wrangler secret put ADMIN_TOKEN
+  MASTER_KEY="k1:$(openssl rand -base64 32 | tr '+/' '-_' | tr -d '=')"
+  ADMIN_TOKEN=$(openssl rand -base64 32 | tr '+/' '-_' | tr -d '=')
+  echo "$MASTER_KEY" "$ADMIN_TOKEN"
+  printf %s "$MASTER_KEY" | npx wrangler secret put MASTER_KEY
+  printf %s "$ADMIN_TOKEN" | npx wrangler secret put ADMIN_TOKEN
 
-Keep a copy of both where you keep secrets: Cloudflare shows a secret to nobody, and without the master key
+Without MASTER_KEY every request is answered 503; without ADMIN_TOKEN nobody is an administrator, and the rest is served.
+
+Put what echo prints where you keep secrets: Cloudflare shows a secret to nobody, and without the master key
 every token, session and code that was handed out is worth nothing. What comes next is in README.md, "Deploying".
 `);
 });

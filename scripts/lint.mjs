@@ -19,16 +19,20 @@ const STEPS = [
 
 /**
  * @param {import('./machine.mjs').Machine} machine after set-up
- * @returns {Promise<import('./tally.mjs').Tally>} a step counts as one
+ * @returns {Promise<import('./tally.mjs').Tally & { failures: string[] }>} a step counts as one
  */
 export async function lint(machine) {
-  const tally = { passed: 0, failed: 0 };
+  /** @type {string[]} */
+  const failures = [];
+  let passed = 0;
   for (const [command, ...args] of STEPS) {
-    console.log(`$ ${[command, ...args].join(' ').replace(`node ${ESLINT}`, 'eslint')}`);
+    const step = [command, ...args].join(' ').replace(`node ${ESLINT}`, 'eslint');
+    console.log(`$ ${step}`);
     const { code } = await run(machine, command, args, { output: 'show' });
-    tally[code === 0 ? 'passed' : 'failed'] += 1;
+    if (code === 0) passed += 1;
+    else failures.push(step);
   }
-  return tally;
+  return { passed, failed: failures.length, failures };
 }
 
 await runScript(import.meta.url, async () => {

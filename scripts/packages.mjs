@@ -28,7 +28,7 @@ export async function ensurePackages(machine) {
   if (!npm) throw new SetupError('npm is not installed: install Node.js with npm from https://nodejs.org, and run this again.');
   const { code, tail } = await run(machine, npm, ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund'], {
     env,
-    label: 'Installing the npm packages (about 450 MB, half a minute)',
+    label: 'Installing the npm packages (a few hundred MB)',
     limit: 1200,
   });
   if (code !== 0) {

@@ -1,5 +1,5 @@
 // `npm test`: installs what is missing and runs everything that judges the project; `npm run test:native` and
-// `npm run test:edge` run one part. The last line is `N passed, N failed`.
+// `npm run test:edge` run one part. The last line is `N passed, N failed`; above it stands what failed.
 
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,6 +23,11 @@ import { addUp, readCargoResult, withExitCode } from './tally.mjs';
  * @property {string} title
  * @property {(machine: Machine, args: string[]) => Promise<Tally | void>} run without a tally it only prepares
  * @property {boolean} [indispensable] what follows is pointless if it fails
+ *
+ * @typedef {object} Outcome
+ * @property {string} title of the phase
+ * @property {Tally & { failures?: string[] }} tally failures: names of what failed, where they are few
+ * @property {boolean} [crashed] the phase ended without a tally
  */
 
 /** @type {Record<string, Phase>} */
@@ -119,27 +124,38 @@ function readCounts(path) {
  * @param {Machine} machine
  * @param {Phase[]} phases
  * @param {string[]} args
- * @returns {Promise<Tally>}
+ * @returns {Promise<Outcome[]>}
  */
 async function runPhases(machine, phases, args) {
-  /** @type {Tally[]} */
-  const tallies = [];
+  /** @type {Outcome[]} */
+  const outcomes = [];
   for (const phase of phases) {
     console.log(`\n=== ${phase.title}`);
     const started = Date.now();
     let crashed = false;
     try {
       const tally = await phase.run(machine, args);
-      if (tally) tallies.push(tally);
+      if (tally) outcomes.push({ title: phase.title, tally });
     } catch (error) {
       printFailure(error);
-      tallies.push({ passed: 0, failed: 1 });
+      outcomes.push({ title: phase.title, tally: { passed: 0, failed: 1 }, crashed: true });
       crashed = true;
     }
     console.log(`=== ${phase.title}: ${crashed ? 'failed after ' : ''}${formatDuration(Date.now() - started)}`);
     if (crashed && phase.indispensable) break;
   }
-  return addUp(tallies);
+  return outcomes;
+}
+
+/**
+ * A line for each phase that failed: what went wrong may stand hundreds of lines above.
+ * @param {Outcome[]} outcomes
+ * @returns {string[]}
+ */
+export function describeFailures(outcomes) {
+  return outcomes
+    .filter(({ tally }) => tally.failed > 0)
+    .map(({ title, tally, crashed }) => `Failed: ${title}${crashed ? '' : ` (${tally.failures?.join(', ') ?? tally.failed})`}`);
 }
 
 await runScript(import.meta.url, async () => {
@@ -150,7 +166,8 @@ await runScript(import.meta.url, async () => {
     return 1;
   }
   // Arguments name tests of one part; with all of them they would mean something else to each.
-  const { passed, failed } = await runPhases(describeMachine(), phases, part === 'all' ? [] : args);
-  console.log(`\n${passed} passed, ${failed} failed`);
+  const outcomes = await runPhases(describeMachine(), phases, part === 'all' ? [] : args);
+  const { passed, failed } = addUp(outcomes.map(({ tally }) => tally));
+  console.log(['', ...describeFailures(outcomes), `${passed} passed, ${failed} failed`].join('\n'));
   return failed === 0 ? 0 : 1;
 });

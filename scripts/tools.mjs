@@ -48,7 +48,7 @@ export async function ensureTools(machine, tools = listTools(machine)) {
   }
   if (missing.length > 0) {
     const names = missing.map((tool) => `${tool.crate} ${tool.version}`).join(' and ');
-    console.log(`Compiling ${names}: once for this machine, two to five minutes each on two cores.`);
+    console.log(`Compiling ${names}: once for this machine, some minutes each.`);
   }
   // One after another: cargo uses every core by itself.
   for (const tool of missing) paths[tool.program] = await installTool(machine, tool);

@@ -7,7 +7,7 @@ mod message;
 use crate::{
     context::config::Vars,
     error::Fault,
-    host::{Host, Object, Place, Seconds, Timestamp},
+    host::{Host, Object, PATIENCE, Place, Seconds, Timestamp},
     objects::{
         self,
         protocol::{account_shard, grant_shard, registry},
@@ -28,8 +28,6 @@ use worker::{
     console_log, durable_object, event,
 };
 
-/// Nothing is waited for longer. Two deliveries fit into every window in which an answer may be asked for again.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// After this long nobody is still telling others by itself.
 const RESCUE: Seconds = Seconds(30);
 
@@ -86,7 +84,7 @@ impl Host for Edge {
 
 /// What comes of it, if it comes in time.
 async fn in_time<F: Future>(wanted: F) -> std::result::Result<F::Output, Fault> {
-    match select(pin!(wanted), pin!(Delay::from(PATIENCE))).await {
+    match select(pin!(wanted), pin!(Delay::from(Duration::from_secs(PATIENCE.0)))).await {
         Either::Left((output, _)) => Ok(output),
         Either::Right(_) => Err(Fault::new("storage did not answer in time")),
     }

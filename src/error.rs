@@ -144,8 +144,3 @@ impl From<serde_json::Error> for Fault {
 pub fn quotable(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(60).collect()
 }
-
-/// As [`quotable`], for a sentence.
-pub fn quotable_long(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(200).collect()
-}

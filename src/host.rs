@@ -67,6 +67,11 @@ impl Attempts {
         }
     }
 
+    /// True where this wish is one of them.
+    pub fn contain(&self, attempt: &Attempt) -> bool {
+        self.0.contains(attempt)
+    }
+
     /// True where this wish made the row what it is.
     pub fn is_newest(&self, attempt: &Attempt) -> bool {
         self.0.last() == Some(attempt)
@@ -76,6 +81,22 @@ impl Attempts {
     pub fn refuse_late(&self, attempt: &Attempt) -> Result<(), Fault> {
         let late = !self.is_newest(attempt) && self.0.contains(attempt);
         if late { Err(Fault::new("a message arrived again after others")) } else { Ok(()) }
+    }
+}
+
+/// How long a delivery is waited for.
+pub const PATIENCE: Seconds = Seconds(5);
+
+/// Clocks of different machines differ by at most so much.
+pub const SKEW: Seconds = Seconds(5);
+
+impl<C> Envelope<C> {
+    /// A fault where its sender has given up: it was delivered twice, waited for twice, and the caller was told that nobody
+    /// knows. A caller that repeated its request may have been answered since.
+    pub fn refuse_late(&self, now: Timestamp) -> Result<(), Fault> {
+        let given_up = |sent: Timestamp| sent.plus(PATIENCE).plus(PATIENCE).plus(SKEW);
+        let late = self.sent.is_some_and(|sent| now > given_up(sent));
+        if late { Err(Fault::new("a message arrived after its sender had given up")) } else { Ok(()) }
     }
 }
 
@@ -89,6 +110,9 @@ pub struct Envelope<C> {
     pub format: u8,
     /// The wish this is a delivery of.
     pub attempt: Attempt,
+    /// When it was wished, by the asker's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Timestamp>,
     /// What is wished.
     pub command: C,
 }
@@ -230,7 +254,8 @@ pub struct Answer<R> {
 /// A [`Fault`] means *unknown*, never *undone*.
 pub async fn ask<O: Protocol, H: Host>(host: &H, name: &str, command: O::Command) -> Result<O::Reply, Fault> {
     let attempt = Attempt(base64ct::Base64UrlUnpadded::encode_string(&host.random::<12>()));
-    let message = serde_json::to_string(&Envelope { format: FORMAT, attempt, command })?;
+    let sent = Some(host.now());
+    let message = serde_json::to_string(&Envelope { format: FORMAT, attempt, sent, command })?;
     let to = Place { binding: O::BINDING, name: name.to_owned(), near: O::near(name) };
     let text = match host.deliver(&to, message.clone()).await {
         Ok(text) => text,

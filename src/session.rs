@@ -14,8 +14,9 @@ impl Ticket for SessionRef {
     const KIND: Kind = Kind::Session;
 }
 
-const SESSION: &str = "session";
-const BROWSER: &str = "browser";
+/// Cookies ignore ports: on a laptop other programs have theirs under the same host.
+const SESSION: &str = "edgemint-session";
+const BROWSER: &str = "edgemint-browser";
 /// The browser's cookie outlives every page in progress; it means nothing by itself.
 const BROWSER_AGE: u64 = 31_536_000;
 

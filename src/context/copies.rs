@@ -94,10 +94,12 @@ impl Memory {
         let entry = Entry { value: Rc::clone(&value), read: now, confirmed };
         let confirmed = entry.is_confirmed(now);
         let mut kept = self.policy.borrow_mut();
-        // An older answer that took longer does not replace a newer one.
-        if kept.as_ref().is_none_or(|kept| kept.value.version <= value.version) {
-            *kept = Some(entry);
+        // What is known is not forgotten for a replica that is behind, or an answer that took longer.
+        if let Some(kept) = kept.as_mut().filter(|kept| kept.value.version > value.version) {
+            kept.read = now;
+            return Ok(Found { value: Rc::clone(&kept.value), confirmed: kept.is_confirmed(now) });
         }
+        *kept = Some(entry);
         Ok(Found { value, confirmed })
     }
 
@@ -146,10 +148,13 @@ impl Memory {
         let confirmed = entry.is_confirmed(now);
         let mut clients = self.clients.borrow_mut();
         let version = |client: &Option<Rc<Client>>| client.as_ref().map(|client| client.version);
-        if clients.get(id).is_none_or(|kept| version(&kept.value) <= version(&value)) {
-            make_room(&mut clients);
-            clients.insert(id.to_owned(), entry);
+        let newer = |kept: &&mut Entry<_>| value.is_some() && version(&kept.value) > version(&value);
+        if let Some(kept) = clients.get_mut(id).filter(newer) {
+            kept.read = now;
+            return Ok(Found { value: kept.value.clone(), confirmed: kept.is_confirmed(now) });
         }
+        make_room(&mut clients);
+        clients.insert(id.to_owned(), entry);
         Ok(Found { value, confirmed })
     }
 

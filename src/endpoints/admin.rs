@@ -108,7 +108,7 @@ fn invalid(code: Code, why: Invalid) -> Error {
 
 /// Whether every shard that must hold a change does.
 fn settled(told: Told) -> Result<(), Error> {
-    let Told { acknowledged, of } = told;
+    let Told { acknowledged, of, .. } = told;
     if acknowledged >= of {
         return Ok(());
     }
@@ -177,10 +177,10 @@ mod tests {
     #[test]
     fn a_change_counts_once_every_shard_holds_it() {
         assert!(
-            settled(Told { acknowledged: 0, of: 0 }).is_ok()
-                && settled(Told { acknowledged: 2, of: 2 }).is_ok()
+            settled(Told::none(0, true)).is_ok()
+                && settled(Told { acknowledged: 2, ..Told::none(2, true) }).is_ok()
         );
-        let error = settled(Told { acknowledged: 1, of: 2 }).unwrap_err();
+        let error = settled(Told { acknowledged: 1, ..Told::none(2, true) }).unwrap_err();
         assert_eq!(error.code, Code::TemporarilyUnavailable);
         assert!(error.detail.contains("1 of 2 shards"));
     }

@@ -93,7 +93,7 @@ async fn verify_client<H: Host>(
             asked
         }
         // RFC 6749 §3.1.2.3: may be left out where there is exactly one.
-        None => match client.metadata.redirect_uris.as_slice() {
+        None => match client.redirect_uris().as_slice() {
             [only] => only.clone(),
             _ => return Err(Error::new(Code::UnmetDemand, "redirect_uri is missing")),
         },
@@ -143,9 +143,19 @@ fn check_client(client: &Client, policy: &Policy, scope: &Scope, challenge: bool
     if !challenge && client.requires_pkce() {
         return Err(Error::new(Code::UnmetDemand, "code_challenge is missing: this client must use PKCE"));
     }
-    // In the catalogue, too: a copy of it may be older than that of the client, and know no description yet.
-    if scope.is_empty() || !scope.is_within(&client.metadata.scope) || !scope.is_within(&policy.names()) {
-        return Err(Error::new(Code::InvalidScope, "a scope is unknown, or not among this client's"));
+    if scope.is_empty() {
+        return Err(Error::new(
+            Code::InvalidScope,
+            "scope is missing, and this client has none to fall back on",
+        ));
+    }
+    client.demand(scope)?;
+    if !scope.is_within(&policy.names()) {
+        // What a client has is in the catalogue, so this copy of the catalogue is older than that of the client.
+        return Err(Error::new(
+            Code::Stale,
+            "the application changed while it was asking: repeat the request",
+        ));
     }
     Ok(())
 }

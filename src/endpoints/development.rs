@@ -14,7 +14,6 @@ use crate::{
         pkce::Challenge,
         policy::ScopeEntry,
         profile::Profile,
-        redirect_uri::RedirectUri,
         scope::Scope,
         ticket::Ticket,
     },
@@ -95,7 +94,8 @@ async fn seed<H: Host>(cx: &Context<'_, H>, current: bool) -> Result<(), Error> 
         people(cx).await?;
     }
     let issuer = cx.config.issuer.clone();
-    let seed = registry::Command::Seed { development: FORMAT_OF_DATA, issuer, clients, scopes: scopes() };
+    let scopes = if current { BTreeMap::new() } else { scopes() };
+    let seed = registry::Command::Seed { development: FORMAT_OF_DATA, issuer, clients, scopes };
     cx.ask::<Registry>(registry::NAME, seed).await?;
     Ok(())
 }
@@ -128,10 +128,7 @@ async fn people<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
 }
 
 fn client<H: Host>(cx: &Context<'_, H>, demo: &DemoClient) -> Result<Client, Fault> {
-    let redirect = |text: &&str| {
-        let text = if text.starts_with('/') { cx.url(text) } else { (*text).to_owned() };
-        RedirectUri::parse(&text).map_err(Fault::new)
-    };
+    let redirect = |text: &&str| if text.starts_with('/') { cx.url(text) } else { (*text).to_owned() };
     let resource_server = demo.grant_types.is_empty();
     let by_code = demo.grant_types.contains(&CODE);
     let short = demo.id == "demo-short";
@@ -147,7 +144,7 @@ fn client<H: Host>(cx: &Context<'_, H>, demo: &DemoClient) -> Result<Client, Fau
         secret: demo.secret.map(|secret| Hashed::of(secret, cx.host.random())),
         metadata: Metadata {
             client_name: Some(demo.name.to_owned()),
-            redirect_uris: demo.redirect_uris.iter().map(redirect).collect::<Result<_, _>>()?,
+            redirect_uris: demo.redirect_uris.iter().map(redirect).collect(),
             grant_types: demo.grant_types.iter().map(|name| (*name).to_owned()).collect(),
             response_types: if by_code { vec!["code".to_owned()] } else { Vec::new() },
             scope: Scope::parse(scope).map_err(Fault::new)?,

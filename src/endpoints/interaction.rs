@@ -50,7 +50,7 @@ impl Ticket for Pending {
 }
 
 /// How long a person may take.
-pub const PATIENCE: Seconds = Seconds(1800);
+pub const OPEN_FOR: Seconds = Seconds(1800);
 /// The largest seal that a form carries, in bytes.
 const SEAL_LIMIT: usize = 8192;
 
@@ -86,7 +86,7 @@ impl Pending {
             let detail = "the form was begun in another browser, or this one keeps no cookies";
             return Err(refused(detail).because("another browser"));
         }
-        if cx.now >= pending.made.plus(PATIENCE) {
+        if cx.now >= pending.made.plus(OPEN_FOR) {
             return Err(refused(
                 "this page was open for more than half an hour: start again at the application",
             ));
@@ -170,7 +170,7 @@ fn show_consent(asked: &Asked, person: &Person, pending: &str) -> Result<Respons
 fn draw_address<H: Host>(cx: &Context<'_, H>, asked: &Asked, sub: &str) -> Address {
     let count = u16::try_from(asked.policy.settings.shards).unwrap_or(1);
     let access = asked.client.access_lifetime(&asked.policy);
-    let end = lifetime(asked).map(|lifetime| cx.now.plus(PATIENCE).plus(lifetime).plus(access));
+    let end = lifetime(asked).map(|lifetime| cx.now.plus(OPEN_FOR).plus(lifetime).plus(access));
     Address {
         shard: Shard::draw(cx.region, count, cx.host.random()),
         table: Table::for_end(end, cx.now),

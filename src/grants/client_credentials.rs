@@ -19,9 +19,7 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
         Some(text) => Scope::parse(text).map_err(|why| Error::new(Code::InvalidScope, why))?,
         None => client.metadata.scope.clone(),
     };
-    if !scope.is_within(&client.metadata.scope) {
-        return Err(Error::new(Code::InvalidScope, "a scope is unknown, or not among this client's"));
-    }
+    client.demand(&scope)?;
     if client.metadata.strict {
         let shard = issue::draw_shard(ask.cx, ask.caller);
         let command = Command::Check { client: client.reference(), policy: ask.caller.policy.version };

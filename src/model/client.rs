@@ -6,9 +6,11 @@ use super::{
     metadata::{Metadata, Rotation},
     policy::Policy,
     redirect_uri::RedirectUri,
+    scope::Scope,
 };
 use crate::{
     crypto::Secret,
+    error::{Code, Error, quotable},
     host::{Attempts, Seconds, Timestamp},
 };
 use serde::{Deserialize, Serialize};
@@ -84,9 +86,26 @@ impl Client {
         self.metadata.require_pkce.unwrap_or(default)
     }
 
-    /// The registered redirect URI that `asked` means.
+    /// Refuses what is not within the client's scope, by the name of the first that is not.
+    pub fn demand(&self, scope: &Scope) -> Result<(), Error> {
+        match scope.names().find(|name| !self.metadata.scope.contains(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let name = quotable(name);
+                let detail = format!("the scope {name} is unknown, or not among this client's");
+                Err(Error::new(Code::InvalidScope, detail))
+            }
+        }
+    }
+
+    /// The redirect URIs that may be used.
+    pub fn redirect_uris(&self) -> Vec<RedirectUri> {
+        self.metadata.redirect_uris.iter().filter_map(|uri| RedirectUri::parse(uri).ok()).collect()
+    }
+
+    /// True where `asked` means one that is registered.
     pub fn admits(&self, asked: &RedirectUri) -> bool {
-        self.metadata.redirect_uris.iter().any(|own| own.admits(asked))
+        self.redirect_uris().iter().any(|own| own.admits(asked))
     }
 
     /// How long its access tokens live.

@@ -5,7 +5,7 @@
 //! or out of order.
 
 use super::scope::Scope;
-use crate::host::{Seconds, Timestamp};
+use crate::host::{SKEW, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Whether a client or person may act at all.
@@ -43,14 +43,12 @@ pub struct Mark {
     pub groups: Option<Vec<String>>,
 }
 
-/// Clocks of different machines differ; a time given from outside cuts this much later.
-const SKEW: Seconds = Seconds(5);
-
 impl Mark {
     /// True where something issued at `issued` under `version` is still good.
     pub fn spares(&self, version: u64, issued: Timestamp) -> bool {
         self.standing == Standing::Enabled
             && version >= self.min_version
+            // A time that was given from outside cuts as much later as clocks may differ.
             && (self.not_before == Timestamp::default() || issued > self.not_before.plus(SKEW))
     }
 
@@ -69,8 +67,9 @@ impl Mark {
 pub struct Restrictions(Vec<(u64, Timestamp)>);
 
 impl Restrictions {
-    /// How many are told apart. Older ones are merged, which forgets nothing and spares nobody.
-    const KEPT: usize = 8;
+    /// How many are told apart. Of more the two oldest are merged, which forgets nothing, and spares nobody: a token that
+    /// was issued between these two is dead, too.
+    const KEPT: usize = 16;
 
     /// One more.
     pub fn push(&mut self, version: u64, at: Timestamp) {

@@ -7,10 +7,7 @@ use super::{
     redirect_uri::RedirectUri,
     scope::Scope,
 };
-use crate::{
-    error::{quotable, quotable_long},
-    host::Timestamp,
-};
+use crate::{error::quotable, host::Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -51,8 +48,11 @@ pub enum AccessFormat {
 }
 
 /// What a client says of itself and what an administrator decides about it; the member names are the wire's.
+///
+/// A record that is stored is read as it is, by older and newer rules: members that are not known are left out, and what
+/// may not be used is refused where it is used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Metadata {
     /// What people are shown.
     pub client_name: Option<String>,
@@ -61,7 +61,7 @@ pub struct Metadata {
     /// For administrators.
     pub description: Option<String>,
     /// Where authorization responses may go.
-    pub redirect_uris: Vec<RedirectUri>,
+    pub redirect_uris: Vec<String>,
     /// What it may use at the token endpoint.
     pub grant_types: Vec<String>,
     /// `code`, where it may use the authorization endpoint.
@@ -103,6 +103,7 @@ impl Metadata {
             profile,
             enabled: true,
             grant_types: vec!["authorization_code".to_owned()],
+            response_types: vec!["code".to_owned()],
             refresh_count: profile.defaults().refreshes,
             ..Self::default()
         }
@@ -126,13 +127,20 @@ impl Metadata {
             let profile: Profile = profile.unwrap_or_default();
             merged.insert("refresh_count".to_owned(), json!(profile.defaults().refreshes));
         }
+        let response_types_said = patch.get("response_types").is_some_and(|said| !said.is_null());
         patch::merge(&mut merged, patch);
         for name in ["enabled", "grant_types"] {
             let start = members(&Self::template(Profile::default()));
             merged.entry(name).or_insert_with(|| start.get(name).cloned().unwrap_or_default());
         }
-        serde_json::from_value(Value::Object(merged))
-            .map_err(|_| Invalid::new("", "the members do not fit together"))
+        let mut amended: Self = serde_json::from_value(Value::Object(merged))
+            .map_err(|_| Invalid::new("", "the members do not fit together"))?;
+        // RFC 7591 §2.1: what is not said follows from the grant types.
+        if !response_types_said || amended.response_types.is_empty() {
+            let by_code = amended.grant_types.iter().any(|name| name == "authorization_code");
+            amended.response_types = if by_code { vec!["code".to_owned()] } else { Vec::new() };
+        }
+        Ok(amended)
     }
 
     /// What may be registered, and changed to.
@@ -166,6 +174,11 @@ impl Metadata {
         }
         if by_code && self.redirect_uris.is_empty() {
             return refused("redirect_uris", "authorization_code needs at least one");
+        }
+        for uri in &self.redirect_uris {
+            if let Err(why) = RedirectUri::parse(uri) {
+                return refused("redirect_uris", why);
+            }
         }
         if self.redirect_uris.len() > 50 {
             return refused("redirect_uris", "more than 50");
@@ -203,36 +216,85 @@ impl Metadata {
         Ok(())
     }
 
-    /// True where something that `self` allowed is not allowed by `next`: the shards must hear of it at once.
+    /// True where something that `self` allowed is not allowed by `next`: the shards must hear of it at once, and what is
+    /// issued by who has not heard of it is dead. So wider is no restriction, and what this does not know is one.
     pub fn is_restricted_by(&self, next: &Self) -> bool {
         let loses = |own: &[String], next: &[String]| own.iter().any(|item| !next.contains(item));
-        let cosmetic = |metadata: &Self| Self {
-            client_name: None,
-            client_version: None,
-            description: None,
-            contacts: Vec::new(),
-            // Wider is not a restriction; narrower is seen below.
-            redirect_uris: Vec::new(),
-            grant_types: Vec::new(),
-            scope: Scope::default(),
-            ..metadata.clone()
+        // Of two numbers the smaller is narrower. Against a default, which is not in this record, nobody can tell.
+        let shorter = |own: Option<u64>, next: Option<u64>| match (own, next) {
+            (Some(own), Some(next)) => next < own,
+            (own, next) => own != next,
         };
-        cosmetic(self) != cosmetic(next)
+        let fewer = match (self.refresh_count, next.refresh_count) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(own), Some(next)) => next < own,
+        };
+        let judged = Self {
+            client_name: self.client_name.clone(),
+            client_version: self.client_version.clone(),
+            description: self.description.clone(),
+            contacts: self.contacts.clone(),
+            redirect_uris: self.redirect_uris.clone(),
+            grant_types: self.grant_types.clone(),
+            response_types: self.response_types.clone(),
+            scope: self.scope.clone(),
+            enabled: self.enabled,
+            // Whoever has not heard of it asks no shard, and gives what may be given anyway.
+            strict: self.strict,
+            resource_server: self.resource_server,
+            access_token_lifetime: self.access_token_lifetime,
+            code_lifetime: self.code_lifetime,
+            refresh_count: self.refresh_count,
+            ..next.clone()
+        };
+        judged != *self
+            || (self.enabled && !next.enabled)
+            || (self.resource_server && !next.resource_server)
+            || shorter(self.access_token_lifetime, next.access_token_lifetime)
+            || shorter(self.code_lifetime, next.code_lifetime)
+            || fewer
             || !self.scope.is_within(&next.scope)
             || loses(&self.grant_types, &next.grant_types)
-            || self.redirect_uris.iter().any(|uri| !next.redirect_uris.contains(uri))
+            || loses(&self.redirect_uris, &next.redirect_uris)
     }
 }
+
+/// What a member must be, for who sent something else.
+#[rustfmt::skip]
+const FORMS: &[(&str, &str)] = &[
+    ("client_name",                "must be a string"),
+    ("client_version",             "must be a string"),
+    ("description",                "must be a string"),
+    ("redirect_uris",              "must be an array of strings"),
+    ("grant_types",                "must be an array of strings"),
+    ("response_types",             "must be an array of strings"),
+    ("scope",                      "must be a string of at most 100 names, separated by spaces, of the characters that RFC 6749 section 3.3 allows"),
+    ("token_endpoint_auth_method", "must be client_secret_basic, client_secret_post or none"),
+    ("contacts",                   "must be an array of strings"),
+    ("profile",                    "must be oauth21 or legacy"),
+    ("enabled",                    "must be true or false"),
+    ("strict",                     "must be true or false"),
+    ("resource_server",            "must be true or false"),
+    ("access_token_lifetime",      "must be a whole number of seconds, or null"),
+    ("access_token_format",        "must be opaque"),
+    ("code_lifetime",              "must be a whole number of seconds, or null"),
+    ("refresh_count",              "must be a whole number, or null"),
+    ("refresh_rotation",           "must be always, never, or null"),
+    ("require_pkce",               "must be true, false, or null"),
+    ("not_before",                 "must be a NumericDate, or null"),
+];
 
 /// What one member says, as if it were said alone.
 fn alone(name: &str, value: &Value) -> Result<(), Invalid> {
     let mut start = members(&Metadata::default());
-    let known = start.contains_key(name);
+    let Some((_, form)) = FORMS.iter().find(|(known, _)| *known == name) else {
+        return Err(Invalid::new(&quotable(name), "is not a member that this server keeps"));
+    };
     patch::merge(&mut start, Map::from_iter([(name.to_owned(), value.clone())]));
-    serde_json::from_value::<Metadata>(Value::Object(start)).map(|_| ()).map_err(|error| {
-        let why = if known { error.to_string() } else { "is not a member that this server keeps".to_owned() };
-        Invalid::new(&quotable(name), quotable_long(&why))
-    })
+    serde_json::from_value::<Metadata>(Value::Object(start))
+        .map(|_| ())
+        .map_err(|_| Invalid::new(name, *form))
 }
 
 fn members(metadata: &Metadata) -> Map<String, Value> {
@@ -247,7 +309,7 @@ mod tests {
     use super::*;
 
     fn web() -> Metadata {
-        let uri = RedirectUri::parse("https://app.test/cb").unwrap();
+        let uri = "https://app.test/cb".to_owned();
         Metadata { redirect_uris: vec![uri], ..Metadata::template(Profile::Oauth21) }
     }
 
@@ -314,13 +376,67 @@ mod tests {
 
     #[test]
     fn only_what_takes_something_away_is_a_restriction() {
-        let before = Metadata { scope: Scope::parse("a b").unwrap(), ..web() };
-        assert!(!before.is_restricted_by(&Metadata { client_name: Some("New".into()), ..before.clone() }));
-        assert!(
-            !before.is_restricted_by(&Metadata { scope: Scope::parse("a b c").unwrap(), ..before.clone() })
-        );
-        assert!(before.is_restricted_by(&Metadata { scope: Scope::parse("a").unwrap(), ..before.clone() }));
-        assert!(before.is_restricted_by(&Metadata { enabled: false, ..before.clone() }));
-        assert!(before.is_restricted_by(&Metadata { redirect_uris: vec![], ..before.clone() }));
+        let before = Metadata {
+            scope: Scope::of(["a", "b"]),
+            access_token_lifetime: Some(600),
+            refresh_count: Some(3),
+            resource_server: true,
+            ..web()
+        };
+        let restricts = |patch: Value| {
+            let next = before.amend(patch.as_object().unwrap().clone()).unwrap();
+            before.is_restricted_by(&next)
+        };
+        for wider in [
+            json!({}),
+            json!({ "client_name": "New", "contacts": ["a@b.test"], "description": "x" }),
+            json!({ "scope": "a b c" }),
+            json!({ "grant_types": ["authorization_code", "refresh_token"] }),
+            json!({ "redirect_uris": ["https://app.test/cb", "https://app.test/more"] }),
+            json!({ "access_token_lifetime": 601, "refresh_count": 4, "strict": true }),
+            json!({ "refresh_count": null }),
+        ] {
+            assert!(!restricts(wider.clone()), "{wider}");
+        }
+        for narrower in [
+            json!({ "scope": "a" }),
+            json!({ "enabled": false }),
+            json!({ "redirect_uris": [] }),
+            json!({ "grant_types": ["refresh_token"] }),
+            json!({ "access_token_lifetime": 599 }),
+            json!({ "access_token_lifetime": null }),
+            json!({ "code_lifetime": 10 }),
+            json!({ "refresh_count": 2 }),
+            json!({ "refresh_rotation": "always" }),
+            json!({ "require_pkce": true }),
+            json!({ "resource_server": false }),
+            json!({ "not_before": 1 }),
+            json!({ "profile": "legacy" }),
+        ] {
+            assert!(restricts(narrower.clone()), "{narrower}");
+        }
+        let disabled = Metadata { enabled: false, ..before.clone() };
+        assert!(!disabled.is_restricted_by(&before));
+    }
+
+    #[test]
+    fn a_record_with_members_of_another_version_is_read() {
+        let mut stored = members(&web());
+        stored.insert("logo_uri".to_owned(), json!("https://app.test/logo"));
+        stored.remove("contacts");
+        stored.insert("redirect_uris".to_owned(), json!(["what once was allowed"]));
+        let read: Metadata = serde_json::from_value(Value::Object(stored)).unwrap();
+        assert_eq!(read.check(&Scope::default(), Timestamp(0)).unwrap_err().field, "redirect_uris");
+    }
+
+    #[test]
+    fn every_member_says_what_it_must_be() {
+        let known: Vec<String> = members(&Metadata::default()).keys().cloned().collect();
+        let mut said: Vec<&str> = FORMS.iter().map(|(name, _)| *name).collect();
+        said.sort_unstable();
+        assert_eq!(said, known);
+        for name in &known {
+            assert_eq!(alone(name, &json!({ "a": [1] })).unwrap_err().field, *name);
+        }
     }
 }

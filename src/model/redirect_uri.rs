@@ -2,11 +2,9 @@
 //! RFC 8252 §7, RFC 9700 §2.1).
 
 use fluent_uri::Uri;
-use serde::{Deserialize, Serialize};
 
 /// An absolute URI that may receive authorization responses. It exists only if it is safe to redirect to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedirectUri(String);
 
 impl RedirectUri {
@@ -72,12 +70,12 @@ impl RedirectUri {
         }
     }
 
-    /// Whom the person sends the answer to: the host, or the private-use scheme.
+    /// Whom the person sends the answer to: the host, or the private-use scheme, behind which a host means nothing.
     pub fn host(&self) -> String {
         let Ok(uri) = Uri::parse(self.0.as_str()) else { return String::new() };
-        match uri.authority().map(|authority| authority.host()).filter(|host| !host.is_empty()) {
-            Some(host) => host.to_owned(),
-            None => uri.scheme().as_str().to_owned(),
+        match uri.authority() {
+            Some(authority) if is_web(uri.scheme().as_str()) => authority.host().to_owned(),
+            _ => uri.scheme().as_str().to_owned(),
         }
     }
 
@@ -110,19 +108,6 @@ fn without_loopback_port(text: &str) -> Option<(&str, &str)> {
         None => rest,
     };
     (rest.is_empty() || rest.starts_with(['/', '?'])).then_some((host, rest))
-}
-
-impl TryFrom<String> for RedirectUri {
-    type Error = &'static str;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
-    }
-}
-
-impl From<RedirectUri> for String {
-    fn from(uri: RedirectUri) -> Self {
-        uri.0
-    }
 }
 
 #[cfg(test)]
@@ -225,6 +210,14 @@ mod tests {
         ] {
             assert_eq!(uri(text).source(), source);
         }
+    }
+
+    #[test]
+    fn a_person_is_told_the_host_or_the_scheme_whose_program_gets_the_answer() {
+        assert_eq!(uri("https://a.test:444/cb").host(), "a.test");
+        let app = uri("com.evil.app://accounts.bank.test/cb");
+        assert_eq!((app.host().as_str(), app.is_loopback()), ("com.evil.app", false));
+        assert!(!uri("com.evil.app://localhost/cb").is_loopback() && uri("http://[::1]/cb").is_loopback());
     }
 
     proptest::proptest! {

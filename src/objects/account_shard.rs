@@ -62,8 +62,8 @@ impl Object for AccountShard {
             return Ok(Reply::Account(account, told));
         }
         outbox::flush(host, store, &Self).await?;
-        let owed = outbox::owed(store, &format!("person/{}", account.sub))?;
-        let told = Told { acknowledged: told.of.saturating_sub(owed), of: told.of };
+        let owed = outbox::owed(store, &format!("person/{}", account.sub), account.version)?;
+        let told = Told { acknowledged: told.of.saturating_sub(owed), ..told };
         Ok(Reply::Account(account, told))
     }
 
@@ -214,7 +214,7 @@ fn change<S: Store>(
     expected: Option<u64>,
 ) -> Result<Reply, Fault> {
     let Some(before) = account(turn.store, sub)? else { return Ok(Reply::Unknown) };
-    let told = Told { acknowledged: 0, of: before.shards.len() };
+    let told = Told::none(before.shards.len(), false);
     if before.attempts.is_newest(&turn.attempt) {
         return Ok(Reply::Account(Box::new(before), told));
     }

@@ -23,6 +23,8 @@ use crate::{
 const PAGE: usize = 5000;
 /// How often rows without an end are swept.
 const SWEEP: Seconds = Seconds(86_400);
+/// No access token lives longer.
+const LONGEST: Seconds = Seconds(31_536_000);
 
 impl Object for GrantShard {
     /// An empty shard joins the roster and receives the live marks before anything else is asked of it.
@@ -321,13 +323,15 @@ impl Grant {
         }
     }
 
-    /// True where no code and no token of it can be alive: ended, or never redeemed, for a day.
+    /// True where no code and no token of it can be alive: ended, or never redeemed, for a day; or not to be refreshed any
+    /// more, since the last access token was given.
     fn is_dead(&self, now: Timestamp) -> bool {
         match &self.state {
             State::Offered { redeem_by, .. } => now > redeem_by.plus(SWEEP),
             State::Ended { .. } => now > self.changed.plus(SWEEP),
-            State::Live { generation, .. } => {
-                *generation == 0 && now > self.changed.plus(Seconds(31_536_000))
+            State::Live { generation, remaining, .. } => {
+                let last = *generation == 0 || *remaining == Some(0);
+                last && now > self.changed.plus(LONGEST)
             }
         }
     }

@@ -17,13 +17,19 @@ use serde::{Deserialize, Serialize};
 const TABLE: &str = "outbox";
 /// No delivery takes longer; if its sender died, somebody else takes over then.
 const LEASE: Seconds = Seconds(30);
-/// Keys sent in one go.
+/// Keys sent in one go, and how often one request goes on: the platform bounds what one request may ask of others.
 const BATCH: usize = 200;
+const ROUNDS: usize = 4;
+/// A write of the replica that was given up may still land, on top of the one that was repeated. This long after it has.
+const SETTLED: Seconds = Seconds(60);
 
 #[derive(Serialize, Deserialize)]
 struct Entry {
     /// The version that made it dirty.
     stamp: u64,
+    /// Of a mark: the oldest version that the shard has not acknowledged.
+    #[serde(default)]
+    oldest: u64,
     /// Not before.
     due: Timestamp,
     /// Sent in vain so often.
@@ -52,19 +58,30 @@ impl Kind {
 pub fn owe_copy<S: Store>(store: &S, key: &str, stamp: u64, now: Timestamp) -> Result<(), Fault> {
     let leased: Option<Entry> = read(store, TABLE, Kind::Copy.owner(), key)?;
     // While a write of this key is in flight it keeps its lease; it will see the new stamp and write again.
-    let due = leased.map_or(now, |entry| entry.due.max(now));
-    write(store, TABLE, Kind::Copy.owner(), key, &Entry { stamp, due, tries: 0 })
+    let due = leased.as_ref().map_or(now, |entry| entry.due.max(now));
+    let tries = leased.map_or(0, |entry| entry.tries);
+    write(store, TABLE, Kind::Copy.owner(), key, &Entry { stamp, oldest: 0, due, tries })
 }
 
 /// A shard has not heard of a mark. `id` is the mark's: `client/<id>`, `person/<sub>`, `policy/`.
 pub fn owe_mark<S: Store>(store: &S, shard: &str, id: &str, stamp: u64, now: Timestamp) -> Result<(), Fault> {
-    write(store, TABLE, Kind::Mark.owner(), &format!("{shard}|{id}"), &Entry { stamp, due: now, tries: 0 })
+    let key = format!("{shard}|{id}");
+    let owed: Option<Entry> = read(store, TABLE, Kind::Mark.owner(), &key)?;
+    // Marks may overtake each other: a receiver ignores the older. So this one goes out at once, whoever sends another.
+    let oldest = owed.map_or(stamp, |entry| entry.oldest.min(stamp));
+    write(store, TABLE, Kind::Mark.owner(), &key, &Entry { stamp, oldest, due: now, tries: 0 })
 }
 
-/// How many shards have not acknowledged this mark.
-pub fn owed<S: Store>(store: &S, id: &str) -> Result<usize, Fault> {
-    let rows = store.scan(TABLE, Some(Kind::Mark.owner()), None, usize::MAX)?;
-    Ok(rows.iter().filter(|(_, key, _)| key.split_once('|').is_some_and(|(_, owed)| owed == id)).count())
+/// How many shards have not acknowledged this version of a mark, or a later one.
+pub fn owed<S: Store>(store: &S, id: &str, version: u64) -> Result<usize, Fault> {
+    let mut owed = 0;
+    for (_, key, row) in store.scan(TABLE, Some(Kind::Mark.owner()), None, usize::MAX)? {
+        if key.split_once('|').is_some_and(|(_, of)| of == id) {
+            let entry: Entry = serde_json::from_str(&row)?;
+            owed += usize::from(entry.oldest <= version);
+        }
+    }
+    Ok(owed)
 }
 
 /// When the next key is due.
@@ -87,8 +104,8 @@ pub trait Truth<S: Store> {
 
 /// Sends every key that is due, marks in parallel. A key that could not be sent stays, and is due again later.
 pub async fn flush<H: Host, S: Store>(host: &H, store: &S, truth: &impl Truth<S>) -> Result<(), Fault> {
-    // Twice: a copy whose key became dirty again while it was being written is written again at once.
-    for _ in 0..2 {
+    // More than once: a copy whose key became dirty again while it was being written is written again at once.
+    for _ in 0..ROUNDS {
         let marks = lease(host, store, Kind::Mark)?;
         let copies = lease(host, store, Kind::Copy)?;
         if marks.is_empty() && copies.is_empty() {
@@ -96,11 +113,11 @@ pub async fn flush<H: Host, S: Store>(host: &H, store: &S, truth: &impl Truth<S>
         }
         let marks = marks.into_iter().map(|(key, entry)| async move {
             let sent = bring(host, store, truth, &key).await;
-            settle(host, store, Kind::Mark, &key, &entry, sent)
+            settle_mark(host, store, &key, &entry, sent)
         });
         let copies = copies.into_iter().map(|(key, entry)| async move {
             let sent = copy(host, store, truth, &key).await;
-            settle(host, store, Kind::Copy, &key, &entry, sent)
+            settle_copy(host, store, &key, &entry, sent)
         });
         let (marks, copies) = futures_util::future::join(join_all(marks), join_all(copies)).await;
         marks.into_iter().chain(copies).collect::<Result<(), Fault>>()?;
@@ -124,16 +141,18 @@ fn lease<H: Host, S: Store>(host: &H, store: &S, kind: Kind) -> Result<Vec<(Stri
     Ok(taken)
 }
 
+/// Gives the version that the shard has acknowledged.
 async fn bring<H: Host, S: Store>(
     host: &H,
     store: &S,
     truth: &impl Truth<S>,
     key: &str,
-) -> Result<(), Fault> {
-    let Some((shard, id)) = key.split_once('|') else { return Ok(()) };
-    let Some(mark) = truth.mark(store, id)? else { return Ok(()) };
+) -> Result<u64, Fault> {
+    let Some((shard, id)) = key.split_once('|') else { return Ok(u64::MAX) };
+    let Some(mark) = truth.mark(store, id)? else { return Ok(u64::MAX) };
+    let version = mark.version;
     let command = grant_shard::Command::Mark { id: id.to_owned(), mark };
-    host::ask::<GrantShard, H>(host, shard, command).await.map(|_| ())
+    host::ask::<GrantShard, H>(host, shard, command).await.map(|_| version)
 }
 
 async fn copy<H: Host, S: Store>(host: &H, store: &S, truth: &impl Truth<S>, key: &str) -> Result<(), Fault> {
@@ -141,32 +160,70 @@ async fn copy<H: Host, S: Store>(host: &H, store: &S, truth: &impl Truth<S>, key
     host.write_copy(key, &text).await
 }
 
-/// After a delivery: forgets the key if it stands as it was sent, else keeps it for the next time.
-fn settle<H: Host, S: Store>(
+/// After a mark was brought: forgets the key if the shard holds all that was owed.
+fn settle_mark<H: Host, S: Store>(
     host: &H,
     store: &S,
-    kind: Kind,
+    key: &str,
+    sent: &Entry,
+    outcome: Result<u64, Fault>,
+) -> Result<(), Fault> {
+    let owner = Kind::Mark.owner();
+    let Some(entry) = read::<Entry, S>(store, TABLE, owner, key)? else { return Ok(()) };
+    match outcome {
+        Ok(held) if entry.stamp <= held => store.delete(TABLE, owner, key),
+        Ok(held) => {
+            let oldest = entry.oldest.max(held.saturating_add(1));
+            write(store, TABLE, owner, key, &Entry { oldest, ..entry })
+        }
+        // Somebody else is sending a newer one.
+        Err(fault) if entry.due != sent.due => {
+            report(host, Kind::Mark, &fault);
+            Ok(())
+        }
+        Err(fault) => again(host, store, Kind::Mark, key, entry, &fault),
+    }
+}
+
+/// After a copy was written: forgets the key if it stands as it was written.
+fn settle_copy<H: Host, S: Store>(
+    host: &H,
+    store: &S,
     key: &str,
     sent: &Entry,
     outcome: Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let now = host.now();
-    let entry = match read::<Entry, S>(store, TABLE, kind.owner(), key)? {
-        Some(entry) => entry,
-        None if kind == Kind::Mark => return Ok(()),
+    let (now, owner) = (host.now(), Kind::Copy.owner());
+    let Some(entry) = read::<Entry, S>(store, TABLE, owner, key)? else {
         // It took so long that somebody else wrote a newer copy meanwhile, which this one may have overwritten.
-        None => return owe_copy(store, key, sent.stamp, now),
+        return owe_copy(store, key, sent.stamp, now);
     };
     let mine = entry.due == sent.due;
     match outcome {
-        Ok(()) if entry.stamp == sent.stamp && mine => store.delete(TABLE, kind.owner(), key),
-        Ok(()) => write(store, TABLE, kind.owner(), key, &Entry { due: now, ..entry }),
-        Err(fault) => {
-            let line =
-                serde_json::json!({ "event": "outbox.failed", "kind": kind.owner(), "cause": fault.0 });
-            host.log(&line.to_string());
-            let wait = Seconds(1 << entry.tries.min(6)); // 2, 4 … 64 s
-            write(store, TABLE, kind.owner(), key, &Entry { due: now.plus(wait), ..entry })
+        Ok(()) if entry.stamp == sent.stamp && mine && sent.tries == 1 => store.delete(TABLE, owner, key),
+        Ok(()) if entry.stamp == sent.stamp && mine => {
+            write(store, TABLE, owner, key, &Entry { due: now.plus(SETTLED), tries: 0, ..entry })
         }
+        Ok(()) => write(store, TABLE, owner, key, &Entry { due: now, ..entry }),
+        Err(fault) => again(host, store, Kind::Copy, key, entry, &fault),
     }
+}
+
+/// What could not be sent goes out later: after 2, 4 … 64 s.
+fn again<H: Host, S: Store>(
+    host: &H,
+    store: &S,
+    kind: Kind,
+    key: &str,
+    entry: Entry,
+    fault: &Fault,
+) -> Result<(), Fault> {
+    report(host, kind, fault);
+    let due = host.now().plus(Seconds(1 << entry.tries.min(6)));
+    write(store, TABLE, kind.owner(), key, &Entry { due, ..entry })
+}
+
+fn report<H: Host>(host: &H, kind: Kind, fault: &Fault) {
+    let line = serde_json::json!({ "event": "outbox.failed", "kind": kind.owner(), "cause": fault.0 });
+    host.log(&line.to_string());
 }

@@ -14,4 +14,14 @@ pub struct Told {
     pub acknowledged: usize,
     /// Shards that must.
     pub of: usize,
+    /// `client_credentials`, which asks no shard, goes by older copies for a while.
+    #[serde(default)]
+    pub lags: bool,
+}
+
+impl Told {
+    /// Nobody yet, of so many.
+    pub const fn none(of: usize, lags: bool) -> Self {
+        Self { acknowledged: 0, of, lags }
+    }
 }

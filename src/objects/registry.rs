@@ -75,16 +75,19 @@ impl Object for Registry {
         if changed {
             outbox::flush(host, store, &Self).await?;
         }
-        let told = |id: &str, told: Told| {
-            let owed = outbox::owed(store, id)?;
-            Ok::<_, Fault>(Told { acknowledged: told.of.saturating_sub(owed), of: told.of })
+        let told = |id: &str, version: u64, told: Told| {
+            let owed = outbox::owed(store, id, version)?;
+            Ok::<_, Fault>(Told { acknowledged: told.of.saturating_sub(owed), ..told })
         };
         Ok(match reply {
             Reply::Changed(client, so_far) => {
-                let told = told(&format!("client/{}", client.id), so_far)?;
+                let told = told(&format!("client/{}", client.id), client.version, so_far)?;
                 Reply::Changed(client, told)
             }
-            Reply::PolicyChanged(policy, so_far) => Reply::PolicyChanged(policy, told("policy/", so_far)?),
+            Reply::PolicyChanged(policy, so_far) => {
+                let told = told("policy/", policy.version, so_far)?;
+                Reply::PolicyChanged(policy, told)
+            }
             other => other,
         })
     }

@@ -182,7 +182,7 @@ test('grants lie in tables named by their end, and nothing that is stored can be
   secrets.set('a token of a client', (await askToken(own, 'demo-machine:demo-machine-secret', OWN)).body.access_token);
   secrets.set('a password', 'wonderland').set('another password', 'builder').set('a demo secret', 'demo-web-secret');
   secrets.set('a generated secret', client.split(':')[1]).set('the administrator’s token', ADMIN_TOKEN);
-  secrets.set('a session', person.cookies.get('session')).set('a browser', person.cookies.get('browser'));
+  secrets.set('a session', person.cookies.get('edgemint-session')).set('a browser', person.cookies.get('edgemint-browser'));
   await own.halt();
 
   const names = listTables(own).map(({ name }) => name).filter((name) => name.startsWith('grants'));

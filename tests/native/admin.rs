@@ -257,8 +257,11 @@ fn a_change_says_what_follows_it_only_later() {
     let told = Some("client_credentials; within=90".to_owned());
     assert_eq!(follows("/admin/clients/demo-machine", json!({"scope": "reports"})), told);
     assert_eq!(follows("/admin/settings", json!({"token.defaultExpirySeconds": 60})), told);
-    // Neither of these decides anything without asking a shard.
-    assert_eq!(follows("/admin/clients/demo-machine", json!({"strict": true})), None);
+    // Others go on by the record as it was until they know better.
+    assert_eq!(follows("/admin/clients/demo-short", json!({"grant_types": ["authorization_code"]})), told);
+    assert_eq!(follows("/admin/clients/demo-machine", json!({"strict": true, "scope": "orders.read"})), told);
+    // None of these could decide anything without asking a shard.
+    assert_eq!(follows("/admin/clients/demo-machine", json!({"strict": false})), None);
     assert_eq!(follows("/admin/clients/demo-web", json!({"scope": "reports"})), None);
     assert_eq!(follows("/admin/users/alice", json!({"groups": []})), None);
 }

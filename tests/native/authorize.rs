@@ -183,13 +183,13 @@ fn consent_after_the_session_is_gone_asks_to_sign_in_and_gives_nothing() {
     let site = Site::new();
     let login = site.authorize("demo-web", &[]);
     let consent = site.sign_in(&login, "alice", "wonderland");
-    let alice = site.cookie("session").unwrap();
-    site.forget_cookie("session");
+    let alice = site.cookie("edgemint-session").unwrap();
+    site.forget_cookie("edgemint-session");
     assert!(text(&site.decide(&consent, "all", &[])).contains("login-submit"));
     // Somebody else signed in meanwhile: alice's form is not theirs to send.
     let page = site.authorize("demo-web", &[]);
     site.sign_in(&page, "bob", "builder");
-    assert_ne!(site.cookie("session"), Some(alice));
+    assert_ne!(site.cookie("edgemint-session"), Some(alice));
     assert!(text(&site.decide(&consent, "all", &[])).contains("login-submit"));
     assert!(site.world.disks("GRANTS").is_empty());
 }
@@ -212,7 +212,7 @@ fn a_wrong_password_and_a_name_nobody_has_look_the_same() {
     let answers = ["alice", "nobody"].map(|username| {
         let page = site.authorize("demo-web", &[]);
         let answer = site.sign_in(&page, username, "wrong");
-        assert!(site.cookie("session").is_none());
+        assert!(site.cookie("edgemint-session").is_none());
         let html = text(&answer).replace(&field(&answer, "pending"), "").replace(username, "");
         (answer.status, html)
     });
@@ -248,7 +248,7 @@ fn a_right_password_forgives_the_wrong_ones_before_it() {
             site.sign_in(&page, "alice", "wrong");
         }
         assert!(text(&site.sign_in(&page, "alice", "wonderland")).contains("consent-allow"));
-        site.forget_cookie("session");
+        site.forget_cookie("edgemint-session");
     }
 }
 

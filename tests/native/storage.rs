@@ -58,7 +58,7 @@ fn a_code_exchange_a_refresh_and_an_introspection_cost_one_object_request_each()
 fn a_whole_login_costs_three_account_requests_and_one_grant_and_a_session_saves_one() {
     let site = Site::new();
     site.code("demo-web", &[]);
-    site.forget_cookie("session");
+    site.forget_cookie("edgemint-session");
     site.world.operations();
     site.code("demo-web", &[]);
     assert_eq!(site.world.operations(), ["ACCOUNTS", "ACCOUNTS", "ACCOUNTS", "GRANTS"]);
@@ -91,9 +91,12 @@ fn a_replica_write_that_fails_three_times_is_tried_until_it_succeeds() {
         assert_eq!(tries(), expected);
     }
     assert!(site.world.copy(&key).is_some());
+    // One of the failed ones may land yet, on top of the last. So it is written once more, and then no more.
+    site.world.pass(Seconds(60));
+    site.world.ring();
     site.world.pass(Seconds(3600));
     site.world.ring();
-    assert_eq!(tries(), 4, "and then no more");
+    assert_eq!(tries(), 5);
 }
 
 #[test]
@@ -316,7 +319,7 @@ fn no_secret_password_or_token_lies_in_storage_or_in_the_log() {
     site.redeem(&code);
     site.post("/revoke", "demo-web:demo-web-secret", &[("token", &string(&tokens, "access_token"))]);
     let log: String = site.world.events().iter().map(Value::to_string).collect();
-    let session = site.cookie("session").unwrap();
+    let session = site.cookie("edgemint-session").unwrap();
     let access = string(&tokens, "access_token");
     for secret in [
         secret.as_str(),

@@ -198,7 +198,7 @@ impl Grant {
     fn use_current(&mut self, terms: &Terms, at: &Instant) {
         let unlimited_and_unwatched = !terms.rotate && terms.idle.is_none();
         if let State::Live { generation, rotated, remaining, idle, .. } = &mut self.state {
-            if unlimited_and_unwatched && remaining.is_none() {
+            if unlimited_and_unwatched && remaining.is_none() && idle.is_none() {
                 return; // Nothing to count, nothing to remember: a refresh that writes nothing.
             }
             *generation = generation.saturating_add(u32::from(terms.rotate));

@@ -64,10 +64,6 @@ pub(super) fn create<S: Store>(turn: &Turn<'_, S>, mut client: Client) -> Result
     if let Err(invalid) = client.metadata.check(&policy::current(turn)?.names(), turn.now) {
         return Ok(Reply::Invalid(invalid));
     }
-    // RFC 7591 §2: what is not said is `code`.
-    if client.may_use("authorization_code") && client.metadata.response_types.is_empty() {
-        client.metadata.response_types.push("code".to_owned());
-    }
     client.version = next(turn.store)?;
     client.issued = turn.now;
     client.changed = turn.now;
@@ -86,8 +82,11 @@ pub(super) fn change<S: Store>(
     let Some(before) = find(turn.store, id)? else { return Ok(Reply::Unknown) };
     let of = roster(turn.store, "grants")?.len();
     if before.attempts.is_newest(&turn.attempt) {
-        return Ok(Reply::Changed(Box::new(before), Told { acknowledged: 0, of }));
+        // What it was before is not known any more.
+        return Ok(Reply::Changed(Box::new(before), Told::none(of, true)));
     }
+    // Until they know better, others go on by the record as it was.
+    let lags = before.may_use("client_credentials") && !before.metadata.strict;
     before.attempts.refuse_late(&turn.attempt)?;
     if expected.is_some_and(|expected| expected != before.version) {
         return Ok(Reply::Outdated);
@@ -107,8 +106,11 @@ pub(super) fn change<S: Store>(
         return Ok(Reply::Invalid(Invalid::new("not_before", "can only move forward")));
     }
     if metadata == before.metadata {
+        let mut same = before.clone();
+        same.attempts.push(&turn.attempt);
+        write(turn.store, CLIENTS, id, "", &same)?;
         // Perhaps a repetition of a change that some shards have not heard of yet: those are still owed it.
-        return Ok(Reply::Changed(Box::new(before), Told { acknowledged: 0, of }));
+        return Ok(Reply::Changed(Box::new(before), Told::none(of, lags)));
     }
     let restricted = before.metadata.is_restricted_by(&metadata);
     let version = next(turn.store)?;
@@ -125,7 +127,7 @@ pub(super) fn change<S: Store>(
     let outdated = marked.is_some_and(|mark| Mark { version, ..mark } != client.mark());
     let of = if restricted || outdated { owe_marks(turn, "client", id, &client.mark())? } else { 0 };
     put(turn, Some(&before), &client)?;
-    Ok(Reply::Changed(Box::new(client), Told { acknowledged: 0, of }))
+    Ok(Reply::Changed(Box::new(client), Told::none(of, lags)))
 }
 
 /// Writes one, with all that follows from it: its copy, and the links from its scopes.

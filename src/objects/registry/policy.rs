@@ -38,7 +38,7 @@ pub(super) fn change<S: Store>(
     let before = current(turn)?;
     let of = roster(turn.store, "grants")?.len();
     if before.attempts.is_newest(&turn.attempt) {
-        return Ok(Reply::PolicyChanged(Box::new(before), Told { acknowledged: 0, of }));
+        return Ok(Reply::PolicyChanged(Box::new(before), Told::none(of, true)));
     }
     before.attempts.refuse_late(&turn.attempt)?;
     if expected.is_some_and(|expected| expected != before.version) {
@@ -51,7 +51,10 @@ pub(super) fn change<S: Store>(
         }
     }
     if settings == before.settings {
-        return Ok(Reply::PolicyChanged(Box::new(before), Told { acknowledged: 0, of }));
+        let mut same = before.clone();
+        same.attempts.push(&turn.attempt);
+        write(turn.store, "policy", "", "", &same)?;
+        return Ok(Reply::PolicyChanged(Box::new(before), Told::none(of, true)));
     }
     let version = next(turn.store)?;
     let mut policy = Policy { version, settings, changed: turn.now, ..before };
@@ -59,7 +62,7 @@ pub(super) fn change<S: Store>(
     let mark = Mark { version, ..Mark::default() };
     let of = owe_marks(turn, "policy", "", &mark)?;
     put(turn, &policy)?;
-    Ok(Reply::PolicyChanged(Box::new(policy), Told { acknowledged: 0, of }))
+    Ok(Reply::PolicyChanged(Box::new(policy), Told::none(of, true)))
 }
 
 /// Writes it, and owes its copy.

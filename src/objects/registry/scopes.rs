@@ -68,12 +68,13 @@ pub(super) fn create<S: Store>(
 ) -> Result<Reply, Fault> {
     let before = policy::current(turn)?;
     let known = find(turn.store, &before, name)?;
-    if before.attempts.is_newest(&turn.attempt) {
-        return Ok(known.map_or(Reply::Unknown, |known| Reply::ScopeChanged(Box::new(known))));
-    }
-    before.attempts.refuse_late(&turn.attempt)?;
-    if known.is_some() {
-        return Ok(Reply::Taken);
+    // One of the catalogue's last wishes: other scopes and settings may have changed since.
+    match known {
+        Some(known) if before.attempts.contain(&turn.attempt) => {
+            return Ok(Reply::ScopeChanged(Box::new(known)));
+        }
+        Some(_) => return Ok(Reply::Taken),
+        None => before.attempts.refuse_late(&turn.attempt)?,
     }
     if before.scopes.len() >= MOST {
         return Ok(Reply::Invalid(Invalid::new("name", format!("there are {MOST} scopes already"))));
