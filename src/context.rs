@@ -11,7 +11,13 @@ pub use event::Event;
 use crate::{
     error::{Error, Fault},
     host::{self, Host, Protocol, Timestamp},
-    model::{client::Client, place::Region, policy::Policy},
+    model::{
+        client::Client,
+        grant,
+        place::{Address, Region},
+        policy::Policy,
+    },
+    objects::protocol::grant_shard::{self, GrantShard},
 };
 use std::{
     cell::{Cell, RefCell},
@@ -63,6 +69,21 @@ impl<'a, H: Host> Context<'a, H> {
     /// Asks an object, exactly once.
     pub async fn ask<O: Protocol>(&self, name: &str, command: O::Command) -> Result<O::Reply, Fault> {
         host::ask::<O, H>(self.host, name, command).await
+    }
+
+    /// Asks the shard of a grant. `policy`: the version of the settings that this was decided by.
+    pub async fn ask_grant(
+        &self,
+        address: &Address,
+        policy: u64,
+        command: grant::Command,
+    ) -> Result<grant::Reply, Fault> {
+        let Address { shard, table, owner, key } = address.clone();
+        let command = grant_shard::Command::Grant { table, owner, key, policy, command };
+        match self.ask::<GrantShard>(&shard.to_string(), command).await? {
+            grant_shard::Reply::Grant(reply) => Ok(reply),
+            _ => Err(Fault::new("a shard gave an answer that is none of a grant's")),
+        }
     }
 
     /// A client: from memory, from the replica, from the registry, in this order.

@@ -95,6 +95,11 @@ impl Error {
         Self { code, detail: detail.into(), cause: None, field: None, redirect: None }
     }
 
+    /// A shard knows a newer record than this request was decided by.
+    pub fn stale() -> Self {
+        Self::new(Code::Stale, "the client or the settings changed while it was asking: repeat the request")
+    }
+
     /// With what only the log may know.
     #[must_use]
     #[allow(clippy::needless_pass_by_value)] // What is printed is at hand, and often made for it.

@@ -10,7 +10,7 @@ mod refresh_token;
 use crate::{
     caller::Caller,
     context::Context,
-    error::{Code, Error},
+    error::{Code, Error, Fault},
     host::Host,
     issue::{self, Authorization},
     model::grant::{Issued, Refusal, Reply},
@@ -64,24 +64,22 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     issue::tokens(cx, &caller, authorization)
 }
 
-/// What a grant's reply means at the token endpoint.
-fn settle<H: Host>(cx: &Context<'_, H>, reply: Reply) -> Result<Box<Issued>, Error> {
+/// What a grant's reply means at the token endpoint. `refused`: a sentence that fits every reason a stranger could probe.
+fn settle<H: Host>(cx: &Context<'_, H>, reply: Reply, refused: &'static str) -> Result<Box<Issued>, Error> {
     match reply {
         Reply::Issued(issued) => {
             cx.note(|event| (event.again, event.important) = (issued.again, issued.again));
             cx.note(|event| event.sub = Some(issued.person.sub.clone()));
             Ok(issued)
         }
-        Reply::Stale => {
-            Err(Error::new(Code::Stale, "the client changed while it was asking: repeat the request"))
-        }
-        Reply::Refused(refusal) => Err(refuse(refusal)),
-        other => Err(crate::error::Fault::new(format_args!("a grant answered {other:?}")).into()),
+        Reply::Stale => Err(Error::stale()),
+        Reply::Refused(refusal) => Err(refuse(refusal, refused)),
+        _ => Err(Fault::new("a grant gave an answer that is none to the token endpoint").into()),
     }
 }
 
-/// Exact in the log, uniform on the wire: `invalid_grant`, with a sentence that fits every reason a stranger could probe.
-fn refuse(refusal: Refusal) -> Error {
+/// Exact in the log, uniform on the wire: `invalid_grant`. Only who holds the proof and is the client hears more.
+fn refuse(refusal: Refusal, uniform: &'static str) -> Error {
     let (code, detail) = match refusal {
         Refusal::Exceeds => {
             (Code::InvalidScope, "the scope exceeds what was granted, or what this client may have")
@@ -90,10 +88,10 @@ fn refuse(refusal: Refusal) -> Error {
             Code::WithdrawnScope,
             "a scope that was granted is no longer this client's: ask the person again",
         ),
-        _ => (
-            Code::InvalidGrant,
-            "it is expired, revoked, used, or not issued to this client, or redirect_uri or code_verifier do not match",
-        ),
+        Refusal::Exhausted => {
+            (Code::InvalidGrant, "the refreshes of this grant are used up: ask the person again")
+        }
+        _ => (Code::InvalidGrant, uniform),
     };
     Error::new(code, detail).because(format_args!("{refusal:?}"))
 }

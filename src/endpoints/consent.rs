@@ -8,16 +8,15 @@ use super::{
 use crate::{
     context::Context,
     crypto,
-    error::{Code, Error},
+    error::{Code, Error, Fault},
     host::Host,
     model::{
-        grant::{self, Binding, Offer, Person, Refusal, Reply as GrantReply},
+        grant::{self, Binding, Offer, Person, Refusal, Reply},
         pkce::Challenge,
         place::Address,
         scope::Scope,
         ticket::{self, Ticket as _},
     },
-    objects::protocol::grant_shard::{Command, GrantShard, Reply},
     session,
     wire::{Params, Request, Response, with_params},
 };
@@ -64,9 +63,8 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
 
 /// Whoever allows, goes back and denies has denied: a code that is not redeemed yet never will be.
 async fn withdraw<H: Host>(cx: &Context<'_, H>, pending: &Pending) -> Result<(), Error> {
-    let Some(Address { shard, table, owner, key }) = pending.address.clone() else { return Ok(()) };
-    let command = Command::Grant { table, owner, key, policy: 0, command: grant::Command::Withdraw };
-    cx.ask::<GrantShard>(&shard.to_string(), command).await?;
+    let Some(address) = &pending.address else { return Ok(()) };
+    cx.ask_grant(address, 0, grant::Command::Withdraw).await?;
     Ok(())
 }
 
@@ -95,27 +93,21 @@ async fn offer<H: Host>(
         absolute: lifetime(asked),
         until: address.table.end(),
     };
-    let command = Command::Grant {
-        table: address.table,
-        owner: address.owner.clone(),
-        key: address.key.clone(),
-        policy: asked.policy.version,
-        command: grant::Command::Offer(Box::new(offer)),
-    };
-    match cx.ask::<GrantShard>(&address.shard.to_string(), command).await? {
-        Reply::Grant(GrantReply::Offered(proof)) => Ok(proof),
-        Reply::Grant(GrantReply::Stale) => {
+    let command = grant::Command::Offer(Box::new(offer));
+    match cx.ask_grant(address, asked.policy.version, command).await? {
+        Reply::Offered(proof) => Ok(proof),
+        Reply::Stale => {
             Err(Error::new(Code::Stale, "the application changed while you decided: decide again"))
         }
-        Reply::Grant(GrantReply::Refused(Refusal::Taken)) => {
+        Reply::Refused(Refusal::Taken) => {
             let detail =
                 "this was decided before: go back to the application, and start again there if need be";
             Err(Error::new(Code::InvalidRequest, detail).because("consent form used again"))
         }
-        Reply::Grant(GrantReply::Refused(refusal)) => {
+        Reply::Refused(refusal) => {
             let detail = "the application or the account was disabled";
             Err(Error::new(Code::AccessDenied, detail).because(format_args!("{refusal:?}")).at(&asked.back))
         }
-        _ => Err(crate::error::Fault::new("a grant gave an answer that is none to an offer").into()),
+        _ => Err(Fault::new("a grant gave an answer that is none to an offer").into()),
     }
 }

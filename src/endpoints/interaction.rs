@@ -59,10 +59,7 @@ impl Pending {
     pub fn seal_for<H: Host>(&self, cx: &Context<'_, H>) -> Result<String, Error> {
         let sealed = self.seal(&cx.config.keys)?;
         if sealed.len() > SEAL_LIMIT {
-            return Err(Error::new(
-                Code::InvalidRequest,
-                "the authorization request is larger than 8 KiB allow",
-            ));
+            return Err(Error::new(Code::InvalidRequest, "the authorization request is larger than 8 KiB"));
         }
         Ok(sealed)
     }

@@ -57,9 +57,14 @@ pub async fn ask<H: Host>(
 ) -> Result<Reply, Error> {
     let policy = caller.policy.version;
     let asker = caller.client.reference();
-    let (shard, command) = match presented {
+    match presented {
         Presented::OfClient(claims) => {
-            (claims.shard(), Command::Token { claims, policy, caller: asker, wish })
+            let shard = claims.shard().to_string();
+            let command = Command::Token { claims, policy, caller: asker, wish };
+            match cx.ask::<GrantShard>(&shard, command).await? {
+                grant_shard::Reply::Grant(reply) => Ok(reply),
+                _ => Err(Fault::new("a shard gave an answer that is none about a token").into()),
+            }
         }
         Presented::OfGrant(address, token) => {
             cx.note(|event| event.grant = Some(address.to_string()));
@@ -68,13 +73,8 @@ pub async fn ask<H: Host>(
                 Wish::Revoke => grant::Command::Revoke { by: Some((asker, token, whole)) },
                 Wish::Inspect(any) => grant::Command::Inspect { caller: asker, any, token },
             };
-            let Address { shard, table, owner, key } = address;
-            (shard, Command::Grant { table, owner, key, policy, command })
+            Ok(cx.ask_grant(&address, policy, command).await?)
         }
-    };
-    match cx.ask::<GrantShard>(&shard.to_string(), command).await? {
-        grant_shard::Reply::Grant(reply) => Ok(reply),
-        _ => Err(Fault::new("a shard gave an answer that is none to a question about a token").into()),
     }
 }
 
@@ -91,9 +91,7 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let refresh = matches!(&presented, Presented::OfGrant(_, Token::Refresh { .. }));
     match ask(cx, &caller, presented, Wish::Inspect(caller.client.metadata.resource_server)).await? {
         Reply::Active(active) => Ok(answer(cx, *active, refresh)),
-        Reply::Stale => {
-            Err(Error::new(Code::Stale, "the client changed while it was asking: repeat the request"))
-        }
+        Reply::Stale => Err(Error::stale()),
         _ => Ok(inactive()),
     }
 }

@@ -35,10 +35,8 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
         }
         // RFC 7009 §2.1: issued to another client. Nothing happened.
         Reply::Foreign => Err(Error::new(Code::InvalidGrant, "the token was issued to another client")),
-        Reply::Stale => {
-            Err(Error::new(Code::Stale, "the client changed while it was asking: repeat the request"))
-        }
-        other => Err(Fault::new(format_args!("a shard answered a revocation with {other:?}")).into()),
+        Reply::Stale => Err(Error::stale()),
+        _ => Err(Fault::new("a shard gave an answer that is none to a revocation").into()),
     }
 }
 

@@ -6,10 +6,9 @@ use crate::{
     host::Host,
     issue::Authorization,
     model::{
-        grant::{self, Reply as GrantReply},
+        grant,
         ticket::{self, Ticket as _},
     },
-    objects::protocol::grant_shard::{Command, GrantShard, Reply},
 };
 
 pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization, Error> {
@@ -18,22 +17,20 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
         Error::new(Code::InvalidGrant, "that is not a code of this server").because("no seal")
     })?;
     ask.cx.note(|event| event.grant = Some(address.to_string()));
-    let command = Command::Grant {
-        table: address.table,
-        owner: address.owner.clone(),
-        key: address.key.clone(),
-        policy: ask.caller.policy.version,
-        command: grant::Command::Redeem {
-            client: ask.caller.client.reference(),
-            proof,
-            verifier: ask.params.optional("code_verifier").map(str::to_owned),
-            redirect_uri: ask.params.optional("redirect_uri").map(str::to_owned),
-            terms: ask.caller.client.terms(&ask.caller.policy),
-        },
+    let verifier = ask.params.optional("code_verifier").map(str::to_owned);
+    // Which of these it is stays in the log; what was sent is no secret to who sent it.
+    let refused = if verifier.is_some() {
+        "the code is expired, used, revoked or of another client, or redirect_uri or code_verifier do not match"
+    } else {
+        "the code is expired, used, revoked or of another client, or redirect_uri does not match, or code_verifier is missing"
     };
-    let reply = match ask.cx.ask::<GrantShard>(&address.shard.to_string(), command).await? {
-        Reply::Grant(reply) => reply,
-        _ => GrantReply::Inactive,
+    let command = grant::Command::Redeem {
+        client: ask.caller.client.reference(),
+        proof,
+        verifier,
+        redirect_uri: ask.params.optional("redirect_uri").map(str::to_owned),
+        terms: ask.caller.client.terms(&ask.caller.policy),
     };
-    Ok(Authorization::Grant(address, settle(ask.cx, reply)?))
+    let reply = ask.cx.ask_grant(&address, ask.caller.policy.version, command).await?;
+    Ok(Authorization::Grant(address, settle(ask.cx, reply, refused)?))
 }

@@ -24,8 +24,7 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
         let shard = issue::draw_shard(ask.cx, ask.caller);
         let command = Command::Check { client: client.reference(), policy: ask.caller.policy.version };
         if !matches!(ask.cx.ask::<GrantShard>(&shard.to_string(), command).await?, Reply::Good) {
-            let detail = "the client changed while it was asking: repeat the request";
-            return Err(Error::new(Code::Stale, detail));
+            return Err(Error::stale());
         }
     }
     Ok(Authorization::Client(scope))

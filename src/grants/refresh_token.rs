@@ -6,11 +6,10 @@ use crate::{
     host::Host,
     issue::Authorization,
     model::{
-        grant::{self, Reply as GrantReply},
+        grant,
         scope::Scope,
         ticket::{self, Ticket as _},
     },
-    objects::protocol::grant_shard::{Command, GrantShard, Reply},
 };
 
 pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization, Error> {
@@ -20,22 +19,14 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
     })?;
     ask.cx.note(|event| event.grant = Some(address.to_string()));
     let scope = ask.params.optional("scope").map(Scope::parse).transpose();
-    let command = Command::Grant {
-        table: address.table,
-        owner: address.owner.clone(),
-        key: address.key.clone(),
-        policy: ask.caller.policy.version,
-        command: grant::Command::Refresh {
-            client: ask.caller.client.reference(),
-            generation,
-            proof,
-            scope: scope.map_err(|why| Error::new(Code::InvalidScope, why))?,
-            terms: ask.caller.client.terms(&ask.caller.policy),
-        },
+    let command = grant::Command::Refresh {
+        client: ask.caller.client.reference(),
+        generation,
+        proof,
+        scope: scope.map_err(|why| Error::new(Code::InvalidScope, why))?,
+        terms: ask.caller.client.terms(&ask.caller.policy),
     };
-    let reply = match ask.cx.ask::<GrantShard>(&address.shard.to_string(), command).await? {
-        Reply::Grant(reply) => reply,
-        _ => GrantReply::Inactive,
-    };
-    Ok(Authorization::Grant(address, settle(ask.cx, reply)?))
+    let reply = ask.cx.ask_grant(&address, ask.caller.policy.version, command).await?;
+    let refused = "the refresh token is expired, used, revoked or of another client: ask the person again";
+    Ok(Authorization::Grant(address, settle(ask.cx, reply, refused)?))
 }

@@ -1,7 +1,7 @@
 //! Parameters: `application/x-www-form-urlencoded`, read strictly (RFC 6749 §3.1, §3.2 and Appendix B).
 
 use super::Request;
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, quotable};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 /// More parameters than any request of OAuth has; a bound on the work of looking for repeated ones.
@@ -35,21 +35,27 @@ impl Params {
     ///
     /// A parameter sent without a value counts as omitted, so it is not kept.
     pub fn parse(text: &[u8], repeatable: &[&str]) -> Result<Self, Error> {
-        let refused = |detail: &'static str| Error::new(Code::InvalidRequest, detail);
+        let refused = |detail: String| Error::new(Code::InvalidRequest, detail);
         let mut pairs: Vec<(String, String)> = Vec::new();
         let mut seen: Vec<String> = Vec::new();
         for (count, pair) in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).enumerate() {
             if count >= MOST {
-                return Err(refused("too many parameters"));
+                return Err(refused(format!("more than {MOST} parameters")));
             }
             let mut halves = pair.splitn(2, |byte| *byte == b'=');
             let mut half = || decode(halves.next().unwrap_or_default());
-            let (Some(name), Some(value)) = (half(), half()) else {
-                return Err(refused("a parameter is not percent-encoded UTF-8"));
+            let Some(name) = half() else {
+                return Err(refused("the name of a parameter is not percent-encoded UTF-8".to_owned()));
+            };
+            let Some(value) = half() else {
+                return Err(refused(format!(
+                    "the parameter {} is not percent-encoded UTF-8",
+                    quotable(&name)
+                )));
             };
             if !repeatable.contains(&name.as_str()) {
                 if seen.contains(&name) {
-                    return Err(refused("a parameter is repeated"));
+                    return Err(refused(format!("the parameter {} is repeated", quotable(&name))));
                 }
                 seen.push(name.clone());
             }

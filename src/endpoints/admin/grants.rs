@@ -64,13 +64,10 @@ pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request, id: &str) -> 
 }
 
 async fn end<H: Host>(cx: &Context<'_, H>, address: Address) -> Result<Response, Error> {
-    let (id, shard) = (address.to_string(), address.shard.to_string());
-    let Address { table, owner, key, .. } = address;
+    let id = address.to_string();
     // An administrator decides by no copy, so there is no version of the settings to be behind.
-    let command =
-        Command::Grant { table, owner, key, policy: 0, command: grant::Command::Revoke { by: None } };
-    match cx.ask::<GrantShard>(&shard, command).await? {
-        Reply::Grant(grant::Reply::Revoked(_)) => {
+    match cx.ask_grant(&address, 0, grant::Command::Revoke { by: None }).await? {
+        grant::Reply::Revoked(_) => {
             cx.note(|e| {
                 e.event = "admin.grant.ended";
                 e.important = true;
@@ -78,7 +75,7 @@ async fn end<H: Host>(cx: &Context<'_, H>, address: Address) -> Result<Response,
             });
             Ok(Response::no_content())
         }
-        Reply::Grant(grant::Reply::Inactive) => Err(unknown("grant")),
+        grant::Reply::Inactive => Err(unknown("grant")),
         _ => Err(strange()),
     }
 }
