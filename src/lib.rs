@@ -103,6 +103,7 @@ pub mod model {
     //! What things are and what they do: types with their rules, pure. Nothing here waits, draws or looks at a clock.
 
     pub mod account;
+    pub mod authority;
     pub mod client;
     pub mod grant;
     pub mod mark;

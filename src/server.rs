@@ -260,7 +260,11 @@ fn matches(pattern: &str, path: &str) -> Option<Option<String>> {
 /// How to speak at an address that has no route, or before routes are looked at.
 fn surface_of(path: &str) -> Surface {
     let known = ROUTES.iter().find(|route| matches(route.path, path).is_some()).map(|route| route.surface);
-    known.unwrap_or(if path.starts_with("/admin/") { Surface::Problem } else { Surface::Json })
+    known.unwrap_or(if path == "/admin" || path.starts_with("/admin/") {
+        Surface::Problem
+    } else {
+        Surface::Json
+    })
 }
 
 /// Headers that every answer carries. `lasting`: browsers may remember that this host is https only.

@@ -1,6 +1,9 @@
 //! The configuration of a deployment: mode, issuer, keys. It serves only if all of it makes sense.
 
-use crate::crypto::{self, Keys};
+use crate::{
+    crypto::{self, Keys},
+    model::authority::is_plain,
+};
 use fluent_uri::Uri;
 use subtle::ConstantTimeEq as _;
 
@@ -90,6 +93,9 @@ fn check_issuer(issuer: &str, development: bool) -> Result<(), &'static str> {
     let host = uri.authority().map(|authority| authority.host()).unwrap_or_default();
     if host.is_empty() || uri.authority().is_some_and(|authority| authority.has_userinfo()) {
         return Err("ISSUER has no host, or user information");
+    }
+    if !uri.authority().is_some_and(|authority| is_plain(&authority)) {
+        return Err("ISSUER has a host or port that browsers write in another way");
     }
     if !uri.path().as_str().is_empty() || uri.has_query() || uri.has_fragment() {
         return Err("ISSUER must be scheme, host and port only, without a slash at its end");

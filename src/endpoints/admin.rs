@@ -71,14 +71,39 @@ fn lost() -> Error {
     Error::new(Code::InvalidRequest, "is not a cursor that this collection gave").in_field("after")
 }
 
+/// Tells the registry of a change.
+async fn tell<H: Host>(cx: &Context<'_, H>, command: registry::Command) -> Result<registry::Reply, Error> {
+    let reply = cx.ask::<Registry>(registry::NAME, command).await;
+    // Also where no answer came: whether it happened is unknown then, so a copy may be older than the truth.
+    cx.memory().forget();
+    Ok(reply?)
+}
+
+/// Refuses a name that cannot be the last segment of a URL.
+fn addressable(field: &str, name: &str) -> Result<(), Invalid> {
+    if matches!(name, "." | "..") {
+        let why = "has no address: URLs drop such a segment (RFC 3986 section 5.2.4)";
+        return Err(Invalid::new(field, why));
+    }
+    Ok(())
+}
+
+/// A JSON object.
+fn object<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
+    members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+}
+
 /// A page of a collection.
 fn page(items: &[Value], next: Option<&str>) -> Response {
     Response::json(StatusCode::OK, &json!({ "items": items, "next": next }))
 }
 
-/// An item, with the version by which it may be changed (RFC 9110 §8.8.3).
+/// An item, with the version by which it may be changed (RFC 9110 §8.8.3). Whoever compressed it on the way would make
+/// the tag a weak one, and `If-Match` takes none of these.
 fn shown(status: StatusCode, version: u64, item: Map<String, Value>) -> Response {
-    Response::json(status, &Value::Object(item)).with("etag", format!("\"{version}\""))
+    Response::json(status, &Value::Object(item))
+        .instead("cache-control", "no-store, no-transform")
+        .with("etag", format!("\"{version}\""))
 }
 
 /// The version that `If-Match` demands (RFC 9110 §13.1.1). A tag that none of our answers carried matches nothing.

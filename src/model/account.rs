@@ -40,7 +40,7 @@ pub fn draw_sub(username: &str, mut dice: [u8; 16]) -> String {
 }
 
 /// One person.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// The format of the row.
     pub format: u8,

@@ -100,6 +100,8 @@ impl ScopeEntry {
                     entry.description = text;
                 }
                 ("description", _) => return refused("must be a string"),
+                // Kept and shown, and nothing decides by it yet: who set it would believe that something does.
+                ("folders" | "urls" | "groups", _) => return refused("cannot be set in this version"),
                 _ => return refused("is not a member that this server keeps"),
             }
         }
@@ -116,6 +118,9 @@ pub struct Policy {
     pub version: u64,
     /// When it last changed.
     pub changed: Timestamp,
+    /// The version that last changed the settings.
+    #[serde(default)]
+    pub settings_version: u64,
     /// The settings.
     pub settings: Settings,
     /// The catalogue.

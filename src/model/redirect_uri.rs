@@ -1,6 +1,7 @@
 //! Redirect URIs: what may be registered, and when one that is asked for is one that was registered (RFC 6749 §3.1.2,
 //! RFC 8252 §7, RFC 9700 §2.1).
 
+use super::authority::is_plain;
 use fluent_uri::Uri;
 
 /// An absolute URI that may receive authorization responses. It exists only if it is safe to redirect to.
@@ -28,9 +29,9 @@ impl RedirectUri {
             return Err("the scheme of the redirect URI must be in lower case");
         }
         let host = authority.map(|authority| authority.host()).filter(|host| !host.is_empty());
-        if host.is_some_and(|host| !is_plain(host)) {
+        if is_web(scheme) && host.is_some() && !authority.is_some_and(|authority| is_plain(&authority)) {
             return Err(
-                "the host of the redirect URI must be of letters, digits, dots and hyphens, or an IP address",
+                "the host of the redirect URI must be a name of letters, digits, dots and hyphens, or an IP address, and its port a number",
             );
         }
         match (scheme, host) {
@@ -89,16 +90,6 @@ fn is_web(scheme: &str) -> bool {
     matches!(scheme, "https" | "http")
 }
 
-/// True for a name of DNS or an IP address in brackets: RFC 3986 would allow more, and a host with a comma or semicolon
-/// would end the directive of a content security policy that names it.
-fn is_plain(host: &str) -> bool {
-    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    match address {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte)),
-    }
-}
-
 /// The parts of an http URI on a loopback address before and behind its port.
 fn without_loopback_port(text: &str) -> Option<(&str, &str)> {
     let host = ["http://127.0.0.1", "http://[::1]"].into_iter().find(|host| text.starts_with(host))?;
@@ -143,9 +134,10 @@ mod tests {
             "https://a.test,b.test/cb",
             "https://a.test'/cb",
             "https://a%2Etest/cb",
+            "https://a.test:99999/cb",
+            "https://1.2.3.999/cb",
             "https://a_b.test/cb",
             "https://[v1.x]/cb",
-            "com.example.app://a;b/cb",
             "http://2130706433/cb",
             "http://[::ffff:127.0.0.1]/cb",
             "//a.test/cb",

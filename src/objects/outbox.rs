@@ -23,7 +23,7 @@ const ROUNDS: usize = 4;
 /// A write of the replica that was given up may still land, on top of the one that was repeated. This long after it has.
 const SETTLED: Seconds = Seconds(60);
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 struct Entry {
     /// The version that made it dirty.
     stamp: u64,

@@ -37,7 +37,10 @@ pub(super) fn members(request: &Request) -> Result<Map<String, Value>, Error> {
     })?;
     let Value::Object(members) = read else { return Err(not_an_object()) };
     match flaw.into_inner() {
-        Some((member, why)) => Err(Error::new(Code::InvalidRequest, why).in_field(quotable(&member))),
+        Some((member, why)) => {
+            let member = member.unwrap_or_default();
+            Err(Error::new(Code::InvalidRequest, why).in_field(quotable(&member)))
+        }
         None => Ok(members),
     }
 }
@@ -47,7 +50,7 @@ fn not_an_object() -> Error {
 }
 
 /// The first member of the body that is not as it must be, and why.
-type Flaw = RefCell<Option<(String, &'static str)>>;
+type Flaw = RefCell<Option<(Option<String>, &'static str)>>;
 
 /// A value at this depth. What is wrong with it is noted, and the rest is read: a syntax error goes before.
 #[derive(Clone, Copy)]
@@ -63,13 +66,13 @@ impl Level<'_> {
 
     /// Within a member its name is not known yet.
     fn note(self, why: &'static str) {
-        self.flaw.borrow_mut().get_or_insert((String::new(), why));
+        self.flaw.borrow_mut().get_or_insert((None, why));
     }
 
     /// The member that has just been read is the one.
     fn name(self, member: &str) {
-        if let Some((name, _)) = self.flaw.borrow_mut().as_mut().filter(|(name, _)| name.is_empty()) {
-            member.clone_into(name);
+        if let Some((name, _)) = self.flaw.borrow_mut().as_mut() {
+            name.get_or_insert_with(|| member.to_owned());
         }
     }
 }
@@ -205,6 +208,7 @@ mod tests {
             (&br#"{"a":1,"b":2,"a":1}"#[..], "a"),
             (br#"{"a":1,"b":{"c":1,"c":2},"d":{"c":1,"c":2}}"#, "b"),
             (br#"{"b":[{"x":{"c":1,"c":2}}],"a":1}"#, "b"),
+            (br#"{"":{"c":1,"c":2},"a":{}}"#, ""),
         ] {
             let error = read(body).unwrap_err();
             assert_eq!((error.code, error.field.as_deref()), (Code::InvalidRequest, Some(field)));

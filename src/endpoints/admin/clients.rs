@@ -1,8 +1,8 @@
 //! `/admin/clients`: registration and change of clients, under the names of RFC 7591 §2.
 
 use super::{
-    Page, authorize, expected, following, invalid, lost, members, outdated, page, settled, shown, strange,
-    unknown,
+    Page, addressable, authorize, expected, following, invalid, lost, members, outdated, page, settled,
+    shown, strange, tell, unknown,
 };
 use crate::{
     context::Context,
@@ -116,10 +116,7 @@ async fn changed<H: Host>(
     event: &'static str,
     command: Command,
 ) -> Result<(Box<Client>, bool), Error> {
-    let reply = ask(cx, command).await;
-    // Also where no answer came: whether it happened is unknown then, so a copy may be older than the truth.
-    cx.memory().forget();
-    match reply? {
+    match tell(cx, command).await? {
         Reply::Changed(client, told) => {
             cx.note(|e| {
                 e.event = event;
@@ -171,9 +168,7 @@ fn choose(given: &Value) -> Result<String, Invalid> {
         // Of these, ones that we did not draw are dropped unread.
         return Err(refused("has the form of those that this server draws: make it longer or shorter"));
     }
-    if matches!(id, "." | "..") {
-        return Err(refused("has no address: URLs drop such a segment (RFC 3986 section 5.2.4)"));
-    }
+    addressable("client_id", id)?;
     Ok(id.to_owned())
 }
 

@@ -1,6 +1,6 @@
 //! `/admin/grants`: what people have allowed, to see and to end. The id of a grant is its address.
 
-use super::{Page, authorize, lost, page, roster, strange, unknown, users};
+use super::{Page, authorize, lost, object, page, roster, strange, unknown, users};
 use crate::{
     context::Context,
     error::Error,
@@ -138,7 +138,7 @@ fn display(grant: &Listed) -> Map<String, Value> {
         ("refresh_remaining", json!(grant.remaining)),
         ("state", json!(grant.state)),
     ];
-    members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+    object(members)
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! `/admin/scopes`: the catalogue. What is not in it can be given to no client, and what a client has stays in it.
 
-use super::{Page, authorize, expected, invalid, lost, members, outdated, page, shown, strange, unknown};
+use super::{
+    Page, addressable, authorize, expected, invalid, lost, members, object, outdated, page, shown, strange,
+    tell, unknown,
+};
 use crate::{
     context::Context,
     error::{Code, Error},
@@ -107,10 +110,7 @@ async fn change<H: Host>(cx: &Context<'_, H>, event: &'static str, command: Comm
         | Command::DeleteScope { name, .. } => Some(name.clone()),
         _ => None,
     };
-    let reply = ask(cx, command).await;
-    // Also where no answer came: whether it happened is unknown then, so a copy may be older than the truth.
-    cx.memory().forget();
-    let reply = reply?;
+    let reply = tell(cx, command).await?;
     if matches!(reply, Reply::ScopeChanged(_) | Reply::Done) {
         cx.note(|e| {
             e.event = event;
@@ -149,9 +149,7 @@ fn read_name(given: Option<&Value>) -> Result<String, Invalid> {
     if RESERVED.contains(&name.as_str()) {
         return Err(refused("is reserved"));
     }
-    if matches!(name.as_str(), "." | "..") {
-        return Err(refused("has no address: URLs drop such a segment (RFC 3986 section 5.2.4)"));
-    }
+    addressable("name", name)?;
     Ok(name.clone())
 }
 
@@ -162,9 +160,15 @@ fn is_name(text: &str) -> bool {
 
 fn display(scope: &Catalogued) -> Map<String, Value> {
     let Catalogued { name, entry, clients } = scope;
-    let members =
-        [("name", json!(name)), ("description", json!(entry.description)), ("clients", json!(clients))];
-    members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+    let members = [
+        ("name", json!(name)),
+        ("description", json!(entry.description)),
+        ("folders", json!(entry.folders)),
+        ("urls", json!(entry.urls)),
+        ("groups", json!(entry.groups)),
+        ("clients", json!(clients)),
+    ];
+    object(members)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `/admin/settings`: one object, its members whole numbers in the unit that each names.
 
-use super::{authorize, expected, following, invalid, members, outdated, settled, shown, strange};
+use super::{authorize, expected, following, invalid, members, outdated, settled, shown, strange, tell};
 use crate::{
     context::Context,
     error::{Code, Error},
@@ -17,7 +17,9 @@ pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
         return change(cx, request).await;
     }
     match cx.ask::<Registry>(registry::NAME, Command::Policy).await? {
-        Reply::Policy(policy) => Ok(shown(StatusCode::OK, policy.version, policy.settings.to_json())),
+        Reply::Policy(policy) => {
+            Ok(shown(StatusCode::OK, policy.settings_version, policy.settings.to_json()))
+        }
         _ => Err(strange()),
     }
 }
@@ -25,17 +27,14 @@ pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
 async fn change<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let expected = expected(request)?;
     let command = Command::ChangePolicy { patch: members(request)?, expected };
-    let reply = cx.ask::<Registry>(registry::NAME, command).await;
-    // Also where no answer came: whether it happened is unknown then, so a copy may be older than the truth.
-    cx.memory().forget();
-    match reply? {
+    match tell(cx, command).await? {
         Reply::PolicyChanged(policy, told) => {
             cx.note(|e| {
                 e.event = "admin.settings.changed";
                 e.important = true;
             });
             settled(told)?;
-            Ok(following(shown(StatusCode::OK, policy.version, policy.settings.to_json())))
+            Ok(following(shown(StatusCode::OK, policy.settings_version, policy.settings.to_json())))
         }
         Reply::Outdated => Err(outdated()),
         Reply::Invalid(why) => Err(invalid(Code::InvalidRequest, why)),

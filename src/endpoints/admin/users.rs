@@ -1,8 +1,8 @@
 //! `/admin/users`: people. A password is written and never read; its hash leaves the account for a login alone.
 
 use super::{
-    Page, authorize, expected, invalid, lost, members, outdated, page, roster, settled, shown, strange,
-    unknown,
+    Page, addressable, authorize, expected, invalid, lost, members, object, outdated, page, roster, settled,
+    shown, strange, unknown,
 };
 use crate::{
     context::Context,
@@ -23,6 +23,8 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
+/// Shards that one request may ask, one after the other. What is left is behind `next`.
+const TURNS: usize = 40;
 /// The longest name, in bytes.
 const NAME: usize = 200;
 
@@ -73,13 +75,18 @@ async fn list<H: Host>(cx: &Context<'_, H>, asked: &Page) -> Result<Response, Er
     let (_, shards) = roster(cx).await?;
     let (mut at, mut after) = (0, None);
     if let Some(cursor) = &asked.after {
-        let (shard, name) = cursor.split_once('.').filter(|(_, name)| !name.is_empty()).ok_or_else(lost)?;
+        let (shard, name) = cursor.split_once('.').ok_or_else(lost)?;
         at = shards.iter().position(|known| known == shard).ok_or_else(lost)?;
-        after = Some(name.to_owned());
+        after = Some(name.to_owned()).filter(|name| !name.is_empty());
     }
     let mut items = Vec::new();
     let mut next = None;
+    let end = at + TURNS;
     while let Some(shard) = shards.get(at) {
+        if at == end {
+            next = Some(format!("{shard}."));
+            break;
+        }
         let command =
             Command::List { after: after.take(), q: asked.q.clone(), limit: asked.limit - items.len() };
         let Reply::Accounts(accounts, more) = cx.ask::<AccountShard>(shard, command).await? else {
@@ -192,9 +199,7 @@ fn name(given: Option<Value>) -> Result<String, Invalid> {
     if name.chars().any(char::is_control) || name.trim() != name {
         return Err(refused("must have no control characters, and no space before or behind it"));
     }
-    if matches!(name.as_str(), "." | "..") {
-        return Err(refused("has no address: URLs drop such a segment (RFC 3986 section 5.2.4)"));
-    }
+    addressable("username", &name)?;
     Ok(name)
 }
 
@@ -215,7 +220,7 @@ fn display(account: &Account) -> Map<String, Value> {
         ("not_before", json!(not_before)),
         ("claims", json!(account.claims)),
     ];
-    members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+    object(members)
 }
 
 #[cfg(test)]

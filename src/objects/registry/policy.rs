@@ -41,7 +41,7 @@ pub(super) fn change<S: Store>(
         return Ok(Reply::PolicyChanged(Box::new(before), Told::none(of, true)));
     }
     before.attempts.refuse_late(&turn.attempt)?;
-    if expected.is_some_and(|expected| expected != before.version) {
+    if expected.is_some_and(|expected| expected != before.settings_version) {
         return Ok(Reply::Outdated);
     }
     let mut settings = before.settings.clone();
@@ -57,7 +57,7 @@ pub(super) fn change<S: Store>(
         return Ok(Reply::PolicyChanged(Box::new(before), Told::none(of, true)));
     }
     let version = next(turn.store)?;
-    let mut policy = Policy { version, settings, changed: turn.now, ..before };
+    let mut policy = Policy { version, settings_version: version, settings, changed: turn.now, ..before };
     policy.attempts.push(&turn.attempt);
     let mark = Mark { version, ..Mark::default() };
     let of = owe_marks(turn, "policy", "", &mark)?;

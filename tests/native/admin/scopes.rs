@@ -55,7 +55,9 @@ fn a_scope_is_made_changed_and_deleted() {
     let first = response.header("etag").unwrap().to_owned();
     assert_eq!(
         read(&site, path),
-        json!({ "name": name, "description": format!("Use {name}"), "clients": [] })
+        json!({
+            "name": name, "description": format!("Use {name}"), "folders": [], "urls": [], "groups": [], "clients": [],
+        })
     );
 
     let change = json!({ "description": "Read orders" }).to_string();
