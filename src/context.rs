@@ -114,7 +114,7 @@ impl<'a, H: Host> Context<'a, H> {
     }
 
     /// From here on asks the truth, because a shard knows of something newer. `false`: it did already.
-    pub fn outdated(&self) -> bool {
+    pub fn reload(&self) -> bool {
         self.memory.forget();
         !self.fresh.replace(true)
     }

@@ -170,7 +170,7 @@ impl Shell {
     }
 
     fn wake<O: Object>(&self) -> Option<Timestamp> {
-        O::wake(&self.disk, self.edge.now()).ok().flatten()
+        O::wake(&self.disk).ok().flatten()
     }
 
     async fn ring<O: Object>(&self) -> Result<Response> {

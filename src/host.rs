@@ -172,7 +172,7 @@ pub trait Object: Protocol {
     }
 
     /// The instant at which [`Object::sweep`] has something to do.
-    fn wake<S: Store>(store: &S, now: Timestamp) -> Result<Option<Timestamp>, Fault>;
+    fn wake<S: Store>(store: &S) -> Result<Option<Timestamp>, Fault>;
 
     /// The alarm.
     #[allow(async_fn_in_trait)]

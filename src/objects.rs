@@ -74,7 +74,7 @@ pub async fn alarm<O: Object, H: Host, S: Store>(host: &H, store: &S) -> Option<
                 .to_string(),
         );
     }
-    O::wake(store, now).unwrap_or(Some(now.plus(crate::host::Seconds(60))))
+    O::wake(store).unwrap_or(Some(now.plus(crate::host::Seconds(60))))
 }
 
 /// A row, read.

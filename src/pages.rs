@@ -25,7 +25,7 @@ pub struct Login<'a> {
 }
 
 /// A scope on the consent page.
-pub struct Wish {
+pub struct AskedScope {
     /// Its name.
     pub name: String,
     /// What it is for.
@@ -47,7 +47,7 @@ pub struct Consent<'a> {
     /// Whether any program on the person's machine may receive it.
     pub loopback: bool,
     /// What for.
-    pub wishes: &'a [Wish],
+    pub scopes: &'a [AskedScope],
     /// The sealed request.
     pub pending: &'a str,
 }

@@ -171,7 +171,7 @@ async fn decide<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) ->
     let mut outcome = dispatch(cx, request, here).await;
     if let Err(error) = &outcome
         && error.code.may_come_from_a_copy()
-        && (if error.code == Code::Stale { cx.outdated() } else { cx.insist() })
+        && (if error.code == Code::Stale { cx.reload() } else { cx.insist() })
     {
         // Nothing has changed: everything that can refuse comes before the effect.
         outcome = dispatch(cx, request, here).await;

@@ -29,7 +29,7 @@ pub fn named<H: Host>(cx: &Context<'_, H>, request: &Request) -> Option<SessionR
 pub async fn person<H: Host>(cx: &Context<'_, H>, session: &SessionRef) -> Result<Option<Person>, Error> {
     let Some(shard) = account::shard_of_sub(&session.sub) else { return Ok(None) };
     match cx.ask::<AccountShard>(&shard, Command::Session(session.clone())).await? {
-        Reply::Person(person, _) => Ok(Some(person)),
+        Reply::Person(person) => Ok(Some(person)),
         _ => Ok(None),
     }
 }
@@ -42,7 +42,7 @@ pub async fn giver<H: Host>(
 ) -> Result<Option<Person>, Error> {
     let Some(home) = account::shard_of_sub(&session.sub) else { return Ok(None) };
     match cx.ask::<AccountShard>(&home, Command::Note { session: session.clone(), shard }).await? {
-        Reply::Person(person, _) => Ok(Some(person)),
+        Reply::Person(person) => Ok(Some(person)),
         _ => Ok(None),
     }
 }

@@ -115,10 +115,10 @@ fn expected(request: &Request) -> Result<Option<u64>, Error> {
     let digits = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let version =
         digits.and_then(|digits| digits.parse().ok().filter(|version: &u64| version.to_string() == digits));
-    version.map(Some).ok_or_else(outdated)
+    version.map(Some).ok_or_else(precondition_failed)
 }
 
-fn outdated() -> Error {
+fn precondition_failed() -> Error {
     Error::new(Code::PreconditionFailed, "the item has another version than If-Match names: read it again")
 }
 

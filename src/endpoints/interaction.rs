@@ -12,7 +12,7 @@ use crate::{
         place::{Address, Shard, Table},
         ticket::Ticket,
     },
-    pages::{self, Wish},
+    pages::{self, AskedScope},
     session::Browser,
     wire::{Params, Request, Response},
 };
@@ -141,14 +141,14 @@ pub fn show_login(
 
 /// The consent page: every scope ticked beforehand, with what it is for.
 fn show_consent(asked: &Asked, person: &Person, pending: &str) -> Result<Response, Error> {
-    let wishes: Vec<Wish> = asked
+    let scopes: Vec<AskedScope> = asked
         .request
         .scope
         .names()
         .map(|name| {
             let known = asked.policy.scopes.get(name).map(|entry| entry.description.clone());
             let description = known.filter(|text| !text.is_empty()).unwrap_or_else(|| "use".to_owned());
-            Wish { name: name.to_owned(), description }
+            AskedScope { name: name.to_owned(), description }
         })
         .collect();
     let page = pages::Consent {
@@ -157,7 +157,7 @@ fn show_consent(asked: &Asked, person: &Person, pending: &str) -> Result<Respons
         username: &person.username,
         host: &asked.redirect_uri.host(),
         loopback: asked.redirect_uri.is_loopback(),
-        wishes: &wishes,
+        scopes: &scopes,
         pending,
     };
     pages::show(StatusCode::OK, &page, Some(&asked.redirect_uri))

@@ -116,7 +116,7 @@ pub struct Marks {
 
 impl Marks {
     /// True where the shard knows a newer record than the edge decided by: the edge is to reload and ask again.
-    pub fn outdate(&self, caller: &ClientRef, policy: u64) -> bool {
+    pub fn are_newer_than(&self, caller: &ClientRef, policy: u64) -> bool {
         self.caller.as_ref().is_some_and(|mark| mark.version > caller.version) || self.policy > policy
     }
 }

@@ -31,17 +31,17 @@ impl Object for AccountShard {
             Command::Attempt(who) => attempt(turn, &who),
             Command::Admit { sub, version, id, lifetime } => admit(turn, &sub, version, id, lifetime),
             Command::Session(session) => Ok(match signed_in(turn, &session)? {
-                Some((account, since)) => Reply::Person(person(&account), since),
+                Some(account) => Reply::Person(person(&account)),
                 None => Reply::NoSession,
             }),
             Command::Note { session, shard } => {
-                let Some((mut account, since)) = signed_in(turn, &session)? else {
+                let Some(mut account) = signed_in(turn, &session)? else {
                     return Ok(Reply::NoSession);
                 };
                 if account.shards.insert(shard) {
                     write(turn.store, ACCOUNTS, &account.sub, "", &account)?;
                 }
-                Ok(Reply::Person(person(&account), since))
+                Ok(Reply::Person(person(&account)))
             }
             Command::Create(account) => create(turn, *account),
             Command::Read(who) => Ok(match find(turn.store, &who)? {
@@ -67,7 +67,7 @@ impl Object for AccountShard {
         Ok(Reply::Account(account, told))
     }
 
-    fn wake<S: Store>(store: &S, _: Timestamp) -> Result<Option<Timestamp>, Fault> {
+    fn wake<S: Store>(store: &S) -> Result<Option<Timestamp>, Fault> {
         Ok(first_end(store)?.into_iter().chain(outbox::due(store)?).min())
     }
 
@@ -167,17 +167,11 @@ fn admit<S: Store>(
     Ok(Reply::Admitted(session, person(&account)))
 }
 
-/// The account of a session that stands, and when the person proved themself.
-fn signed_in<S: Store>(
-    turn: &Turn<'_, S>,
-    named: &SessionRef,
-) -> Result<Option<(Account, Timestamp)>, Fault> {
+/// The account of a session that stands.
+fn signed_in<S: Store>(turn: &Turn<'_, S>, named: &SessionRef) -> Result<Option<Account>, Fault> {
     let session: Option<Session> = read(turn.store, &named.table.name("sessions"), &named.sub, &named.id)?;
     let Some(session) = session.filter(|session| session.proof() == named.proof) else { return Ok(None) };
-    let account = account(turn.store, &named.sub)?;
-    Ok(account
-        .filter(|account| session.stands(account, turn.now))
-        .map(|account| (account, session.auth_time)))
+    Ok(account(turn.store, &named.sub)?.filter(|account| session.stands(account, turn.now)))
 }
 
 fn person(account: &Account) -> Person {
@@ -194,7 +188,7 @@ fn create<S: Store>(turn: &Turn<'_, S>, mut new: Account) -> Result<Reply, Fault
         let known = account(turn.store, &sub)?.filter(|known| known.attempts.is_newest(&turn.attempt));
         return Ok(match known {
             Some(known) => Reply::Account(Box::new(known), Told::default()),
-            None => Reply::Taken(sub),
+            None => Reply::Taken,
         });
     }
     new.version = 1;

@@ -23,6 +23,8 @@ use crate::{
 const PAGE: usize = 5000;
 /// How often rows without an end are swept.
 const SWEEP: Seconds = Seconds(86_400);
+/// And where there is more to look at.
+const SOON: Seconds = Seconds(60);
 /// No access token lives longer.
 const LONGEST: Seconds = Seconds(31_536_000);
 
@@ -58,7 +60,7 @@ impl Object for GrantShard {
             Command::Token { claims, policy, caller, wish } => token(turn, &claims, policy, &caller, wish),
             Command::Check { client, policy } => {
                 let marks = marks(turn.store, Some(&client.id), None, None)?;
-                let stale = marks.outdate(&client, policy);
+                let stale = marks.are_newer_than(&client, policy);
                 Ok(if stale { Reply::Grant(GrantReply::Stale) } else { Reply::Good })
             }
             Command::Mark { id, mark } => keep(turn.store, &id, &mark).map(|()| Reply::Acknowledged),
@@ -66,10 +68,10 @@ impl Object for GrantShard {
         }
     }
 
-    fn wake<S: Store>(store: &S, _: Timestamp) -> Result<Option<Timestamp>, Fault> {
+    fn wake<S: Store>(store: &S) -> Result<Option<Timestamp>, Fault> {
         let lasting = store.tables()?.iter().any(|name| name == &Table::Never.name("grants"));
-        let swept: Timestamp = read(store, "meta", "", "swept")?.unwrap_or_default();
-        Ok(first_end(store)?.into_iter().chain(lasting.then(|| swept.plus(SWEEP))).min())
+        let sweep: Timestamp = read(store, "meta", "", "sweep")?.unwrap_or_default();
+        Ok(first_end(store)?.into_iter().chain(lasting.then_some(sweep)).min())
     }
 
     async fn sweep<H: Host, S: Store>(_: &H, store: &S, now: Timestamp) -> Result<(), Fault> {
@@ -136,7 +138,7 @@ fn token<S: Store>(
         return Err(Fault::new("a grant's token was asked about as a client's"));
     };
     let marks = marks(turn.store, Some(&caller.id), Some(client), None)?;
-    if marks.outdate(caller, policy) {
+    if marks.are_newer_than(caller, policy) {
         return Ok(Reply::Grant(GrantReply::Stale));
     }
     let own = caller.id == *client && caller.incarnation == *incarnation;
@@ -217,30 +219,28 @@ fn is_revoked<S: Store>(store: &S, claims: &Claims) -> Result<bool, Fault> {
 fn list<S: Store>(store: &S, filter: &Filter, after: Option<&str>, limit: usize) -> Result<Reply, Fault> {
     let name: String = read(store, "meta", "", "name")?.unwrap_or_default();
     let Some(shard) = Shard::parse(&name) else { return Ok(Reply::Listed(Vec::new(), None)) };
-    let only = filter.address.as_deref().map(Address::parse);
-    let mut tables: Vec<(String, Table)> = store
-        .tables()?
-        .into_iter()
-        .filter_map(|name| {
-            let (sort, table) = Table::parse(&name)?;
-            (sort == "grants"
-                && only.as_ref().is_none_or(|only| only.as_ref().is_some_and(|a| a.table == table)))
-            .then_some((name.clone(), table))
-        })
-        .collect();
-    tables.sort();
+    let only = match filter.address.as_deref().map(Address::parse) {
+        Some(None) => return Ok(Reply::Listed(Vec::new(), None)),
+        only => only.flatten(),
+    };
     let after = after.and_then(Address::parse);
+    let mut tables: Vec<(String, Table)> = Vec::new();
+    for name in store.tables()? {
+        if let Some((sort, table)) = Table::parse(&name)
+            && sort == "grants"
+            && only.as_ref().is_none_or(|only| only.table == table)
+            && after.as_ref().is_none_or(|after| name >= after.table.name("grants"))
+        {
+            tables.push((name, table));
+        }
+    }
+    tables.sort();
+    let owner = filter.sub.as_deref().or(only.as_ref().map(|only| only.owner.as_str()));
     let mut found = Vec::new();
     let mut looked = 0;
     for (name, table) in tables {
-        let start = after.as_ref().map(|after| after.table.name("grants"));
-        if start.as_ref().is_some_and(|start| name < *start) {
-            continue;
-        }
-        let behind = after.as_ref().filter(|_| start.as_ref() == Some(&name));
+        let behind = after.as_ref().filter(|after| after.table == table);
         let behind = behind.map(|after| (after.owner.as_str(), after.key.as_str()));
-        let owner =
-            filter.sub.as_deref().or(only.as_ref().and_then(|only| Some(only.as_ref()?.owner.as_str())));
         for (owner, key, text) in store.scan(&name, owner, behind, PAGE)? {
             looked += 1;
             let grant: Grant = super::decode(&text)?;
@@ -262,8 +262,8 @@ fn list<S: Store>(store: &S, filter: &Filter, after: Option<&str>, limit: usize)
 /// Rows without an end are deleted once nothing of them can be alive: a page of them an alarm, with a cursor.
 fn sweep_lasting<S: Store>(store: &S, now: Timestamp) -> Result<(), Fault> {
     let table = Table::Never.name("grants");
-    let swept: Timestamp = read(store, "meta", "", "swept")?.unwrap_or_default();
-    if now < swept.plus(SWEEP) || !store.tables()?.contains(&table) {
+    let due: Timestamp = read(store, "meta", "", "sweep")?.unwrap_or_default();
+    if now < due || !store.tables()?.contains(&table) {
         return Ok(());
     }
     let cursor: Option<(String, String)> = read(store, "meta", "", "cursor")?;
@@ -276,23 +276,17 @@ fn sweep_lasting<S: Store>(store: &S, now: Timestamp) -> Result<(), Fault> {
             store.delete(&table, &owner, &key)?;
         }
     }
-    match last {
-        // More to look at: soon, not tomorrow.
+    let next = match last {
         Some(last) => {
             write(store, "meta", "", "cursor", &last)?;
-            write(
-                store,
-                "meta",
-                "",
-                "swept",
-                &Timestamp(now.plus(Seconds(60)).0.saturating_sub(SWEEP.0 * 1000)),
-            )
+            SOON
         }
         None => {
             store.delete("meta", "", "cursor")?;
-            write(store, "meta", "", "swept", &now)
+            SWEEP
         }
-    }
+    };
+    write(store, "meta", "", "sweep", &now.plus(next))
 }
 
 impl Grant {

@@ -92,7 +92,7 @@ impl Object for Registry {
         })
     }
 
-    fn wake<S: Store>(store: &S, _: Timestamp) -> Result<Option<Timestamp>, Fault> {
+    fn wake<S: Store>(store: &S) -> Result<Option<Timestamp>, Fault> {
         outbox::due(store)
     }
 

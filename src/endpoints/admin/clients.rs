@@ -1,8 +1,8 @@
 //! `/admin/clients`: registration and change of clients, under the names of RFC 7591 §2.
 
 use super::{
-    Page, addressable, authorize, expected, following, invalid, lost, members, outdated, page, settled,
-    shown, strange, tell, unknown,
+    Page, addressable, authorize, expected, following, invalid, lost, members, page, precondition_failed,
+    settled, shown, strange, tell, unknown,
 };
 use crate::{
     context::Context,
@@ -128,7 +128,7 @@ async fn changed<H: Host>(
         }
         Reply::Taken => Err(Error::new(Code::Conflict, "there is a client of that id").in_field("client_id")),
         Reply::Unknown => Err(unknown("client")),
-        Reply::Outdated => Err(outdated()),
+        Reply::Outdated => Err(precondition_failed()),
         Reply::Invalid(why) => Err(refused(why)),
         _ => Err(strange()),
     }

@@ -1,8 +1,8 @@
 //! `/admin/scopes`: the catalogue. What is not in it can be given to no client, and what a client has stays in it.
 
 use super::{
-    Page, addressable, authorize, expected, invalid, lost, members, object, outdated, page, shown, strange,
-    tell, unknown,
+    Page, addressable, authorize, expected, invalid, lost, members, object, page, precondition_failed, shown,
+    strange, tell, unknown,
 };
 use crate::{
     context::Context,
@@ -125,7 +125,7 @@ fn refusal(reply: Reply) -> Error {
     match reply {
         Reply::Taken => Error::new(Code::Conflict, "there is a scope of that name").in_field("name"),
         Reply::Unknown => unknown("scope"),
-        Reply::Outdated => outdated(),
+        Reply::Outdated => precondition_failed(),
         Reply::Invalid(why) => refused(why),
         _ => strange(),
     }

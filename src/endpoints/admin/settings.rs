@@ -1,6 +1,8 @@
 //! `/admin/settings`: one object, its members whole numbers in the unit that each names.
 
-use super::{authorize, expected, following, invalid, members, outdated, settled, shown, strange, tell};
+use super::{
+    authorize, expected, following, invalid, members, precondition_failed, settled, shown, strange, tell,
+};
 use crate::{
     context::Context,
     error::{Code, Error},
@@ -36,7 +38,7 @@ async fn change<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Respo
             settled(told)?;
             Ok(following(shown(StatusCode::OK, policy.settings_version, policy.settings.to_json())))
         }
-        Reply::Outdated => Err(outdated()),
+        Reply::Outdated => Err(precondition_failed()),
         Reply::Invalid(why) => Err(invalid(Code::InvalidRequest, why)),
         _ => Err(strange()),
     }

@@ -1,8 +1,8 @@
 //! `/admin/users`: people. A password is written and never read; its hash leaves the account for a login alone.
 
 use super::{
-    Page, addressable, authorize, expected, invalid, lost, members, object, outdated, page, roster, settled,
-    shown, strange, unknown,
+    Page, addressable, authorize, expected, invalid, lost, members, object, page, precondition_failed,
+    roster, settled, shown, strange, unknown,
 };
 use crate::{
     context::Context,
@@ -166,11 +166,9 @@ fn changed<H: Host>(cx: &Context<'_, H>, event: &'static str, reply: Reply) -> R
             settled(told)?;
             Ok(account)
         }
-        Reply::Taken(_) => {
-            Err(Error::new(Code::Conflict, "there is a user of that name").in_field("username"))
-        }
+        Reply::Taken => Err(Error::new(Code::Conflict, "there is a user of that name").in_field("username")),
         Reply::Unknown => Err(unknown("user")),
-        Reply::Outdated => Err(outdated()),
+        Reply::Outdated => Err(precondition_failed()),
         Reply::Invalid(why) => Err(refused(why)),
         _ => Err(strange()),
     }

@@ -17,34 +17,33 @@ use crate::{
 
 /// One command to one row. The row is written iff it changed.
 pub fn handle(row: &mut Option<Grant>, marks: &Marks, command: Command, at: &Instant) -> Reply {
-    match (row, command) {
-        (Some(grant), Command::Offer(offer)) => grant.offer_again(&offer, marks, at),
-        (row, Command::Offer(offer)) => Grant::offer(row, *offer, marks, at),
-        (None, Command::Revoke { .. } | Command::Inspect { .. } | Command::Withdraw) => Reply::Inactive,
-        (None, _) => Reply::Refused(Refusal::Unknown),
-        (Some(grant), command) => {
-            // The clock of a row never goes back, whatever the machine's does.
-            let at = Instant { now: at.now.max(grant.changed), ..at.clone() };
-            match command {
-                Command::Inspect { caller, any, token } => grant.inspect(&caller, any, &token, marks, &at),
-                Command::Revoke { by } => grant.revoke(by, marks, &at),
-                Command::Withdraw => grant.withdraw(&at),
-                Command::Redeem { client, proof, verifier, redirect_uri, terms } => {
-                    let sent = (verifier.as_deref(), redirect_uri.as_deref());
-                    grant.redeem(&client, &proof, sent, &terms, marks, &at).unwrap_or_else(|refusal| refusal)
-                }
-                Command::Refresh { client, generation, proof, scope, terms } => grant
-                    .refresh(&client, generation, &proof, scope, &terms, marks, &at)
-                    .unwrap_or_else(|refusal| refusal),
-                Command::Offer(_) => Reply::Refused(Refusal::Taken),
-            }
+    let Some(grant) = row else {
+        return match command {
+            Command::Offer(offer) => Grant::offer(row, *offer, marks, at),
+            Command::Revoke { .. } | Command::Inspect { .. } | Command::Withdraw => Reply::Inactive,
+            Command::Redeem { .. } | Command::Refresh { .. } => Reply::Refused(Refusal::Unknown),
+        };
+    };
+    // The clock of a row never goes back, whatever the machine's does.
+    let at = Instant { now: at.now.max(grant.changed), ..at.clone() };
+    match command {
+        Command::Offer(offer) => grant.offer_again(&offer, marks, &at),
+        Command::Inspect { caller, any, token } => grant.inspect(&caller, any, &token, marks, &at),
+        Command::Revoke { by } => grant.revoke(by, marks, &at),
+        Command::Withdraw => grant.withdraw(&at),
+        Command::Redeem { client, proof, verifier, redirect_uri, terms } => {
+            let sent = (verifier.as_deref(), redirect_uri.as_deref());
+            grant.redeem(&client, &proof, sent, &terms, marks, &at).unwrap_or_else(|refusal| refusal)
         }
+        Command::Refresh { client, generation, proof, scope, terms } => grant
+            .refresh(&client, generation, &proof, scope, &terms, marks, &at)
+            .unwrap_or_else(|refusal| refusal),
     }
 }
 
 impl Grant {
     fn offer(row: &mut Option<Self>, offer: Offer, marks: &Marks, at: &Instant) -> Reply {
-        if marks.outdate(&offer.client, at.policy) {
+        if marks.are_newer_than(&offer.client, at.policy) {
             return Reply::Stale;
         }
         let spared = |mark: Option<&Mark>, version| mark.is_none_or(|mark| mark.spares(version, at.now));
@@ -77,7 +76,7 @@ impl Grant {
     /// The row that Allow inserted is the single-use marker: a second submit of the same decision gets the same code while
     /// it is unredeemed. Another decision is not silently the first one.
     fn offer_again(&self, offer: &Offer, marks: &Marks, at: &Instant) -> Reply {
-        if !self.attempts.is_newest(&at.attempt) && marks.outdate(&offer.client, at.policy) {
+        if !self.attempts.is_newest(&at.attempt) && marks.are_newer_than(&offer.client, at.policy) {
             return Reply::Stale;
         }
         let same = self.client.id == offer.client.id
@@ -210,7 +209,7 @@ impl Grant {
     }
 
     fn inspect(&self, caller: &ClientRef, any: bool, token: &Token, marks: &Marks, at: &Instant) -> Reply {
-        if marks.outdate(caller, at.policy) {
+        if marks.are_newer_than(caller, at.policy) {
             return Reply::Stale;
         }
         let own = caller.id == self.client.id && caller.incarnation == self.client.incarnation;
@@ -262,7 +261,7 @@ impl Grant {
 
     fn revoke(&mut self, by: Option<(ClientRef, Token, bool)>, marks: &Marks, at: &Instant) -> Reply {
         if let Some((client, token, whole)) = by {
-            if marks.outdate(&client, at.policy) {
+            if marks.are_newer_than(&client, at.policy) {
                 return Reply::Stale;
             }
             if !self.is_proved(&token) {
@@ -296,7 +295,7 @@ impl Grant {
     /// Whether client, person and settings still allow it. `own`: this wish made the row what it is, and is delivered
     /// again; a newer record does not make it another wish.
     fn admit(&self, client: &ClientRef, own: bool, marks: &Marks, at: &Instant) -> Result<(), Reply> {
-        if !own && marks.outdate(client, at.policy) {
+        if !own && marks.are_newer_than(client, at.policy) {
             return Err(Reply::Stale);
         }
         if self.is_spared(marks) { Ok(()) } else { Err(Reply::Refused(Refusal::CutOff)) }

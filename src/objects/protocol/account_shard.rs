@@ -3,7 +3,7 @@
 use super::Told;
 use crate::{
     crypto::Secret,
-    host::{Protocol, Seconds, Timestamp},
+    host::{Protocol, Seconds},
     model::{account::Account, grant::Person, patch::Invalid, place::Table},
 };
 use serde::{Deserialize, Serialize};
@@ -107,14 +107,14 @@ pub enum Reply {
     Denied,
     /// Signed in.
     Admitted(SessionRef, Person),
-    /// The person of the session, and when they proved themself.
-    Person(Person, Timestamp),
+    /// The person of the session.
+    Person(Person),
     /// The session is over.
     NoSession,
     /// One account, and how far its change got.
     Account(Box<Account>, Told),
-    /// That name is taken, by this account.
-    Taken(String),
+    /// That name is taken.
+    Taken,
     /// It has another version.
     Outdated,
     /// No.
