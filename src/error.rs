@@ -3,9 +3,10 @@
 use http::StatusCode;
 use std::borrow::Cow;
 
-/// Declares [`Code`] from the table below: variant, name on the wire, status, and whether it is *settled*.
+/// Declares [`Code`] from the table below: variant, name on the wire, status, and whether a copy of a
+/// record may be the reason.
 macro_rules! codes {
-    ($($variant:ident $name:literal $status:ident $settled:ident $doc:literal)*) => {
+    ($($variant:ident $name:literal $status:ident $reason:ident $doc:literal)*) => {
         /// An error code on the wire: RFC 6749 §4.1.2.1 and §5.2, RFC 7591 §3.2.2, RFC 9101 §6, and HTTP's own.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Code { $(#[doc = $doc] $variant,)* }
@@ -26,7 +27,7 @@ macro_rules! codes {
 
             /// True where a copy of a record may be the reason: such a refusal is said only after asking the truth.
             pub const fn may_come_from_a_copy(self) -> bool {
-                match self { $(Self::$variant => codes!(@$settled),)* }
+                match self { $(Self::$variant => codes!(@$reason),)* }
             }
         }
     };

@@ -13,7 +13,7 @@ use worker::{Headers, Request, Response, Result};
 const HEADERS: &[&str] =
     &["authorization", "cf-connecting-ip", "content-type", "cookie", "if-match", "origin", "sec-fetch-site"];
 
-/// Reads a request. The URL is taken apart as text: the `url` crate would double the size of this Worker.
+/// Reads a request. The URL is taken apart as text: the `url` crate would make this Worker larger.
 pub async fn read(request: &mut Request) -> std::result::Result<wire::Request, &'static str> {
     // The runtime's own word: `worker::Method` would make GET of what it does not know.
     let method = request.inner().method();
