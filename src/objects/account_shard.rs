@@ -209,7 +209,9 @@ fn change<S: Store>(
 ) -> Result<Reply, Fault> {
     let Some(before) = account(turn.store, sub)? else { return Ok(Reply::Unknown) };
     let told = Told::none(before.shards.len(), false);
+    let mark = format!("person/{sub}");
     if before.attempts.is_newest(&turn.attempt) {
+        outbox::hurry(turn.store, &mark, turn.now)?;
         return Ok(Reply::Account(Box::new(before), told));
     }
     before.attempts.refuse_late(&turn.attempt)?;
@@ -225,6 +227,7 @@ fn change<S: Store>(
     if same {
         // Perhaps a repetition of a change that some shards have not heard of yet: those are still owed it.
         write(turn.store, ACCOUNTS, sub, "", &after)?;
+        outbox::hurry(turn.store, &mark, turn.now)?;
         return Ok(Reply::Account(Box::new(after), told));
     }
     after.version = before.version + 1;
@@ -237,7 +240,7 @@ fn change<S: Store>(
         after.password = hash;
     }
     for shard in &after.shards {
-        outbox::owe_mark(turn.store, shard, &format!("person/{sub}"), after.version, turn.now)?;
+        outbox::owe_mark(turn.store, shard, &mark, after.version, turn.now)?;
     }
     write(turn.store, ACCOUNTS, sub, "", &after)?;
     Ok(Reply::Account(Box::new(after), told))

@@ -72,6 +72,17 @@ pub fn owe_mark<S: Store>(store: &S, shard: &str, id: &str, stamp: u64, now: Tim
     write(store, TABLE, Kind::Mark.owner(), &key, &Entry { stamp, oldest, due: now, tries: 0 })
 }
 
+/// What is owed of this mark goes out now, also while somebody else is sending it: who repeats a change waits for it, too.
+pub fn hurry<S: Store>(store: &S, id: &str, now: Timestamp) -> Result<(), Fault> {
+    for (_, key, row) in store.scan(TABLE, Some(Kind::Mark.owner()), None, usize::MAX)? {
+        if key.split_once('|').is_some_and(|(_, of)| of == id) {
+            let entry: Entry = serde_json::from_str(&row)?;
+            write(store, TABLE, Kind::Mark.owner(), &key, &Entry { due: now, ..entry })?;
+        }
+    }
+    Ok(())
+}
+
 /// How many shards have not acknowledged this version of a mark, or a later one.
 pub fn owed<S: Store>(store: &S, id: &str, version: u64) -> Result<usize, Fault> {
     let mut owed = 0;

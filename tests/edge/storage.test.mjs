@@ -93,6 +93,41 @@ test('what a disabled client still gets for itself from an old copy is worth not
   }
 });
 
+/** A client of whose changes many shards must hear. @returns {Promise<{ client: string, path: string }>} */
+async function registerKnown() {
+  const client = await register(worker, { grant_types: ['client_credentials'], scope: 'reports' });
+  // Each token's end is known to a shard of its own, which joins when it is first asked.
+  for (let asked = 0; asked < 20; asked += 1) {
+    assert.equal(await isActive(worker, (await askToken(worker, client, OWN)).body.access_token), true);
+  }
+  return { client, path: `/admin/clients/${client.split(':')[0]}` };
+}
+
+/** Twenty at once: what was not answered 200. @param {string} path @param {(number: number) => object} change */
+async function changeInParallel(path, change) {
+  const changes = Array.from({ length: 20 }, (_, number) => administer(worker, 'PATCH', path, change(number)));
+  return (await Promise.all(changes)).filter(({ status }) => status !== 200).map(({ text }) => text);
+}
+
+test('twenty parallel changes of one client are all answered 200', async () => {
+  const { path } = await registerKnown();
+  assert.deepEqual(await changeInParallel(path, (number) => ({ access_token_lifetime: 600 - number })), []);
+});
+
+test('of twenty parallel changes those that find nothing to change are answered 200, too, and the last one counts', async () => {
+  const { client, path } = await registerKnown();
+  assert.deepEqual(await changeInParallel(path, (number) => ({ enabled: number % 2 === 1 })), []);
+  assert.equal((await administer(worker, 'PATCH', path, { enabled: true })).status, 200);
+  // Its own tokens follow the replica, which may have one of the earlier changes yet.
+  let token;
+  await until('its tokens work again', async () => {
+    token = (await askToken(worker, client, OWN)).body.access_token;
+    return token !== undefined && (await isActive(worker, token));
+  });
+  assert.equal((await administer(worker, 'PATCH', path, { enabled: false })).status, 200);
+  assert.equal(await inspect(worker, token), INACTIVE);
+});
+
 test('disabling a person ends their tokens, their codes and their session at once', async () => {
   await administer(worker, 'POST', '/admin/users', { username: 'carol', password: 'through-the-mirror' });
   const person = new Person(worker, worker.doors[1]);

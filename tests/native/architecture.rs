@@ -23,13 +23,18 @@ fn layer(name: &str) -> usize {
 }
 
 fn sources() -> Vec<(String, String)> {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    files("src", "rs")
+}
+
+/// Every file below that ends like this, as a path from there, and its text.
+fn files(below: &str, ending: &str) -> Vec<(String, String)> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(below);
     let mut paths = vec![root.clone()];
     let mut found = Vec::new();
     while let Some(path) = paths.pop() {
         if path.is_dir() {
             paths.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == ending) {
             let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
             found.push((name, std::fs::read_to_string(&path).unwrap()));
         }
@@ -64,8 +69,12 @@ fn only_the_edge_knows_the_workers_runtime() {
 
 #[test]
 fn no_file_has_grown_past_500_lines() {
-    for (path, text) in sources() {
-        assert!(text.lines().count() <= 500, "src/{path} holds two things");
+    for (below, ending) in [("src", "rs"), ("tests/native", "rs"), ("tests/edge", "mjs")] {
+        let files = files(below, ending);
+        assert!(files.len() > 10, "only {} files below {below}", files.len());
+        for (path, text) in files {
+            assert!(text.lines().count() <= 500, "{below}/{path} holds two things");
+        }
     }
 }
 

@@ -5,17 +5,6 @@ use edgemint::host::Seconds;
 use http::Method;
 use serde_json::{Value, json};
 
-const WEB: &str = "demo-web:demo-web-secret";
-const MACHINE: &str = "demo-machine:demo-machine-secret";
-
-fn string(body: &Value, name: &str) -> String {
-    body[name].as_str().unwrap_or_else(|| panic!("no {name} in {body}")).to_owned()
-}
-
-fn dead() -> Value {
-    json!({ "active": false })
-}
-
 fn own_token(site: &Site) -> String {
     string(&site.token(MACHINE, &[("grant_type", "client_credentials")]).1, "access_token")
 }

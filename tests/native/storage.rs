@@ -10,13 +10,6 @@ use edgemint::{
 use http::Method;
 use serde_json::{Value, json};
 
-const MACHINE: &str = "demo-machine:demo-machine-secret";
-const OWN: [(&str, &str); 1] = [("grant_type", "client_credentials")];
-
-fn string(body: &Value, name: &str) -> String {
-    body[name].as_str().unwrap_or_else(|| panic!("no {name} in {body}")).to_owned()
-}
-
 fn register(site: &Site) -> (String, String) {
     let body = json!({ "grant_types": ["client_credentials"], "scope": "reports" });
     let (status, client) = site.admin(Method::POST, "/admin/clients", &body);
@@ -261,31 +254,47 @@ fn sessions_and_revoked_tokens_go_with_their_tables() {
     assert!(!site.world.dump().contains("sessions_long_") && !site.world.dump().contains("revoked_long_"));
 }
 
+/// How many grants are kept that have no end.
+fn lasting(site: &Site) -> usize {
+    let disks = site.world.disks("GRANTS");
+    disks.iter().map(|(_, disk)| disk.scan("grants_never", None, None, 100).unwrap().len()).sum()
+}
+
 #[test]
 fn rows_that_never_end_are_swept_once_they_are_dead() {
     let site = Site::new();
-    let legacy = "demo-legacy:demo-legacy-secret";
-    let code = site.code("demo-legacy", &[]);
-    let fields = [
-        ("grant_type", "authorization_code"),
-        ("code", code.as_str()),
-        ("redirect_uri", "http://127.0.0.1:9999/legacy"),
-        ("code_verifier", VERIFIER),
-    ];
-    let token = string(&site.token(legacy, &fields).1, "refresh_token");
-    let rows = || -> usize {
-        let disks = site.world.disks("GRANTS");
-        disks.iter().map(|(_, disk)| disk.scan("grants_never", None, None, 100).unwrap().len()).sum()
-    };
+    let token = string(&site.legacy_tokens(), "refresh_token");
     site.world.pass(Seconds(3 * 86_400));
     site.world.ring();
-    assert_eq!(rows(), 1);
-    assert_eq!(site.post("/revoke", legacy, &[("token", &token)]).0, 200);
+    assert_eq!(lasting(&site), 1);
+    assert_eq!(site.post("/revoke", LEGACY, &[("token", &token)]).0, 200);
     for _ in 0..2 {
         site.world.pass(Seconds(2 * 86_400));
         site.world.ring();
     }
-    assert_eq!(rows(), 0);
+    assert_eq!(lasting(&site), 0);
+}
+
+#[test]
+fn a_family_whose_refreshes_are_used_up_is_swept_a_year_later_and_one_that_has_any_left_stays() {
+    let site = Site::new();
+    let families: Vec<String> = (0..3).map(|_| string(&site.legacy_tokens(), "refresh_token")).collect();
+    let refresh =
+        |token: &str| site.token(LEGACY, &[("grant_type", "refresh_token"), ("refresh_token", token)]).0;
+    for (token, times) in families.iter().zip([3, 2, 0]) {
+        assert_eq!((0..times).map(|_| refresh(token)).collect::<Vec<_>>(), vec![200; times]);
+    }
+    let pass = |days: u64| {
+        for _ in 0..days {
+            site.world.pass(Seconds(86_400));
+            site.world.ring();
+        }
+    };
+    pass(365);
+    assert_eq!(lasting(&site), 3, "the last access token could have lived so long");
+    pass(2);
+    assert_eq!(lasting(&site), 2);
+    assert_eq!([refresh(&families[0]), refresh(&families[1]), refresh(&families[2])], [400, 200, 200]);
 }
 
 #[test]

@@ -5,14 +5,8 @@ use edgemint::host::Seconds;
 use http::Method;
 use serde_json::{Value, json};
 
-const WEB: &str = "demo-web:demo-web-secret";
-
 fn code_of(error: &(u16, Value)) -> (u16, &str) {
     (error.0, error.1["error"].as_str().unwrap_or("none"))
-}
-
-fn string(body: &Value, name: &str) -> String {
-    body[name].as_str().unwrap_or_else(|| panic!("no {name} in {body}")).to_owned()
 }
 
 #[test]
@@ -349,6 +343,18 @@ fn client_credentials_gives_what_is_asked_within_what_the_client_has() {
         code_of(&site.token(WEB, &[("grant_type", "client_credentials")])),
         (400, "unauthorized_client")
     );
+}
+
+#[test]
+fn a_client_without_any_scope_gets_a_token_of_which_no_scope_is_said() {
+    let site = Site::new();
+    let body = json!({ "grant_types": ["client_credentials"] });
+    let (_, client) = site.admin(Method::POST, "/admin/clients", &body);
+    let client = format!("{}:{}", string(&client, "client_id"), string(&client, "client_secret"));
+    let (status, tokens) = site.token(&client, &OWN);
+    assert_eq!((status, tokens.get("scope")), (200, None), "{tokens}");
+    let seen = site.inspect(&string(&tokens, "access_token"));
+    assert_eq!((&seen["active"], seen.get("scope")), (&json!(true), None), "{seen}");
 }
 
 #[test]

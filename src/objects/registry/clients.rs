@@ -81,7 +81,9 @@ pub(super) fn change<S: Store>(
 ) -> Result<Reply, Fault> {
     let Some(before) = find(turn.store, id)? else { return Ok(Reply::Unknown) };
     let of = roster(turn.store, "grants")?.len();
+    let mark = format!("client/{id}");
     if before.attempts.is_newest(&turn.attempt) {
+        outbox::hurry(turn.store, &mark, turn.now)?;
         // What it was before is not known any more.
         return Ok(Reply::Changed(Box::new(before), Told::none(of, true)));
     }
@@ -109,6 +111,7 @@ pub(super) fn change<S: Store>(
         let mut same = before.clone();
         same.attempts.push(&turn.attempt);
         write(turn.store, CLIENTS, id, "", &same)?;
+        outbox::hurry(turn.store, &mark, turn.now)?;
         // Perhaps a repetition of a change that some shards have not heard of yet: those are still owed it.
         return Ok(Reply::Changed(Box::new(before), Told::none(of, lags)));
     }

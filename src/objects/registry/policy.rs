@@ -38,6 +38,7 @@ pub(super) fn change<S: Store>(
     let before = current(turn)?;
     let of = roster(turn.store, "grants")?.len();
     if before.attempts.is_newest(&turn.attempt) {
+        outbox::hurry(turn.store, "policy/", turn.now)?;
         return Ok(Reply::PolicyChanged(Box::new(before), Told::none(of, true)));
     }
     before.attempts.refuse_late(&turn.attempt)?;
@@ -51,9 +52,8 @@ pub(super) fn change<S: Store>(
         }
     }
     if settings == before.settings {
-        let mut same = before.clone();
-        same.attempts.push(&turn.attempt);
-        write(turn.store, "policy", "", "", &same)?;
+        remember(turn, before.clone())?;
+        outbox::hurry(turn.store, "policy/", turn.now)?;
         return Ok(Reply::PolicyChanged(Box::new(before), Told::none(of, true)));
     }
     let version = next(turn.store)?;
@@ -63,6 +63,12 @@ pub(super) fn change<S: Store>(
     let of = owe_marks(turn, "policy", "", &mark)?;
     put(turn, &policy)?;
     Ok(Reply::PolicyChanged(Box::new(policy), Told::none(of, true)))
+}
+
+/// That a wish changed nothing: it must not change something when it arrives again.
+pub(super) fn remember<S: Store>(turn: &Turn<'_, S>, mut policy: Policy) -> Result<(), Fault> {
+    policy.attempts.push(&turn.attempt);
+    write(turn.store, "policy", "", "", &policy)
 }
 
 /// Writes it, and owes its copy.

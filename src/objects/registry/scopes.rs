@@ -102,7 +102,10 @@ pub(super) fn change<S: Store>(
         return Ok(Reply::Outdated);
     }
     match known.entry.amend(patch) {
-        Ok(entry) if entry == known.entry => Ok(Reply::ScopeChanged(Box::new(known))),
+        Ok(entry) if entry == known.entry => {
+            policy::remember(turn, before)?;
+            Ok(Reply::ScopeChanged(Box::new(known)))
+        }
         Ok(entry) => write(turn, before, name, Some(entry)),
         Err(invalid) => Ok(Reply::Invalid(invalid)),
     }

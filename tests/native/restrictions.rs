@@ -1,0 +1,83 @@
+//! What takes something away from a client ends what it took away, wherever that was issued; nothing else ends anything.
+
+use crate::world::*;
+use edgemint::host::Seconds;
+use serde_json::json;
+
+#[test]
+fn a_token_from_the_gap_stays_dead_after_a_later_harmless_change() {
+    let site = Site::new();
+    let lagging = site.beside();
+    assert_eq!(lagging.token(MACHINE, &OWN).0, 200);
+    site.world.freeze_replica(true);
+    site.world.pass(Seconds(10));
+    site.patch("/admin/clients/demo-machine", &json!({ "grant_types": [] }));
+    site.world.pass(Seconds(15));
+    let gap = string(&lagging.token(MACHINE, &OWN).1, "access_token");
+    assert_eq!(site.inspect(&gap), dead());
+    site.world.pass(Seconds(30));
+    site.patch("/admin/clients/demo-machine", &json!({ "description": "a change" }));
+    assert_eq!(site.inspect(&gap), dead());
+    site.world.freeze_replica(false);
+    site.patch("/admin/clients/demo-machine", &json!({ "grant_types": ["client_credentials"] }));
+    assert_eq!(site.inspect(&gap), dead());
+    let honest = string(&site.token(MACHINE, &OWN).1, "access_token");
+    assert_eq!(site.inspect(&honest)["active"], true);
+}
+
+#[test]
+fn a_harmless_change_of_a_client_that_was_once_restricted_kills_no_token() {
+    let site = Site::new();
+    site.patch("/admin/clients/demo-machine", &json!({ "access_token_lifetime": 3000 }));
+    site.world.pass(Seconds(600));
+    let lagging = site.beside();
+    let before = string(&lagging.token(MACHINE, &OWN).1, "access_token");
+    site.world.freeze_replica(true);
+    site.world.pass(Seconds(3));
+    site.patch("/admin/clients/demo-machine", &json!({ "description": "a change" }));
+    assert_eq!(site.inspect(&before)["active"], true);
+    site.world.pass(Seconds(20));
+    let after = string(&lagging.token(MACHINE, &OWN).1, "access_token");
+    assert_eq!(site.inspect(&after)["active"], true);
+}
+
+#[test]
+fn a_scope_given_back_is_given_back_to_living_tokens_too() {
+    let site = Site::new();
+    let access = string(&site.tokens(), "access_token");
+    site.patch("/admin/clients/demo-web", &json!({ "scope": "reports" }));
+    assert_eq!(site.inspect(&access)["scope"], "reports");
+    site.patch("/admin/clients/demo-web", &json!({ "scope": "reports orders.read" }));
+    assert_eq!(site.inspect(&access)["scope"], "orders.read reports");
+}
+
+#[test]
+fn what_widens_a_client_kills_neither_what_was_issued_before_nor_what_a_lagging_isolate_issues_after() {
+    let target = "/admin/clients/demo-machine";
+    for wider in [
+        json!({ "access_token_lifetime": 3600 }),
+        json!({ "strict": true }),
+        json!({ "client_name": "Another" }),
+        json!({ "access_token_lifetime": 3600, "strict": true, "client_name": "Another" }),
+    ] {
+        let site = Site::new();
+        site.patch(target, &json!({ "access_token_lifetime": 600 }));
+        site.world.pass(Seconds(60));
+        let lagging = site.beside();
+        let own = || string(&lagging.token(MACHINE, &OWN).1, "access_token");
+        let before = own();
+        site.world.freeze_replica(true);
+        site.world.pass(Seconds(3));
+        site.patch(target, &wider);
+        let active = |token: &str| site.inspect(token)["active"] == true;
+        assert!(active(&before), "{wider}");
+        site.world.pass(Seconds(20));
+        let after = own();
+        assert!(active(&after), "{wider}");
+        for number in 0..16 {
+            site.world.pass(Seconds(1));
+            site.patch(target, &json!({ "description": format!("change {number}") }));
+        }
+        assert!(active(&before) && active(&after), "{wider}");
+    }
+}
