@@ -3,6 +3,7 @@
 use super::{
     clients, policy,
     rows::{MARKS, next, owe_marks},
+    scopes,
 };
 use crate::{
     error::Fault,
@@ -39,6 +40,8 @@ pub(super) fn seed<S: Store>(
         if turn.store.get(MARKS, "client", &client.id)?.is_some() {
             owe_marks(turn, "client", &client.id, &client.mark())?;
         }
+        // All links: they may be younger than the client.
+        scopes::link(turn.store, &client.id, None, &client.metadata.scope)?;
         clients::put(turn, known.as_ref(), &client)?;
     }
     let version = next(turn.store)?;
