@@ -20,10 +20,10 @@ const LEASE: Seconds = Seconds(30);
 /// Keys sent in one go, and how often one request goes on: the platform bounds what one request may ask of others.
 const BATCH: usize = 200;
 const ROUNDS: usize = 4;
-/// A write of the replica that was given up may still land, on top of the one that was repeated. This long after it has.
+/// A write of the replica that was given up has landed by then, if it ever does.
 const SETTLED: Seconds = Seconds(60);
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
 struct Entry {
     /// The version that made it dirty.
     stamp: u64,
@@ -32,6 +32,12 @@ struct Entry {
     oldest: u64,
     /// Not before.
     due: Timestamp,
+    /// Somebody is sending it, until `due` at the latest.
+    #[serde(default)]
+    leased: bool,
+    /// Of a copy: until then a write that was given up may still land, on top of a later one.
+    #[serde(default)]
+    unsettled: Timestamp,
     /// Sent in vain so often.
     tries: u32,
 }
@@ -56,11 +62,10 @@ impl Kind {
 
 /// A record in the replica is out of date.
 pub fn owe_copy<S: Store>(store: &S, key: &str, stamp: u64, now: Timestamp) -> Result<(), Fault> {
-    let leased: Option<Entry> = read(store, TABLE, Kind::Copy.owner(), key)?;
+    let known: Entry = read(store, TABLE, Kind::Copy.owner(), key)?.unwrap_or_default();
     // While a write of this key is in flight it keeps its lease; it will see the new stamp and write again.
-    let due = leased.as_ref().map_or(now, |entry| entry.due.max(now));
-    let tries = leased.map_or(0, |entry| entry.tries);
-    write(store, TABLE, Kind::Copy.owner(), key, &Entry { stamp, oldest: 0, due, tries })
+    let (due, leased) = if known.leased && known.due > now { (known.due, true) } else { (now, false) };
+    write(store, TABLE, Kind::Copy.owner(), key, &Entry { stamp, due, leased, tries: 0, ..known })
 }
 
 /// A shard has not heard of a mark. `id` is the mark's: `client/<id>`, `person/<sub>`, `policy/`.
@@ -69,7 +74,7 @@ pub fn owe_mark<S: Store>(store: &S, shard: &str, id: &str, stamp: u64, now: Tim
     let owed: Option<Entry> = read(store, TABLE, Kind::Mark.owner(), &key)?;
     // Marks may overtake each other: a receiver ignores the older. So this one goes out at once, whoever sends another.
     let oldest = owed.map_or(stamp, |entry| entry.oldest.min(stamp));
-    write(store, TABLE, Kind::Mark.owner(), &key, &Entry { stamp, oldest, due: now, tries: 0 })
+    write(store, TABLE, Kind::Mark.owner(), &key, &Entry { stamp, oldest, due: now, ..Entry::default() })
 }
 
 /// What is owed of this mark goes out now, also while somebody else is sending it: who repeats a change waits for it, too.
@@ -77,7 +82,7 @@ pub fn hurry<S: Store>(store: &S, id: &str, now: Timestamp) -> Result<(), Fault>
     for (_, key, row) in store.scan(TABLE, Some(Kind::Mark.owner()), None, usize::MAX)? {
         if key.split_once('|').is_some_and(|(_, of)| of == id) {
             let entry: Entry = serde_json::from_str(&row)?;
-            write(store, TABLE, Kind::Mark.owner(), &key, &Entry { due: now, ..entry })?;
+            write(store, TABLE, Kind::Mark.owner(), &key, &Entry { due: now, leased: false, ..entry })?;
         }
     }
     Ok(())
@@ -145,7 +150,8 @@ fn lease<H: Host, S: Store>(host: &H, store: &S, kind: Kind) -> Result<Vec<(Stri
         if entry.due > now || taken.len() == BATCH {
             continue;
         }
-        let leased = Entry { due: now.plus(LEASE), tries: entry.tries.saturating_add(1), ..entry };
+        let leased =
+            Entry { due: now.plus(LEASE), leased: true, tries: entry.tries.saturating_add(1), ..entry };
         write(store, TABLE, kind.owner(), &key, &leased)?;
         taken.push((key, leased));
     }
@@ -211,12 +217,18 @@ fn settle_copy<H: Host, S: Store>(
     };
     let mine = entry.due == sent.due;
     match outcome {
-        Ok(()) if entry.stamp == sent.stamp && mine && sent.tries == 1 => store.delete(TABLE, owner, key),
-        Ok(()) if entry.stamp == sent.stamp && mine => {
-            write(store, TABLE, owner, key, &Entry { due: now.plus(SETTLED), tries: 0, ..entry })
+        Ok(()) if entry.stamp == sent.stamp && mine && now >= entry.unsettled => {
+            store.delete(TABLE, owner, key)
         }
-        Ok(()) => write(store, TABLE, owner, key, &Entry { due: now, ..entry }),
-        Err(fault) => again(host, store, Kind::Copy, key, entry, &fault),
+        Ok(()) => {
+            // Once more: it became dirty meanwhile, or an earlier write may yet land on top of this one.
+            let due = if entry.stamp == sent.stamp && mine { entry.unsettled } else { now };
+            write(store, TABLE, owner, key, &Entry { due, leased: false, tries: 0, ..entry })
+        }
+        Err(fault) => {
+            let entry = Entry { unsettled: now.plus(SETTLED), ..entry };
+            again(host, store, Kind::Copy, key, entry, &fault)
+        }
     }
 }
 
@@ -231,7 +243,7 @@ fn again<H: Host, S: Store>(
 ) -> Result<(), Fault> {
     report(host, kind, fault);
     let due = host.now().plus(Seconds(1 << entry.tries.min(6)));
-    write(store, TABLE, kind.owner(), key, &Entry { due, ..entry })
+    write(store, TABLE, kind.owner(), key, &Entry { due, leased: false, ..entry })
 }
 
 fn report<H: Host>(host: &H, kind: Kind, fault: &Fault) {
