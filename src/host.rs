@@ -51,8 +51,8 @@ pub struct Attempt(pub String);
 pub struct Attempts(Vec<Attempt>);
 
 impl Attempts {
-    /// How many are remembered: more than can be under way at once for one row.
-    const KEPT: usize = 4;
+    /// How many are remembered: more than are made of one row while one of them is still accepted.
+    const KEPT: usize = 16;
 
     /// One wish, the first.
     pub fn of(attempt: &Attempt) -> Self {

@@ -82,7 +82,12 @@ impl RedirectUri {
 
     /// True where the answer goes to the person's own machine, where any program may listen.
     pub fn is_loopback(&self) -> bool {
-        matches!(self.host().as_str(), "localhost" | "127.0.0.1" | "[::1]")
+        let host = self.host().to_ascii_lowercase();
+        let address: Option<std::net::Ipv4Addr> = host.parse().ok();
+        host == "[::1]"
+            || host == "localhost"
+            || host.ends_with(".localhost")
+            || address.is_some_and(|address| address.is_loopback())
     }
 }
 
@@ -209,6 +214,9 @@ mod tests {
         assert_eq!(uri("https://a.test:444/cb").host(), "a.test");
         let app = uri("com.evil.app://accounts.bank.test/cb");
         assert_eq!((app.host().as_str(), app.is_loopback()), ("com.evil.app", false));
+        for text in ["https://LocalHost:9/cb", "https://app.localhost/cb", "https://127.0.0.2/cb"] {
+            assert!(uri(text).is_loopback(), "{text}");
+        }
         assert!(!uri("com.evil.app://localhost/cb").is_loopback() && uri("http://[::1]/cb").is_loopback());
     }
 

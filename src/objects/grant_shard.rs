@@ -25,8 +25,8 @@ const PAGE: usize = 5000;
 const SWEEP: Seconds = Seconds(86_400);
 /// And where there is more to look at.
 const SOON: Seconds = Seconds(60);
-/// No access token lives longer.
-const LONGEST: Seconds = Seconds(31_536_000);
+/// No access token lives longer, also one that was given again in the longest grace.
+const LONGEST: Seconds = Seconds(31_536_000 + 60);
 
 impl Object for GrantShard {
     /// An empty shard joins the roster and receives the live marks before anything else is asked of it.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::Fault,
-    host::{self, Host, Seconds, Store, Timestamp},
+    host::{self, Host, PATIENCE, Seconds, Store, Timestamp},
     model::mark::Mark,
 };
 use futures_util::future::join_all;
@@ -63,8 +63,10 @@ impl Kind {
 /// A record in the replica is out of date.
 pub fn owe_copy<S: Store>(store: &S, key: &str, stamp: u64, now: Timestamp) -> Result<(), Fault> {
     let known: Entry = read(store, TABLE, Kind::Copy.owner(), key)?.unwrap_or_default();
-    // While a write of this key is in flight it keeps its lease; it will see the new stamp and write again.
-    let (due, leased) = if known.leased && known.due > now { (known.due, true) } else { (now, false) };
+    // While a write of this key is in flight it keeps its lease; it will see the new stamp and write again. If its sender
+    // is dead, somebody else need not wait longer than for any write.
+    let in_flight = known.leased && known.due > now;
+    let (due, leased) = if in_flight { (known.due.min(now.plus(PATIENCE)), true) } else { (now, false) };
     write(store, TABLE, Kind::Copy.owner(), key, &Entry { stamp, due, leased, tries: 0, ..known })
 }
 
@@ -150,8 +152,10 @@ fn lease<H: Host, S: Store>(host: &H, store: &S, kind: Kind) -> Result<Vec<(Stri
         if entry.due > now || taken.len() == BATCH {
             continue;
         }
-        let leased =
-            Entry { due: now.plus(LEASE), leased: true, tries: entry.tries.saturating_add(1), ..entry };
+        // Its lease is over, and nobody gave it back: what was under way may yet land.
+        let unsettled = if entry.leased { now.plus(SETTLED) } else { entry.unsettled };
+        let tries = entry.tries.saturating_add(1);
+        let leased = Entry { due: now.plus(LEASE), leased: true, tries, unsettled, ..entry };
         write(store, TABLE, kind.owner(), &key, &leased)?;
         taken.push((key, leased));
     }

@@ -2,7 +2,8 @@
 
 use crate::world::*;
 use edgemint::host::Seconds;
-use serde_json::json;
+use http::Method;
+use serde_json::{Value, json};
 
 #[test]
 fn a_token_from_the_gap_stays_dead_after_a_later_harmless_change() {
@@ -79,5 +80,25 @@ fn what_widens_a_client_kills_neither_what_was_issued_before_nor_what_a_lagging_
             site.patch(target, &json!({ "description": format!("change {number}") }));
         }
         assert!(active(&before) && active(&after), "{wider}");
+    }
+}
+
+#[test]
+fn a_200_that_shows_a_restriction_means_that_every_shard_holds_it() {
+    for (restriction, more) in [
+        (json!({ "enabled": false }), json!({ "enabled": false, "description": "incident 7" })),
+        (json!({ "scope": "reports" }), json!({ "client_name": "Renamed" })),
+    ] {
+        let site = Site::new();
+        let access = string(&site.tokens(), "access_token");
+        let change = |patch: &Value| site.admin(Method::PATCH, "/admin/clients/demo-web", patch).0;
+        site.world.fate("GRANTS", &[Fate::Lost, Fate::Lost]);
+        assert_eq!(change(&restriction), 503);
+        // A harmless change after it shows the restriction, too.
+        site.world.fate("GRANTS", &[Fate::Lost, Fate::Lost]);
+        assert_eq!(change(&more), 503, "{more}");
+        assert_eq!(change(&more), 200, "{more}");
+        let seen = site.inspect(&access);
+        assert!(seen["active"] == false || seen["scope"] == "reports", "{seen}");
     }
 }

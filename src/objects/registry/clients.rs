@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::Fault,
-    host::{Attempts, Store, Turn},
+    host::{Attempts, Seconds, Store, Turn},
     model::{client::Client, mark::Mark, patch::Invalid},
     objects::{
         decode, outbox,
@@ -72,6 +72,9 @@ pub(super) fn create<S: Store>(turn: &Turn<'_, S>, mut client: Client) -> Result
     Ok(Reply::Changed(Box::new(client), Told::default()))
 }
 
+/// How long a copy may be behind: the replica's, and that of an isolate.
+const LAG: Seconds = Seconds(90);
+
 /// RFC 7396 over the metadata of one.
 pub(super) fn change<S: Store>(
     turn: &Turn<'_, S>,
@@ -88,7 +91,8 @@ pub(super) fn change<S: Store>(
         return Ok(Reply::Changed(Box::new(before), Told::none(of, true)));
     }
     // Until they know better, others go on by the record as it was.
-    let lags = before.may_use("client_credentials") && !before.metadata.strict;
+    let strict = before.metadata.strict && turn.now >= before.changed.plus(LAG);
+    let lags = before.may_use("client_credentials") && !strict;
     before.attempts.refuse_late(&turn.attempt)?;
     if expected.is_some_and(|expected| expected != before.version) {
         return Ok(Reply::Outdated);
@@ -128,7 +132,12 @@ pub(super) fn change<S: Store>(
     // Where shards hold a mark already, it must say what is true now: a scope may have been given back.
     let marked: Option<Mark> = read(turn.store, MARKS, "client", id)?;
     let outdated = marked.is_some_and(|mark| Mark { version, ..mark } != client.mark());
-    let of = if restricted || outdated { owe_marks(turn, "client", id, &client.mark())? } else { 0 };
+    if restricted || outdated {
+        owe_marks(turn, "client", id, &client.mark())?;
+    } else {
+        // What an earlier change owes is part of what this answer shows.
+        outbox::hurry(turn.store, &mark, turn.now)?;
+    }
     put(turn, Some(&before), &client)?;
     Ok(Reply::Changed(Box::new(client), Told::none(of, lags)))
 }
