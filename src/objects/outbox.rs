@@ -23,13 +23,13 @@ const ROUNDS: usize = 4;
 /// A write of the replica that was given up has landed by then, if it ever does.
 const SETTLED: Seconds = Seconds(60);
 
-#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Entry {
     /// The version that made it dirty.
     stamp: u64,
-    /// Of a mark: the oldest version that the shard has not acknowledged.
+    /// Of a mark: the versions that the shard has not acknowledged. Not all numbers between them are versions of marks.
     #[serde(default)]
-    oldest: u64,
+    versions: Vec<u64>,
     /// Not before.
     due: Timestamp,
     /// Somebody is sending it, until `due` at the latest.
@@ -75,8 +75,9 @@ pub fn owe_mark<S: Store>(store: &S, shard: &str, id: &str, stamp: u64, now: Tim
     let key = format!("{shard}|{id}");
     let owed: Option<Entry> = read(store, TABLE, Kind::Mark.owner(), &key)?;
     // Marks may overtake each other: a receiver ignores the older. So this one goes out at once, whoever sends another.
-    let oldest = owed.map_or(stamp, |entry| entry.oldest.min(stamp));
-    write(store, TABLE, Kind::Mark.owner(), &key, &Entry { stamp, oldest, due: now, ..Entry::default() })
+    let mut versions = owed.map(|entry| entry.versions).unwrap_or_default();
+    versions.push(stamp);
+    write(store, TABLE, Kind::Mark.owner(), &key, &Entry { stamp, versions, due: now, ..Entry::default() })
 }
 
 /// What is owed of this mark goes out now, also while somebody else is sending it: who repeats a change waits for it, too.
@@ -96,7 +97,7 @@ pub fn owed<S: Store>(store: &S, id: &str, version: u64) -> Result<usize, Fault>
     for (_, key, row) in store.scan(TABLE, Some(Kind::Mark.owner()), None, usize::MAX)? {
         if key.split_once('|').is_some_and(|(_, of)| of == id) {
             let entry: Entry = serde_json::from_str(&row)?;
-            owed += usize::from(entry.oldest <= version);
+            owed += usize::from(entry.versions.iter().any(|owed| *owed <= version));
         }
     }
     Ok(owed)
@@ -194,8 +195,8 @@ fn settle_mark<H: Host, S: Store>(
     match outcome {
         Ok(held) if entry.stamp <= held => store.delete(TABLE, owner, key),
         Ok(held) => {
-            let oldest = entry.oldest.max(held.saturating_add(1));
-            write(store, TABLE, owner, key, &Entry { oldest, ..entry })
+            let versions = entry.versions.iter().copied().filter(|version| *version > held).collect();
+            write(store, TABLE, owner, key, &Entry { versions, ..entry })
         }
         // Somebody else is sending a newer one.
         Err(fault) if entry.due != sent.due => {
