@@ -1,6 +1,6 @@
 //! What an object still has to tell the world: dirty keys, never values, so that what is sent is the truth of that
-//! moment. A key is leased while it is being sent (one write in flight per key), and kept until it was sent as it
-//! stands; a failed one goes out again by alarm.
+//! moment. A key is leased while it is being sent, and kept until it was sent as it stands; a failed one goes out again by
+//! alarm. Of a copy one write is in flight per key. Marks may overtake each other: whoever gets one ignores the older.
 
 use super::{
     protocol::grant_shard::{self, GrantShard},

@@ -283,3 +283,24 @@ fn whoever_repeats_a_change_whose_marks_are_under_way_hears_that_it_holds() {
         assert!(answer.contains("\"acknowledged\":1,\"of\":1"), "{what}: {answer}");
     }
 }
+
+#[test]
+fn a_widening_between_two_restrictions_waits_for_the_first_and_not_for_the_second() {
+    let site = Site::new();
+    site.tokens();
+    let (host, disk) = (Slow(site.world.clone()), site.world.disk("REGISTRY", "registry"));
+    let change = |attempt: &str, seconds: u64| {
+        message(attempt, &change_client("demo-web", &json!({ "access_token_lifetime": seconds }))).to_string()
+    };
+    let (narrower, wider, narrow) = (change("a", 600), change("b", 700), change("c", 500));
+    let serve = |message| objects::serve::<Registry, _, _>(&host, &*disk, "registry", message);
+    let mut first = Box::pin(serve(&narrower));
+    let (mut second, mut third) = (Box::pin(serve(&wider)), Box::pin(serve(&narrow)));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(first.as_mut().poll(&mut cx).is_pending());
+    assert!(second.as_mut().poll(&mut cx).is_pending(), "the first one's mark is part of what it shows");
+    assert!(third.as_mut().poll(&mut cx).is_pending());
+    // The third one's mark stays under way.
+    let Poll::Ready(answer) = second.as_mut().poll(&mut cx) else { panic!("it waits for the third") };
+    assert!(answer.contains("\"acknowledged\":1,\"of\":1"), "{answer}");
+}
