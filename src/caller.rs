@@ -34,6 +34,7 @@ impl Caller {
             Error::new(Code::InvalidClient, "client authentication failed: no such client, or not its secret")
                 .because(why)
         };
+        cx.claim(&id);
         let client = cx.client(&id).await?.ok_or_else(|| refused("unknown client"))?;
         // Only now: what was typed as an id may have been a secret.
         cx.note(|event| event.client = Some(id));

@@ -3,10 +3,12 @@
 pub mod config;
 mod copies;
 mod event;
+mod limits;
 
 pub use config::Config;
 pub use copies::Memory;
 pub use event::Event;
+pub use limits::Limited;
 
 use crate::{
     error::{Error, Fault},
@@ -47,6 +49,8 @@ pub struct Context<'a, H> {
     fresh: Cell<bool>,
     /// True once something was decided by a copy that may be out of date.
     by_copy: Cell<bool>,
+    /// What was typed as the id of a client, for the limits alone: it may be a secret, so the log never learns it.
+    claimed: RefCell<String>,
     event: RefCell<Event>,
 }
 
@@ -62,6 +66,7 @@ impl<'a, H: Host> Context<'a, H> {
             trace: draw_trace(host),
             fresh: Cell::new(false),
             by_copy: Cell::new(false),
+            claimed: RefCell::default(),
             event: RefCell::default(),
         }
     }
@@ -117,6 +122,16 @@ impl<'a, H: Host> Context<'a, H> {
     pub fn reload(&self) -> bool {
         self.memory.forget();
         !self.fresh.replace(true)
+    }
+
+    /// Somebody says that this client is calling.
+    pub fn claim(&self, id: &str) {
+        id.clone_into(&mut self.claimed.borrow_mut());
+    }
+
+    /// Who is said to be calling; nobody is an empty text.
+    pub fn claimed(&self) -> String {
+        self.claimed.borrow().clone()
     }
 
     /// Tells the log more of what is being decided.

@@ -138,6 +138,8 @@ impl Kind {
 /// One master key and what is derived from it for one issuer.
 struct Master {
     id: String,
+    /// For names that must not be known.
+    blind: Secret,
     /// In the order of [`KINDS`].
     seals: Vec<[u8; 64]>,
 }
@@ -160,7 +162,8 @@ impl Keys {
             let key = bytes(key)
                 .filter(|key| key.len() == 32)
                 .ok_or("a master key is not base64url of 32 bytes")?;
-            keys.push(Master { id: id.to_owned(), seals: derive(&key, issuer) });
+            let (seals, blind) = derive(&key, issuer);
+            keys.push(Master { id: id.to_owned(), blind, seals });
         }
         if keys.is_empty() { Err("there is no master key") } else { Ok(Self(keys)) }
     }
@@ -172,6 +175,11 @@ impl Keys {
         let sealed =
             siv.encrypt([kind.prefix().as_bytes()], payload).map_err(|_| Fault::new("the seal failed"))?;
         Ok(format!("{}_{}.{}", kind.prefix(), master.id, text(&sealed)))
+    }
+
+    /// A name for something whose own name must not be stored: the same for the same, and nobody else can tell whose.
+    pub fn blind(&self, parts: &[&[u8]]) -> Secret {
+        self.0.first().map_or_else(Secret::default, |master| master.blind.mac(parts))
     }
 
     /// The payload of a ticket of this kind, if one of our keys sealed it for this issuer.
@@ -189,8 +197,8 @@ impl Master {
     }
 }
 
-/// One key for each kind of ticket (RFC 5869): what one purpose seals, no other opens.
-fn derive(master: &[u8], issuer: &str) -> Vec<[u8; 64]> {
+/// One key for each kind of ticket (RFC 5869): what one purpose seals, no other opens. And one for names.
+fn derive(master: &[u8], issuer: &str) -> (Vec<[u8; 64]>, Secret) {
     let hkdf = Hkdf::<Sha256>::new(Some(b"edgemint"), master);
     let derived = KINDS.iter().map(|(_, prefix)| {
         let mut key = [0; 64];
@@ -198,7 +206,11 @@ fn derive(master: &[u8], issuer: &str) -> Vec<[u8; 64]> {
         hkdf.expand_multi_info(&info, &mut key).map(|()| key)
     });
     // 64 bytes are far under the 255 blocks that HKDF can give; a failure would leave no key, so no ticket.
-    derived.filter_map(Result::ok).collect()
+    let seals = derived.filter_map(Result::ok).collect();
+    let mut blind = vec![0; 32];
+    // As above: a failure leaves zeros, and then names are blinded by nothing secret.
+    let _ = hkdf.expand_multi_info(&[b"blind\0", issuer.as_bytes()], &mut blind);
+    (seals, Secret(blind))
 }
 
 /// The Argon2id hash of a password as a PHC string.

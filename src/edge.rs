@@ -57,6 +57,10 @@ impl Host for Edge {
         console_log!("{line}");
     }
 
+    async fn pause(&self, milliseconds: u64) {
+        Delay::from(Duration::from_millis(milliseconds)).await;
+    }
+
     async fn deliver(&self, to: &Place, text: String) -> std::result::Result<String, Fault> {
         // A new stub each time: one that failed once stays broken.
         let namespace = self.0.durable_object(to.binding)?;

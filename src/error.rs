@@ -40,6 +40,7 @@ codes! {
     InvalidRequest          "invalid_request"           BAD_REQUEST            sure "RFC 6749 §5.2"
     InvalidClient           "invalid_client"            UNAUTHORIZED           copy "RFC 6749 §5.2"
     InvalidGrant            "invalid_grant"             BAD_REQUEST            sure "RFC 6749 §5.2"
+    UnsealedGrant           "invalid_grant"             BAD_REQUEST            sure "What was sent as a code or token is none that this server made"
     WithdrawnScope          "invalid_grant"             BAD_REQUEST            copy "A scope that was granted is not the client's any more"
     UnmetDemand             "invalid_request"           BAD_REQUEST            copy "The client's record demands what the request lacks"
     InvalidScope            "invalid_scope"             BAD_REQUEST            copy "RFC 6749 §5.2"
@@ -60,6 +61,8 @@ codes! {
     Conflict                "conflict"                  CONFLICT               sure "RFC 9110 §15.5.10"
     PreconditionFailed      "precondition_failed"       PRECONDITION_FAILED    sure "RFC 9110 §15.5.13"
     ContentTooLarge         "invalid_request"           PAYLOAD_TOO_LARGE      sure "RFC 9110 §15.5.14"
+    UriTooLong              "invalid_request"           URI_TOO_LONG           sure "RFC 9110 §15.5.15"
+    HeaderTooLarge          "invalid_request"           REQUEST_HEADER_FIELDS_TOO_LARGE sure "RFC 6585 §5"
     UnsupportedMediaType    "invalid_request"           UNSUPPORTED_MEDIA_TYPE sure "RFC 9110 §15.5.16"
     Stale                   "temporarily_unavailable"   SERVICE_UNAVAILABLE    copy "A shard knows of a newer record than the one this request was decided by"
     TemporarilyUnavailable  "temporarily_unavailable"   SERVICE_UNAVAILABLE    sure "RFC 6749 §4.1.2.1: storage is away; what happened is unknown, never half done"
@@ -88,12 +91,23 @@ pub struct Error {
     pub field: Option<String>,
     /// The redirect URI that gets it instead of a page.
     pub redirect: Option<Box<Return>>,
+    /// In how many seconds to come again, where that is not at once.
+    pub retry_after: Option<u64>,
+}
+
+impl Code {
+    /// True where what was sent as a secret or a token is none: who guesses is answered so, and who guesses is limited.
+    ///
+    /// A token that was ours once is no guess, and its client needs the exact answer.
+    pub const fn is_a_guess(self) -> bool {
+        matches!(self, Self::InvalidClient | Self::InvalidToken | Self::UnsealedGrant)
+    }
 }
 
 impl Error {
     /// A refusal that tells the caller `detail`.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), cause: None, field: None, redirect: None }
+        Self { code, detail: detail.into(), cause: None, field: None, redirect: None, retry_after: None }
     }
 
     /// A shard knows a newer record than this request was decided by.
@@ -112,6 +126,12 @@ impl Error {
     #[must_use]
     pub fn in_field(self, field: impl Into<String>) -> Self {
         Self { field: Some(field.into()), ..self }
+    }
+
+    /// Not before so many seconds have passed.
+    #[must_use]
+    pub fn after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     /// To be sent to the client's verified redirect URI.

@@ -225,6 +225,8 @@ pub trait Host {
     fn fill(&self, bytes: &mut [u8]);
     /// One line of the log, JSON.
     fn log(&self, line: &str);
+    /// Lets a moment pass.
+    async fn pause(&self, milliseconds: u64);
     /// Delivers a message to an object, once, and waits for its answer a bounded time.
     async fn deliver(&self, to: &Place, message: String) -> Result<String, Fault>;
     /// Reads the replica (KV). What is read may be a minute old.

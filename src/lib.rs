@@ -115,6 +115,7 @@ pub mod model {
     pub mod profile;
     pub mod redirect_uri;
     pub mod scope;
+    pub mod throttle;
     pub mod ticket;
 }
 

@@ -1,14 +1,14 @@
 //! Every route, and the one function that answers.
 
 use crate::{
-    context::{Config, Context, Event, Memory, config::Vars, draw_trace},
+    context::{Config, Context, Event, Limited, Memory, config::Vars, draw_trace},
     endpoints::{admin, authorize, consent, development, healthz, introspect, login, metadata, revoke},
     error::{Code, Error},
     grants,
     host::Host,
     model::place::Region,
     pages,
-    wire::{self, Request, Response, Surface},
+    wire::{self, BODY_LIMIT, HEADER_LIMIT, Request, Response, Surface},
 };
 use http::Method;
 use serde_json::json;
@@ -179,10 +179,30 @@ async fn decide<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) ->
     match outcome {
         Ok(response) => (response, None),
         Err(error) => {
+            let error = limit(cx, request, error).await;
             let surface = here.first().map_or_else(|| surface_of(&request.path), |(route, _)| route.surface);
             let response = wire::refuse(&error, surface, &cx.config.issuer, &request.path, &cx.trace);
             let wrong_method = error.code == Code::MethodNotAllowed;
             (if wrong_method { response.with("allow", allowed(here)) } else { response }, Some(error))
+        }
+    }
+}
+
+/// A guess counts, and after too many of them a further one is told no more than that. What would succeed still does.
+async fn limit<H: Host>(cx: &Context<'_, H>, request: &Request, error: Error) -> Error {
+    if !error.code.is_a_guess() {
+        return error;
+    }
+    // Settings that can't be read now are those that a new server has.
+    let policy = cx.policy().await.unwrap_or_default();
+    match cx.strike(Limited::Client, &policy, request, &cx.claimed()).await {
+        None => error,
+        Some(until) => {
+            let detail = "too many requests failed from this address for this client: wait";
+            let cause = error.cause.as_deref().unwrap_or(&error.detail);
+            Error::new(Code::TooManyRequests, detail)
+                .because(format_args!("{}: {cause}", error.code.name()))
+                .after(until.since(cx.now).0.max(1))
         }
     }
 }
@@ -193,9 +213,7 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
     let Some((route, segment)) = here.iter().find(|(route, _)| route.method == method) else {
         return elsewhere(request, here);
     };
-    if request.body.is_none() {
-        return Err(Error::new(Code::ContentTooLarge, "the body is larger than 64 KiB"));
-    }
+    within_limits(request)?;
     if route.surface == Surface::Page && method == Method::GET && request.host != cx.config.host() {
         return Ok(pages::at_issuer(cx, request));
     }
@@ -221,6 +239,22 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
         Endpoint::AdminSettings => admin::settings::item(cx, request).await,
         Endpoint::AdminGrants => admin::grants::collection(cx, request).await,
         Endpoint::AdminGrant => admin::grants::item(cx, request, segment).await,
+    }
+}
+
+/// What no request needs more of is not read.
+fn within_limits(request: &Request) -> Result<(), Error> {
+    if request.body.is_none() {
+        return Err(Error::new(Code::ContentTooLarge, "the body is larger than 64 KiB"));
+    }
+    if request.query.len() > BODY_LIMIT {
+        return Err(Error::new(Code::UriTooLong, "the query is longer than 64 KiB"));
+    }
+    match request.headers.iter().find(|(_, value)| value.len() > HEADER_LIMIT) {
+        Some((name, _)) => {
+            Err(Error::new(Code::HeaderTooLarge, format!("the header {name} is longer than 16 KiB")))
+        }
+        None => Ok(()),
     }
 }
 

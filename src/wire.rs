@@ -13,6 +13,9 @@ use http::{Method, StatusCode};
 /// The largest body that is read, in bytes. Larger ones are 413 whatever their `Content-Length` claims.
 pub const BODY_LIMIT: usize = 64 * 1024;
 
+/// The longest header that is read, in bytes; a cookie jar of a shared host can be large.
+pub const HEADER_LIMIT: usize = 16 * 1024;
+
 /// A request, read once at the door.
 #[derive(Clone, Debug)]
 pub struct Request {

@@ -3,10 +3,11 @@
 //! **A positive answer may come from a copy, a refusal only from the truth.** A copy is used for 30 s. One that was read
 //! from the registry within 5 s counts as confirmed: a refusal may rest on it, and the registry is not asked again.
 
+use super::limits::Limits;
 use crate::{
     error::{Code, Error, Fault},
     host::{self, Host, Seconds, Timestamp},
-    model::{account, client::Client, policy::Policy},
+    model::{client::Client, policy::Policy},
     objects::protocol::registry::{self, Registry},
 };
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
@@ -20,9 +21,6 @@ const MOST: usize = 1000;
 /// Questions to the registry about ids that nobody knows: at once, and a second after that.
 const BURST: u64 = 100;
 const RATE: u64 = 20;
-
-/// Failed logins of one address that are borne in five minutes.
-const LOGINS: u32 = 30;
 
 struct Entry<T> {
     value: T,
@@ -55,7 +53,8 @@ pub struct Memory {
     clients: RefCell<HashMap<String, Entry<Option<Rc<Client>>>>>,
     policy: RefCell<Option<Entry<Rc<Policy>>>>,
     strangers: RefCell<(Timestamp, u64)>,
-    logins: RefCell<HashMap<String, (Timestamp, u32)>>,
+    /// Failures by address.
+    pub(super) limits: Limits,
 }
 
 impl Memory {
@@ -156,25 +155,6 @@ impl Memory {
         make_room(&mut clients);
         clients.insert(id.to_owned(), entry);
         Ok(Found { value, confirmed })
-    }
-
-    /// Charges a login to the address it comes from, before anything is hashed. `false`: not now.
-    pub fn charge_login(&self, address: &str, now: Timestamp) -> bool {
-        let mut logins = self.logins.borrow_mut();
-        make_room(&mut logins);
-        let (since, failures) = logins.entry(address.to_owned()).or_default();
-        if now >= since.plus(account::WINDOW) {
-            (*since, *failures) = (now, 0);
-        }
-        *failures += 1;
-        *failures <= LOGINS
-    }
-
-    /// A login that succeeded was no failure.
-    pub fn refund_login(&self, address: &str) {
-        if let Some((_, failures)) = self.logins.borrow_mut().get_mut(address) {
-            *failures = failures.saturating_sub(1);
-        }
     }
 
     /// A token bucket: ids that nobody knows reach the registry only so often.

@@ -6,11 +6,11 @@ use super::{
     interaction::{Pending, Purpose, ask_consent, show_login},
 };
 use crate::{
-    context::Context,
+    context::{Context, Limited},
     crypto,
     error::{Error, Fault},
-    host::Host,
-    model::{account, grant::Person},
+    host::{Host, Seconds, Timestamp},
+    model::{account, grant::Person, throttle::Limit},
     objects::protocol::account_shard::{AccountShard, Command, Reply, SessionRef, Who},
     session,
     wire::{Params, Request, Response},
@@ -21,11 +21,14 @@ use http::StatusCode;
 const DUMMY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$ZWRnZW1pbnQgZHVtbXkuLg$5EThG5V9bvJ8wJFQG5r9Z1o4nW7X4z2bq0eJ8rD2xkI";
 
+/// How long failures at one name are remembered.
+const WINDOW: Seconds = Seconds(300);
+
 /// How a try to sign in ends.
 enum Outcome {
     Admitted(SessionRef, Person),
     Wrong,
-    Throttled,
+    Throttled(Timestamp),
 }
 
 /// Signs in, and goes on to the consent page.
@@ -36,15 +39,12 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let username = params.optional("username").unwrap_or_default();
     let password = params.optional("password").unwrap_or_default();
     cx.note(|event| event.important = true);
-    let address = request.header("cf-connecting-ip").unwrap_or_default();
-    let outcome = if cx.memory().charge_login(address, cx.now) {
-        sign_in(cx, &asked, username, password).await?
-    } else {
-        Outcome::Throttled
+    let outcome = match cx.closed(Limited::Login, &asked.policy, request, "") {
+        None => sign_in(cx, request, &asked, username, password).await?,
+        Some(until) => Outcome::Throttled(until),
     };
     match outcome {
         Outcome::Admitted(session, person) => {
-            cx.memory().refund_login(address);
             let lifetime = asked.policy.settings.session_lifetime;
             let page = ask_consent(cx, &asked, &pending.browser, &session.id, &person)?;
             cx.note(|event| event.event = "login.admitted");
@@ -55,11 +55,15 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
             let problem = "That user name and password do not belong together.";
             again(cx, &asked, &pending, StatusCode::BAD_REQUEST, problem, username)
         }
-        Outcome::Throttled => {
+        Outcome::Throttled(until) => {
             cx.note(|event| event.event = "login.throttled");
-            let problem = "Too many failed tries. Wait five minutes, then try again.";
-            let page = again(cx, &asked, &pending, StatusCode::TOO_MANY_REQUESTS, problem, username)?;
-            Ok(page.with("retry-after", "300"))
+            let wait = until.since(cx.now).0.max(1);
+            let problem = match wait.div_ceil(60) {
+                1 => "Too many failed tries. Wait a minute, then try again.".to_owned(),
+                minutes => format!("Too many failed tries. Wait {minutes} minutes, then try again."),
+            };
+            let page = again(cx, &asked, &pending, StatusCode::TOO_MANY_REQUESTS, &problem, username)?;
+            Ok(page.with("retry-after", wait.to_string()))
         }
     }
 }
@@ -76,40 +80,84 @@ fn again<H: Host>(
     show_login(status, asked, &pending.seal_for(cx)?, Some(problem), shown)
 }
 
+/// One try: where it is counted, and as what.
+struct Try {
+    shard: String,
+    who: Who,
+    id: String,
+    limit: Limit,
+}
+
+/// How often a try asks again while others hold all places, and how long it waits each time, in milliseconds.
+const TURNS: u32 = 50;
+const MOMENT: u64 = 200;
+
 async fn sign_in<H: Host>(
     cx: &Context<'_, H>,
+    request: &Request,
     asked: &Asked,
     username: &str,
     password: &str,
 ) -> Result<Outcome, Error> {
     // Longer than any that can be set: not worth the hashing.
     if username.is_empty() || username.len() > 200 || password.is_empty() || password.len() > 1000 {
+        cx.strike(Limited::Login, &asked.policy, request, "").await;
         return Ok(Outcome::Wrong);
     }
-    let mut shard = account::shard_of_name(username).to_string();
-    let mut reply = cx.ask::<AccountShard>(&shard, Command::Attempt(Who::Name(username.to_owned()))).await?;
-    if let Reply::Elsewhere(sub) = reply {
-        shard = account::shard_of_sub(&sub).ok_or_else(|| Fault::new("a name leads to no subject"))?;
-        reply = cx.ask::<AccountShard>(&shard, Command::Attempt(Who::Sub(sub))).await?;
-    }
-    let (sub, hash, version) = match reply {
-        Reply::Hash { sub, hash, version } => (sub, hash, version),
-        Reply::Throttled => return Ok(Outcome::Throttled),
-        _ => {
-            // Nobody has that name: as slow as if somebody had.
-            let _ = crypto::is_password(password, DUMMY);
-            return Ok(Outcome::Wrong);
-        }
+    let most = u32::try_from(asked.policy.settings.login_per_user).unwrap_or(u32::MAX);
+    let mut tried = Try {
+        shard: account::shard_of_name(username).to_string(),
+        who: Who::Name(username.to_owned()),
+        id: crypto::text(&cx.host.random::<12>()),
+        limit: Limit { most, window: WINDOW },
     };
-    cx.note(|event| event.sub = Some(sub.clone()));
-    if !crypto::is_password(password, &hash) {
-        return Ok(Outcome::Wrong);
-    }
-    let id = crypto::text(&cx.host.random::<12>());
+    let known = match begin(cx, &mut tried).await? {
+        Reply::Hash { sub, hash, version } => Some((sub, hash, version)),
+        Reply::Throttled(until) => return Ok(Outcome::Throttled(until)),
+        Reply::Busy => return Ok(Outcome::Throttled(cx.now)),
+        _ => None,
+    };
+    cx.note(|event| event.sub = known.as_ref().map(|(sub, ..)| sub.clone()));
+    // Others of this address may have failed meanwhile. From here until it is counted nothing waits.
+    let closed = cx.closed(Limited::Login, &asked.policy, request, "");
+    // Nobody has that name: as slow as if somebody had.
+    let hash = known.as_ref().map_or(DUMMY, |(_, hash, _)| hash);
+    let right = closed.is_none() && crypto::is_password(password, hash);
+    let (true, Some((sub, _, version))) = (right, known) else {
+        if closed.is_none() {
+            cx.strike(Limited::Login, &asked.policy, request, "").await;
+        }
+        let Try { shard, who, id, limit } = tried;
+        // Where this does not arrive the place is held until it counts as failed by itself.
+        let _ = cx.ask::<AccountShard>(&shard, Command::Failed { who, id, limit }).await;
+        return Ok(closed.map_or(Outcome::Wrong, Outcome::Throttled));
+    };
     let lifetime = asked.policy.seconds(|settings| settings.session_lifetime);
-    match cx.ask::<AccountShard>(&shard, Command::Admit { sub, version, id, lifetime }).await? {
+    let admit = Command::Admit { sub, version, id: tried.id, lifetime };
+    match cx.ask::<AccountShard>(&tried.shard, admit).await? {
         Reply::Admitted(session, person) => Ok(Outcome::Admitted(session, person)),
         _ => Ok(Outcome::Wrong),
+    }
+}
+
+/// Takes a place among the tries at this login, in the shard where the account is.
+async fn begin<H: Host>(cx: &Context<'_, H>, tried: &mut Try) -> Result<Reply, Error> {
+    let mut turns = 0;
+    loop {
+        let Try { who, id, limit, .. } = tried;
+        let attempt = Command::Attempt { who: who.clone(), id: id.clone(), limit: *limit };
+        match cx.ask::<AccountShard>(&tried.shard, attempt).await? {
+            Reply::Elsewhere(sub) if matches!(tried.who, Who::Name(_)) => {
+                let shard = account::shard_of_sub(&sub);
+                tried.shard = shard.ok_or_else(|| Fault::new("a name leads to no subject"))?;
+                tried.who = Who::Sub(sub);
+            }
+            Reply::Busy if turns < TURNS => {
+                turns += 1;
+                cx.host.pause(MOMENT).await;
+            }
+            reply => return Ok(reply),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization, Error> {
     let code = ticket::Code::open(&ask.cx.config.keys, ask.params.required("code")?);
     let ticket::Code { address, proof } = code.ok_or_else(|| {
-        Error::new(Code::InvalidGrant, "that is not a code of this server").because("no seal")
+        Error::new(Code::UnsealedGrant, "that is not a code of this server").because("no seal")
     })?;
     ask.cx.note(|event| event.grant = Some(address.to_string()));
     let verifier = ask.params.optional("code_verifier").map(str::to_owned);

@@ -15,7 +15,7 @@ use crate::{
 pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization, Error> {
     let token = ticket::Refresh::open(&ask.cx.config.keys, ask.params.required("refresh_token")?);
     let ticket::Refresh { address, generation, proof } = token.ok_or_else(|| {
-        Error::new(Code::InvalidGrant, "that is not a refresh token of this server").because("no seal")
+        Error::new(Code::UnsealedGrant, "that is not a refresh token of this server").because("no seal")
     })?;
     ask.cx.note(|event| event.grant = Some(address.to_string()));
     let scope = ask.params.optional("scope").map(Scope::parse).transpose();

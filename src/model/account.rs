@@ -11,7 +11,7 @@ use super::{
 use crate::{
     crypto::{self, Secret},
     error::quotable,
-    host::{Attempt, Attempts, Seconds, Timestamp},
+    host::{Attempt, Attempts, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -123,41 +123,6 @@ impl Account {
     }
 }
 
-/// Failed logins of one account: a window that starts with the first failure.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Throttle {
-    /// When the first of these failures happened.
-    since: Timestamp,
-    /// How many there were.
-    failures: u32,
-    /// The last one that was charged: a message that arrives twice is charged once.
-    #[serde(default)]
-    last: Attempt,
-}
-
-/// Failures that are borne, and in which time.
-const FAILURES: u32 = 10;
-/// How long failures are remembered.
-pub const WINDOW: Seconds = Seconds(300);
-
-impl Throttle {
-    /// Charges an attempt before it is known whether it succeeds. `false`: not now, whatever the password.
-    pub fn charge(&mut self, attempt: &Attempt, now: Timestamp) -> bool {
-        if self.failures > 0 && self.last == *attempt {
-            return true;
-        }
-        if now >= self.since.plus(WINDOW) {
-            *self = Self { since: now, ..Self::default() };
-        }
-        if self.failures >= FAILURES {
-            return false;
-        }
-        self.failures += 1;
-        self.last = attempt.clone();
-        true
-    }
-}
-
 /// A signed-in browser.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
@@ -220,20 +185,6 @@ fn read_instant(value: Value, now: Timestamp) -> Result<Timestamp, &'static str>
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ten_failures_lock_a_login_for_five_minutes_and_no_longer() {
-        let mut throttle = Throttle::default();
-        let start = Timestamp(1_000_000_000);
-        let attempt = |number: u64| Attempt(number.to_string());
-        for second in 0..10 {
-            assert!(throttle.charge(&attempt(second), start.plus(Seconds(second))));
-            // The same message again is not another failure.
-            assert!(throttle.charge(&attempt(second), start.plus(Seconds(second))));
-        }
-        assert!(!throttle.charge(&attempt(10), start.plus(Seconds(299))));
-        assert!(throttle.charge(&attempt(11), start.plus(Seconds(300))));
-    }
 
     #[test]
     fn a_new_account_lies_in_the_shard_of_its_name() {

@@ -1,5 +1,7 @@
 //! A shard of accounts: people, the names that lead to them, their sessions and failed logins.
 
+mod logins;
+
 use super::{
     drop_ended, first_end, outbox,
     protocol::{
@@ -9,27 +11,26 @@ use super::{
     read, write,
 };
 use crate::{
-    crypto::{self, Secret},
     error::Fault,
-    host::{Attempts, FORMAT, Host, Object, Seconds, Store, Timestamp, Turn},
+    host::{Attempts, Host, Object, Store, Timestamp, Turn},
     model::{
-        account::{Account, Session, Throttle, WINDOW},
+        account::{Account, Session},
         grant::Person,
         mark::Mark,
-        place::Table,
     },
 };
 use serde_json::{Map, Value};
 
 const ACCOUNTS: &str = "accounts";
 const NAMES: &str = "names";
-const THROTTLE: &str = "throttle";
 
 impl Object for AccountShard {
     fn handle<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
         match command {
-            Command::Attempt(who) => attempt(turn, &who),
-            Command::Admit { sub, version, id, lifetime } => admit(turn, &sub, version, id, lifetime),
+            Command::Attempt { who, id, limit } => logins::attempt(turn, &who, &id, limit),
+            Command::Failed { who, id, limit } => logins::fail(turn, &who, &id, limit),
+            Command::Strike { key, count, limit } => logins::strike(turn, &key, count, limit),
+            Command::Admit { sub, version, id, lifetime } => logins::admit(turn, &sub, version, id, lifetime),
             Command::Session(session) => Ok(match signed_in(turn, &session)? {
                 Some(account) => Reply::Person(person(&account)),
                 None => Reply::NoSession,
@@ -110,61 +111,6 @@ fn find<S: Store>(store: &S, who: &Who) -> Result<Found, Fault> {
         (None, Who::Name(_)) => Found::Elsewhere(sub),
         (None, Who::Sub(_)) => Found::Nowhere,
     })
-}
-
-/// Charges the throttle before it is known whether the password is right, and gives the hash to find out.
-///
-/// A name that nobody has is charged in the same way, so that neither answers nor their times tell it apart.
-fn attempt<S: Store>(turn: &Turn<'_, S>, who: &Who) -> Result<Reply, Fault> {
-    let (table, owner, reply) = match (find(turn.store, who)?, who) {
-        (Found::Here(account), _) => {
-            let Account { sub, password, version, .. } = *account;
-            (THROTTLE.to_owned(), sub.clone(), Reply::Hash { sub, hash: password, version })
-        }
-        (Found::Elsewhere(sub), _) => return Ok(Reply::Elsewhere(sub)),
-        (Found::Nowhere, Who::Name(name)) => {
-            let table = Table::daily(turn.now.plus(WINDOW)).name("strangers");
-            (table, crypto::text(&crypto::digest(name.as_bytes())), Reply::Unknown)
-        }
-        (Found::Nowhere, Who::Sub(_)) => return Ok(Reply::Unknown),
-    };
-    let mut throttle: Throttle = read(turn.store, &table, &owner, "")?.unwrap_or_default();
-    if !throttle.charge(&turn.attempt, turn.now) {
-        return Ok(Reply::Throttled);
-    }
-    write(turn.store, &table, &owner, "", &throttle)?;
-    Ok(reply)
-}
-
-fn admit<S: Store>(
-    turn: &Turn<'_, S>,
-    sub: &str,
-    version: u64,
-    id: String,
-    lifetime: Seconds,
-) -> Result<Reply, Fault> {
-    let Some(account) = account(turn.store, sub)? else { return Ok(Reply::Denied) };
-    // A password that was changed meanwhile has not been checked.
-    if account.version != version || !account.enabled {
-        return Ok(Reply::Denied);
-    }
-    let ends = turn.now.plus(lifetime);
-    let table = Table::daily(ends);
-    let name = table.name("sessions");
-    let session = match read::<Session, S>(turn.store, &name, sub, &id)? {
-        Some(session) if session.attempt == turn.attempt => session,
-        Some(_) => return Ok(Reply::Denied),
-        None => {
-            let attempt = turn.attempt.clone();
-            let secret = Secret(turn.dice.to_vec());
-            let session = Session { format: FORMAT, secret, auth_time: turn.now, ends, version, attempt };
-            turn.store.delete(THROTTLE, sub, "")?;
-            write(turn.store, &name, sub, &id, &session)?;
-            session
-        }
-    };
-    let session = SessionRef { sub: sub.to_owned(), table, id, proof: session.proof() };
-    Ok(Reply::Admitted(session, person(&account)))
 }
 
 /// The account of a session that stands.

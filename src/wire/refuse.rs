@@ -30,7 +30,7 @@ pub fn refuse(error: &Error, surface: Surface, issuer: &str, path: &str, trace: 
         (None, Surface::Problem) => problem(error.code, &detail, error.field.as_deref(), trace),
         (None, Surface::Page) => page(error.code, &detail, path, trace),
     };
-    with_headers(response, error.code, surface)
+    with_headers(response, error, surface)
 }
 
 /// RFC 9457 §3; `field` names the member that is wrong.
@@ -69,7 +69,8 @@ fn page(code: Code, detail: &str, path: &str, trace: &str) -> Response {
 }
 
 /// What HTTP demands beside some statuses.
-fn with_headers(response: Response, code: Code, surface: Surface) -> Response {
+fn with_headers(response: Response, error: &Error, surface: Surface) -> Response {
+    let code = error.code;
     match (code.status(), surface) {
         // RFC 6749 §5.2 and RFC 9110 §11.6.1: every 401 names a scheme.
         (StatusCode::UNAUTHORIZED, Surface::Json) => {
@@ -82,7 +83,7 @@ fn with_headers(response: Response, code: Code, surface: Surface) -> Response {
             response.with("www-authenticate", "Bearer realm=\"edgemint\", error=\"invalid_token\"")
         }
         (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, _) => {
-            response.with("retry-after", "1")
+            response.with("retry-after", error.retry_after.unwrap_or(1).to_string())
         }
         _ => response,
     }

@@ -245,6 +245,8 @@ impl Host for Slow {
         self.0.log(line);
     }
 
+    async fn pause(&self, _: u64) {}
+
     async fn deliver(&self, to: &Place, message: String) -> Result<String, Fault> {
         let mut asked = false;
         let moment = |_: &mut Context<'_>| {

@@ -170,6 +170,8 @@ mod slow {
 
         fn log(&self, _: &str) {}
 
+        async fn pause(&self, _: u64) {}
+
         async fn deliver(&self, _: &Place, _: String) -> Result<String, Fault> {
             Err(Fault::new("nobody is there"))
         }

@@ -243,6 +243,8 @@ impl Host for World {
         self.0.log.borrow_mut().push(line.to_owned());
     }
 
+    async fn pause(&self, _: u64) {}
+
     async fn deliver(&self, to: &Place, message: String) -> Result<String, Fault> {
         self.0.operations.borrow_mut().push(to.binding.to_owned());
         Inside(self.clone()).deliver(to, message).await
@@ -274,6 +276,8 @@ impl Host for Inside {
     fn log(&self, line: &str) {
         self.0.log(line);
     }
+
+    async fn pause(&self, _: u64) {}
 
     async fn deliver(&self, to: &Place, message: String) -> Result<String, Fault> {
         let world = &self.0;

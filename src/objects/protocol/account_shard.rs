@@ -3,8 +3,8 @@
 use super::Told;
 use crate::{
     crypto::Secret,
-    host::{Protocol, Seconds},
-    model::{account::Account, grant::Person, patch::Invalid, place::Table},
+    host::{Protocol, Seconds, Timestamp},
+    model::{account::Account, grant::Person, patch::Invalid, place::Table, throttle::Limit},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -29,14 +29,30 @@ pub struct SessionRef {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Command {
     /// Somebody types a name and a password.
-    Attempt(Who),
+    Attempt {
+        /// Whose.
+        who: Who,
+        /// Of this try, drawn by the asker; if the password is right, of the session.
+        id: String,
+        /// How many may fail.
+        limit: Limit,
+    },
+    /// The password was wrong, or was not looked at.
+    Failed {
+        /// Whose.
+        who: Who,
+        /// Of the try.
+        id: String,
+        /// How many may fail.
+        limit: Limit,
+    },
     /// The password was right.
     Admit {
         /// Whose.
         sub: String,
         /// The account's version when the hash was given out.
         version: u64,
-        /// The session's id, drawn by the asker.
+        /// Of the try, and now of the session.
         id: String,
         /// How long the session lives.
         lifetime: Seconds,
@@ -49,6 +65,15 @@ pub enum Command {
         session: SessionRef,
         /// Where.
         shard: String,
+    },
+    /// Requests failed that somebody tells from others by this key: an address, or a client at an address.
+    Strike {
+        /// Under a secret, so that storage knows no address.
+        key: String,
+        /// How many, since an isolate last told of them.
+        count: u32,
+        /// How many may fail.
+        limit: Limit,
     },
     /// A new account.
     Create(Box<Account>),
@@ -101,8 +126,14 @@ pub enum Reply {
     Elsewhere(String),
     /// There is no such account.
     Unknown,
-    /// Too many failures.
-    Throttled,
+    /// Other tries are under way, and were they all to fail, this would be one too many: soon.
+    Busy,
+    /// Too many failures: not before this instant.
+    Throttled(Timestamp),
+    /// Counted.
+    Counted,
+    /// So many failed in this window: if it is too many, not before this instant.
+    Struck(Option<Timestamp>),
     /// The account may not sign in, or changed in between.
     Denied,
     /// Signed in.

@@ -1,0 +1,188 @@
+//! How many failures an address bears: at the login page, and as a client.
+//!
+//! Each isolate counts for itself, in bounded memory, and of every quarter of a limit it tells the shard of accounts that
+//! counts for all of them: a failure that is alone costs no storage operation, and many isolates together bear little
+//! more than one. A success is not counted, and a request that would succeed is not refused: but at the login page,
+//! where finding out is what is dear.
+
+use super::Context;
+use crate::{
+    crypto,
+    host::{Host, Seconds, Timestamp},
+    model::{
+        policy::Policy,
+        throttle::{Failures, Limit},
+    },
+    objects::protocol::account_shard::{AccountShard, Command, Reply},
+    wire::Request,
+};
+use std::{cell::RefCell, collections::HashMap, net::IpAddr};
+
+/// Addresses and clients that are told apart at a time.
+const MOST: usize = 1000;
+
+/// What is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limited {
+    /// Failed logins from an address.
+    Login,
+    /// Requests of a client from an address whose credentials or tokens are none of ours.
+    Client,
+}
+
+impl Limited {
+    /// How many failures are borne.
+    pub fn limit(self, policy: &Policy) -> Limit {
+        let (most, window) = match self {
+            Self::Login => (policy.settings.login_per_address, 300),
+            Self::Client => (policy.settings.client_failures, 60),
+        };
+        Limit { most: u32::try_from(most).unwrap_or(u32::MAX), window: Seconds(window) }
+    }
+
+    const fn name(self) -> &'static [u8] {
+        match self {
+            Self::Login => b"login",
+            Self::Client => b"client",
+        }
+    }
+}
+
+/// Failures by key, as this isolate has seen them.
+#[derive(Default)]
+pub struct Limits(RefCell<HashMap<String, Seen>>);
+
+#[derive(Default)]
+struct Seen {
+    failures: Failures,
+    /// Not yet told to the shard.
+    untold: u32,
+    /// All isolates together have seen too many, until then.
+    closed: Timestamp,
+    touched: Timestamp,
+}
+
+impl Limits {
+    fn closed(&self, key: &str, limit: Limit, now: Timestamp) -> Option<Timestamp> {
+        let seen = self.0.borrow();
+        let seen = seen.get(key)?;
+        let together = (now < seen.closed).then_some(seen.closed);
+        seen.failures.closed(limit, now).max(together)
+    }
+
+    /// One more. Gives how many are to be told.
+    fn count(&self, key: &str, limit: Limit, now: Timestamp) -> Option<u32> {
+        let mut seen = self.0.borrow_mut();
+        if !seen.contains_key(key) && seen.len() >= MOST {
+            // The one that was quiet for longest: a flood of addresses makes nobody forget one that goes on.
+            let quietest = seen.iter().min_by_key(|(_, seen)| seen.touched).map(|(key, _)| key.clone());
+            quietest.and_then(|key| seen.remove(&key));
+        }
+        let seen = seen.entry(key.to_owned()).or_default();
+        if seen.failures.count(limit, now) == 0 {
+            seen.untold = 0;
+        }
+        seen.failures.add(1, limit, now);
+        seen.untold += 1;
+        seen.touched = now;
+        (seen.untold >= (limit.most / 4).max(1)).then(|| std::mem::take(&mut seen.untold))
+    }
+
+    fn close(&self, key: &str, until: Timestamp) {
+        if let Some(seen) = self.0.borrow_mut().get_mut(key) {
+            seen.closed = until;
+        }
+    }
+}
+
+impl<H: Host> Context<'_, H> {
+    /// Whether too many failed from here, and until when.
+    pub fn closed(
+        &self,
+        what: Limited,
+        policy: &Policy,
+        request: &Request,
+        client: &str,
+    ) -> Option<Timestamp> {
+        self.memory.limits.closed(&self.key(what, request, client), what.limit(policy), self.now)
+    }
+
+    /// Counts a failure. Gives until when too many had failed before this one.
+    pub async fn strike(
+        &self,
+        what: Limited,
+        policy: &Policy,
+        request: &Request,
+        client: &str,
+    ) -> Option<Timestamp> {
+        let (key, limit) = (self.key(what, request, client), what.limit(policy));
+        let before = self.memory.limits.closed(&key, limit, self.now);
+        // What is closed already needs no more telling: then a flood costs no storage operations.
+        if before.is_none()
+            && let Some(count) = self.memory.limits.count(&key, limit, self.now)
+        {
+            let shard = crypto::bytes(&key).and_then(|bytes| bytes.first().copied()).unwrap_or_default();
+            let strike = Command::Strike { key: key.clone(), count, limit };
+            // Where the shard does not answer, this isolate's own count still holds.
+            if let Ok(Reply::Struck(Some(until))) = self.ask::<AccountShard>(&shard.to_string(), strike).await
+            {
+                self.memory.limits.close(&key, until);
+            }
+        }
+        before
+    }
+
+    /// Under a key of ours: neither storage nor memory knows addresses, or what was typed as the id of a client.
+    fn key(&self, what: Limited, request: &Request, client: &str) -> String {
+        crypto::text(
+            &self.config.keys.blind(&[what.name(), address(request).as_bytes(), client.as_bytes()]).0,
+        )
+    }
+}
+
+/// Where a request comes from, as the platform says, and nobody else. Who holds an IPv6 network holds all of its
+/// addresses, so a /64 counts as one (RFC 4291 §2.5.4). Callers without an address share one.
+fn address(request: &Request) -> String {
+    let text = request.header("cf-connecting-ip").unwrap_or_default();
+    match text.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        Ok(IpAddr::V4(address)) => address.to_string(),
+        Err(_) => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_one_network_are_one_caller() {
+        let of = |text: &str| {
+            let headers = vec![("cf-connecting-ip".to_owned(), text.to_owned())];
+            let (host, path, query) = Default::default();
+            address(&Request { method: http::Method::GET, host, path, query, headers, body: None })
+        };
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:0db8:0001:0002::9"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+
+    #[test]
+    fn a_flood_of_addresses_makes_nobody_forget_the_one_that_goes_on() {
+        let (limits, limit) = (Limits::default(), Limit { most: 60, window: Seconds(60) });
+        let start = Timestamp(1_000_000_000);
+        for number in 0..60_u64 {
+            let now = Timestamp(start.0 + number * 100);
+            limits.count("it", limit, now);
+            for other in 0..100_u64 {
+                limits.count(&format!("{number} {other}"), limit, now);
+            }
+        }
+        assert!(limits.closed("it", limit, start.plus(Seconds(6))).is_some());
+        assert!(limits.0.borrow().len() <= MOST);
+    }
+}
