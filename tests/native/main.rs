@@ -9,6 +9,7 @@ mod authorize;
 mod documents;
 mod grant;
 mod http;
+mod leaks;
 mod limits;
 mod messages;
 mod replica;

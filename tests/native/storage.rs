@@ -143,6 +143,31 @@ fn random_client_ids_by_the_thousand_do_not_reach_the_registry() {
 }
 
 #[test]
+fn a_flipped_or_cut_ticket_reaches_no_storage() {
+    let site = Site::new();
+    let tokens = site.tokens();
+    let (refresh, access) = (string(&tokens, "refresh_token"), string(&tokens, "access_token"));
+    let bent = |text: &str| {
+        let last = if text.ends_with('A') { "B" } else { "A" };
+        [
+            format!("{}{last}", &text[..text.len() - 1]),
+            text[..text.len() - 4].to_owned(),
+            text.replace('.', ".."),
+        ]
+    };
+    site.inspect(&access);
+    site.world.operations();
+    for token in bent(&refresh) {
+        assert_eq!(site.refresh(&token).1["error"], "invalid_grant");
+    }
+    for token in bent(&access) {
+        assert_eq!(site.inspect(&token), dead());
+        assert_eq!(site.post("/revoke", WEB, &[("token", &token)]).0, 200);
+    }
+    assert_eq!(site.world.operations(), Vec::<String>::new());
+}
+
+#[test]
 fn one_attempt_delivered_twice_has_one_effect_and_one_answer() {
     let site = Site::new();
     let code = site.code("demo-web", &[]);
