@@ -179,8 +179,9 @@ async fn decide<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) ->
     match outcome {
         Ok(response) => (response, None),
         Err(error) => {
-            let error = limit(cx, request, error).await;
             let surface = here.first().map_or_else(|| surface_of(&request.path), |(route, _)| route.surface);
+            // A person who follows a bad link guesses nothing.
+            let error = if surface == Surface::Page { error } else { limit(cx, request, error).await };
             let response = wire::refuse(&error, surface, &cx.config.issuer, &request.path, &cx.trace);
             let wrong_method = error.code == Code::MethodNotAllowed;
             (if wrong_method { response.with("allow", allowed(here)) } else { response }, Some(error))

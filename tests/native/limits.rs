@@ -83,6 +83,14 @@ fn every_endpoint_of_clients_and_the_administrators_count() {
 }
 
 #[test]
+fn a_person_who_follows_a_bad_link_a_hundred_times_is_told_each_time_what_is_wrong_with_it() {
+    let site = Site::new();
+    for _ in 0..100 {
+        assert_eq!(site.authorize("no-such-client", &[]).status, 400);
+    }
+}
+
+#[test]
 fn isolates_count_together() {
     let site = Site::new();
     for _ in 0..61 {

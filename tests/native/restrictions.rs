@@ -102,3 +102,25 @@ fn a_200_that_shows_a_restriction_means_that_every_shard_holds_it() {
         assert!(seen["active"] == false || seen["scope"] == "reports", "{seen}");
     }
 }
+
+#[test]
+fn a_new_password_ends_every_session_and_every_grant() {
+    let site = Site::new();
+    let tokens = site.tokens();
+    assert!(text(&site.authorize("demo-web", &[])).contains("consent-allow"));
+    site.patch("/admin/users/alice", &json!({ "password": "looking glass" }));
+    assert!(text(&site.authorize("demo-web", &[])).contains("login-submit"));
+    assert_eq!(site.inspect(&string(&tokens, "access_token")), dead());
+    assert_eq!(site.refresh(&string(&tokens, "refresh_token")).1["error"], "invalid_grant");
+}
+
+#[test]
+fn a_session_lasts_as_long_as_the_setting_says_and_not_a_second_longer() {
+    let site = Site::new();
+    site.patch("/admin/settings", &json!({ "session.lifetimeSeconds": 600 }));
+    site.code("demo-web", &[]);
+    site.world.pass(Seconds(599));
+    assert!(text(&site.authorize("demo-web", &[])).contains("consent-allow"));
+    site.world.pass(Seconds(1));
+    assert!(text(&site.authorize("demo-web", &[])).contains("login-submit"));
+}

@@ -266,6 +266,19 @@ fn scope_on_refresh_narrows_one_access_token_and_never_the_grant() {
 }
 
 #[test]
+fn a_refresh_never_gives_what_the_person_did_not_though_the_client_may_have_it() {
+    let site = Site::new();
+    let page = site.authorize("demo-web", &[]);
+    let page = site.sign_in(&page, "alice", "wonderland");
+    let code = parameter(&site.decide(&page, "allow", &["orders.read"]), "code").unwrap();
+    let token = string(&site.redeem(&code).1, "refresh_token");
+    let wider =
+        [("grant_type", "refresh_token"), ("refresh_token", &token), ("scope", "orders.read reports")];
+    assert_eq!(code_of(&site.token(WEB, &wider)), (400, "invalid_scope"));
+    assert_eq!(site.refresh(&token).1["scope"], "orders.read");
+}
+
+#[test]
 fn a_scope_taken_from_the_client_is_taken_from_its_grants_and_its_tokens() {
     let site = Site::new();
     let tokens = site.tokens();
