@@ -1,5 +1,5 @@
-// The two tools that must be compiled, worker-build and wasm-bindgen, in a cache that all clones share:
-// `<cache>/<crate>-<version>/bin/<program>`.
+// The tools that must be compiled, in a cache that all clones share: `<cache>/<crate>-<version>/bin/<program>`. The
+// build needs worker-build and wasm-bindgen; only fuzzing needs cargo-fuzz.
 
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
@@ -19,7 +19,11 @@ const ABANDONED = 24 * 60 * 60 * 1000;
  * @property {string} version
  */
 
+/** @type {Tool} asked for by `scripts/fuzz.mjs`, not by set-up */
+export const CARGO_FUZZ = { crate: 'cargo-fuzz', program: 'cargo-fuzz', version: '0.13.2' };
+
 /**
+ * What the build needs.
  * @param {import('./machine.mjs').Machine} machine
  * @returns {Tool[]}
  */
