@@ -1,4 +1,5 @@
-// `npm run lint`: formatting, clippy on both targets, eslint. A warning fails.
+// `npm run lint`: formatting, clippy on both targets, eslint. A warning fails. Of the fuzz crate the formatting alone: to
+// look further clippy would compile libFuzzer, and what it fuzzes is compiled with the tests.
 
 import { join } from 'node:path';
 import { runScript } from './failure.mjs';
@@ -12,6 +13,7 @@ const ESLINT = join('node_modules', 'eslint', 'bin', 'eslint.js');
 /** @type {[string, ...string[]][]} */
 const STEPS = [
   ['cargo', 'fmt', '--check'],
+  ['cargo', 'fmt', '--check', '--manifest-path', 'fuzz/Cargo.toml'],
   ['cargo', 'clippy', '--all-targets', '--', '-D', 'warnings'],
   ['cargo', 'clippy', '--target', WASM_TARGET, '--', '-D', 'warnings'],
   ['node', ESLINT, '--max-warnings', '0', '.'],
