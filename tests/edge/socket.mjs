@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 /** An answer that takes longer is none. */
 const LIMIT = 10_000;
 
-/** @typedef {{ status: number, headers: Map<string, string>, body: string }} Answer status 0: the connection was closed */
+/** @typedef {{ status: number, head: string, headers: Map<string, string>, body: string }} Answer status 0: the connection was closed; head: as it came */
 
 /**
  * One request on a connection of its own.
@@ -15,7 +15,7 @@ const LIMIT = 10_000;
  * @param {string} target
  * @param {object} [options]
  * @param {Record<string, string>} [options.headers]
- * @param {string[]} [options.chunks] the body, sent chunked
+ * @param {(string | Uint8Array)[]} [options.chunks] the body, sent chunked
  * @param {string | Uint8Array} [options.raw] the body as it is
  * @param {boolean} [options.close] we hang up when it is sent
  * @returns {Promise<Answer>}
@@ -31,7 +31,11 @@ export async function exchange(port, method, target, { headers = {}, chunks, raw
     const all = { host: `localhost:${port}`, connection: 'close', ...(chunks && { 'transfer-encoding': 'chunked' }), ...headers };
     if (raw.length > 0 && !('content-length' in all)) all['content-length'] = String(raw.length);
     socket.write(`${method} ${target} HTTP/1.1\r\n${Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`, 'latin1');
-    for (const chunk of chunks ?? []) socket.write(`${Buffer.byteLength(chunk).toString(16)}\r\n${chunk}\r\n`);
+    for (const chunk of chunks ?? []) {
+      socket.write(`${Buffer.byteLength(chunk).toString(16)}\r\n`);
+      socket.write(chunk);
+      socket.write('\r\n');
+    }
     if (chunks) socket.write('0\r\n\r\n');
     socket.write(raw);
     if (close) socket.end();
@@ -52,5 +56,5 @@ function parse(text) {
   const [first, ...lines] = head.split('\r\n');
   const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(first)?.[1] ?? 0);
   const headers = new Map(lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]));
-  return { status, headers, body: rest.join('\r\n\r\n') };
+  return { status, head, headers, body: rest.join('\r\n\r\n') };
 }

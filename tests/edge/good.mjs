@@ -1,0 +1,139 @@
+// A good request for every route, to be bent: each would succeed, once.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { administer, askToken, MACHINE, makeTokens, redeem, WEB } from './caller.mjs';
+import { authorization, CALLBACK, field, Person, VERIFIER } from './person.mjs';
+import { ADMIN_TOKEN } from './worker.mjs';
+
+export const FORM = 'application/x-www-form-urlencoded';
+
+/** @typedef {{ method: string, target: string, headers: Record<string, string>, body: string, chunked?: boolean }} Sent body: a character is a byte */
+
+/** @typedef {import('./worker.mjs').Worker} Worker */
+
+/** The routes that `src/server.rs` declares. @returns {{ method: string, path: string, open: boolean }[]} `{}` in a path is one segment */
+export function readRoutes() {
+  const source = readFileSync(new URL('../../src/server.rs', import.meta.url), 'utf8');
+  const routes = source.matchAll(/^ {4}route\(Method::(\w+),\s*"([^"]+)",.*Cors::(\w+),/gm);
+  return [...routes].map(([, method, path, cors]) => ({ method, path, open: cors === 'Any' }));
+}
+
+/** Whether a path is one of a route's. @param {string} pattern @param {string} path */
+export function isOf(pattern, path) {
+  const [front, behind] = pattern.split('{}');
+  return behind === undefined ? path === pattern : path.startsWith(front) && /^[^/]+$/.test(path.slice(front.length));
+}
+
+/**
+ * Makes them, and what they name: a person, a client, a scope and grants that nothing else needs.
+ * @param {Worker} worker
+ * @param {string} mark tells what is made from what another call makes
+ * @returns {Promise<Sent[]>}
+ */
+export async function makeGood(worker, mark) {
+  const victim = `victim-${mark}`;
+  await make(worker, '/admin/scopes', { name: victim, description: 'To be changed' });
+  await make(worker, '/admin/scopes', { name: `${victim}.doomed` });
+  await make(worker, '/admin/users', { username: victim, password: 'open-the-doors' });
+  await make(worker, '/admin/clients', { client_id: victim, grant_types: ['client_credentials'], scope: victim });
+  const person = new Person(worker);
+  const login = field(await person.authorize('demo-web'), 'pending');
+  const page = await person.reachConsent('demo-web', {}, victim, 'open-the-doors');
+  const walk = await person.send('/');
+  const state = new URL(/id="walk" href="([^"]+)"/.exec(walk.text)[1].replaceAll('&#38;', '&').replaceAll('&amp;', '&')).searchParams.get('state');
+  const cookie = [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+  const code = await person.code();
+  const tokens = (await redeem(worker, await person.code())).body;
+  const own = (await askToken(worker, MACHINE, { grant_type: 'client_credentials' })).body.access_token;
+  await makeTokens(worker);
+  const { items } = (await administer(worker, 'GET', `/admin/grants?username=${victim}`)).body;
+  return [
+    ...ofPeople(worker, { cookie, login, consent: field(page, 'pending'), code, state, victim }),
+    ...ofClients({ code, tokens, own }),
+    ...ofAdministrators(victim, items[0].id),
+  ];
+}
+
+/** @param {Worker} worker @param {string} path @param {object} body */
+async function make(worker, path, body) {
+  const { status, text } = await administer(worker, 'POST', path, body);
+  assert.equal(status, 201, text);
+}
+
+/** @param {string} target @param {Record<string, string>} [headers] @returns {Sent} */
+const get = (target, headers = {}) => ({ method: 'GET', target, headers, body: '' });
+
+/** @param {string} target @param {Record<string, string>} fields @param {Record<string, string>} [headers] @returns {Sent} */
+const form = (target, fields, headers = {}) => ({
+  method: 'POST',
+  target,
+  headers: { 'content-type': FORM, ...headers },
+  body: String(new URLSearchParams(fields)),
+});
+
+/** @param {string} client */
+const basic = (client) => ({ authorization: `Basic ${btoa(client)}` });
+
+/** @param {Worker} worker @param {Record<string, string>} made @returns {Sent[]} */
+function ofPeople(worker, { cookie, login, consent, code, state, victim }) {
+  const back = { state, iss: worker.issuer };
+  return [
+    get('/', { cookie }),
+    get('/style.css'),
+    get('/healthz'),
+    get('/.well-known/oauth-authorization-server'),
+    get(`/authorize?${new URLSearchParams(authorization('demo-web', { scope: 'reports orders.read' }))}`, { cookie }),
+    form('/authorize', authorization('demo-spa'), { cookie, origin: worker.issuer }),
+    form('/login', { pending: login, username: victim, password: 'open-the-doors' }, { cookie }),
+    form('/consent', { pending: consent, decision: 'allow', scope: 'reports' }, { cookie, 'sec-fetch-site': 'same-origin' }),
+    get(`/dev/callback?${new URLSearchParams({ code, ...back })}`, { cookie }),
+    get(`/dev/callback?${new URLSearchParams({ error: 'access_denied', ...back })}`, { cookie }),
+  ];
+}
+
+/** @param {{ code: string, tokens: any, own: string }} made @returns {Sent[]} */
+function ofClients({ code, tokens, own }) {
+  return [
+    form('/token', { grant_type: 'authorization_code', code, redirect_uri: CALLBACK, code_verifier: VERIFIER }, basic(WEB)),
+    form('/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token, scope: 'reports' }, basic(WEB)),
+    form('/token', { grant_type: 'client_credentials', scope: 'reports' }, basic(MACHINE)),
+    form('/token', { grant_type: 'client_credentials', client_id: 'demo-machine', client_secret: 'demo-machine-secret' }),
+    form('/revoke', { token: own, token_type_hint: 'access_token' }, basic(MACHINE)),
+    form('/introspect', { token: tokens.access_token }, basic('demo-api:demo-api-secret')),
+    form('/introspect', { token: tokens.refresh_token }, basic(WEB)),
+  ];
+}
+
+/** @param {string} victim @param {string} grant @returns {Sent[]} */
+function ofAdministrators(victim, grant) {
+  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+  const list = (/** @type {string} */ target) => get(target, headers);
+  const write = (/** @type {string} */ method, /** @type {string} */ target, /** @type {object} */ body, more = {}) => ({
+    method,
+    target,
+    headers: { ...headers, 'content-type': 'application/json', ...more },
+    body: JSON.stringify(body),
+  });
+  const metadata = { client_name: 'x', redirect_uris: ['https://a.test/cb'], contacts: ['a@b'], scope: victim };
+  return [
+    list('/admin/clients?limit=2&after=demo-api&q=demo'),
+    list('/admin/clients/demo-web'),
+    list('/admin/scopes?limit=2&after=orders.read&q=r'),
+    list('/admin/scopes/reports'),
+    list('/admin/users?limit=1&q=a'),
+    list('/admin/users/alice'),
+    list('/admin/settings'),
+    list('/admin/grants?client_id=demo-web&username=alice&scope=reports&limit=1'),
+    list(`/admin/grants/${encodeURIComponent(grant)}`),
+    { ...list(`/admin/grants/${encodeURIComponent(grant)}`), method: 'DELETE' },
+    { ...list(`/admin/scopes/${victim}.doomed`), method: 'DELETE', headers: { ...headers, 'if-match': '*' } },
+    write('POST', '/admin/clients', metadata),
+    write('PATCH', `/admin/clients/${victim}`, { description: 'x', refresh_count: null, strict: true }, { 'if-match': '*' }),
+    write('POST', '/admin/scopes', { name: `${victim}.new`, description: 'New' }),
+    write('PATCH', `/admin/scopes/${victim}`, { description: 'Other' }, { 'if-match': '*' }),
+    write('POST', '/admin/users', { username: `${victim}-too`, password: 'open-the-doors', groups: ['x'], claims: { name: 'D' } }),
+    write('PATCH', `/admin/users/${victim}`, { groups: ['x'], claims: { name: null, address: { locality: 'Oxford' } } }),
+    write('PATCH', '/admin/settings', { 'log.successPercent': 100 }),
+  ];
+}

@@ -1,0 +1,129 @@
+// What is wrong with an answer, whatever was asked.
+
+import { isOf, readRoutes } from './good.mjs';
+
+/** @typedef {import('./good.mjs').Sent} Sent */
+/** @typedef {import('./socket.mjs').Answer} Answer */
+
+const ROUTES = readRoutes();
+const PUBLIC = ['/style.css', '/.well-known/oauth-authorization-server'];
+/** Addresses that may answer with a page. */
+const PAGES = ['/', '/style.css', '/authorize', '/login', '/consent', '/dev/callback'];
+
+/** Every header that this server or its runtime sends. Any other was brought in from outside. */
+const HEADERS = new Set([
+  'access-control-allow-headers', 'access-control-allow-methods', 'access-control-allow-origin', 'access-control-expose-headers',
+  'access-control-max-age', 'allow', 'cache-control', 'connection', 'content-encoding', 'content-length', 'content-security-policy',
+  'content-type', 'date', 'edgemint-follows', 'etag', 'location', 'pragma', 'referrer-policy', 'retry-after', 'set-cookie', 'transfer-encoding',
+  'vary', 'www-authenticate', 'x-content-type-options', 'x-frame-options',
+]);
+
+/** The elements and attributes of the templates in `src/pages`. */
+const ELEMENTS = new Set('!doctype html head meta title link body main h1 h2 p code strong form fieldset legend label input span div button table tr th td ol li a pre'.split(' '));
+const ATTRIBUTES = new Set('html lang charset name content rel href class role id method action autocomplete type value for autocapitalize spellcheck required aria-invalid aria-describedby autofocus checked scope'.split(' '));
+
+/**
+ * Every complaint about one answer.
+ * @param {Sent} sent
+ * @param {Answer} answer
+ * @param {string} issuer
+ * @returns {string[]}
+ */
+export function judge(sent, answer, issuer) {
+  const { status, headers } = answer;
+  // As the runtime read it: with dots resolved, and without a fragment.
+  const path = new URL(`${issuer}${sent.target}`).pathname;
+  if (status === 0) return ['there was no answer'];
+  if (isOfRuntime(answer)) return [];
+  if (status >= 500) return isDocumented(answer) ? [] : [`an error of the server: ${status}`];
+  const body = headers.get('transfer-encoding') === 'chunked' ? unchunk(answer.body) : answer.body;
+  const kind = headers.get('content-type') ?? '';
+  return [
+    ...judgeHeaders(path, answer),
+    ...judgeLocation(headers.get('location'), issuer),
+    ...(sent.method === 'HEAD' ? [] : judgeBody(path, status, kind, body)),
+  ];
+}
+
+/** The two 503 that a change at the same moment may cause (docs/operating.md). @param {Answer} answer */
+export function isDocumented({ status, headers, body }) {
+  return status === 503 && headers.get('retry-after') === '1' && /changed while|shards hold it/.test(body);
+}
+
+/** The runtime refuses what is no URL before the Worker hears of it. @param {Answer} answer */
+export function isOfRuntime({ status, headers, body }) {
+  return status === 400 && headers.get('content-type') === 'text/plain' && (body === '' || body === 'invalid URI');
+}
+
+/** @param {string} path @param {Answer} answer @returns {string[]} */
+function judgeHeaders(path, { status, head, headers }) {
+  const open = ROUTES.some((route) => route.open && isOf(route.path, path));
+  const cached = headers.get('cache-control') ?? '';
+  const mayBeKept = (status === 200 && PUBLIC.includes(path)) || status === 204;
+  const names = head.split('\r\n').slice(1).map((line) => line.split(':')[0].toLowerCase());
+  const foreign = names.filter((name) => !HEADERS.has(name));
+  const twice = names.filter((name, at) => name !== 'set-cookie' && names.indexOf(name) !== at);
+  const cookies = head.split('\r\n').filter((line) => /^set-cookie:/i.test(line));
+  const cookie = /^set-cookie: edgemint-(browser|session)=[\w.-]+; Path=\/; HttpOnly; SameSite=Lax; Max-Age=\d+$/i;
+  /** @type {[boolean, string][]} */
+  const rules = [
+    [foreign.length === 0, `headers that nobody sends: ${foreign}`],
+    [twice.length === 0, `headers that stand twice: ${twice}`],
+    [mayBeKept || /^no-store(, no-transform)?$/.test(cached), `a cache may keep it: ${cached}`],
+    [headers.get('x-content-type-options') === 'nosniff', 'without nosniff'],
+    [headers.has('content-security-policy') && headers.has('x-frame-options') && headers.has('referrer-policy'), 'without the headers of pages'],
+    [headers.get('access-control-allow-origin') === (open ? '*' : undefined), `access-control-allow-origin: ${headers.get('access-control-allow-origin')}`],
+    [(status === 405) === headers.has('allow'), `${status} and Allow`],
+    [(status === 401) === headers.has('www-authenticate'), `${status} and WWW-Authenticate`],
+    [cookies.every((line) => cookie.test(line)), `a cookie of another form: ${cookies}`],
+  ];
+  return rules.filter(([holds]) => !holds).map(([, complaint]) => complaint);
+}
+
+/** To the issuer, or to a registered redirect URI. @param {string | undefined} location @param {string} issuer @returns {string[]} */
+function judgeLocation(location, issuer) {
+  if (location === undefined) return [];
+  const stems = [`${issuer}/`, 'http://127.0.0.1:9999/', 'http://localhost:9999/'];
+  const registered = stems.some((stem) => location.startsWith(stem)) || /^http:\/\/127\.0\.0\.1(:\d+)?\/(callback|spa)\?/.test(location);
+  return registered ? [] : [`it leads to ${location}`];
+}
+
+/** @param {string} path @param {number} status @param {string} kind @param {string} body @returns {string[]} */
+function judgeBody(path, status, kind, body) {
+  if (body === '') return status >= 400 ? ['an error without a word'] : [];
+  if (kind === 'text/html; charset=utf-8') return PAGES.includes(path) ? judgeMarkup(body) : ['a page where none belongs'];
+  if (kind === 'text/css; charset=utf-8') return path === '/style.css' ? [] : ['a style where none belongs'];
+  if (kind !== 'application/json' && kind !== 'application/problem+json') return [`a body of the type ${kind}`];
+  try {
+    const { error } = JSON.parse(body);
+    return (typeof error === 'string') === (status >= 400) ? [] : [`${status} with the error ${error}`];
+  } catch {
+    return ['no JSON'];
+  }
+}
+
+/** What no template has in it. @param {string} page @returns {string[]} */
+function judgeMarkup(page) {
+  const complaints = [];
+  // A tag as browsers read it: a name, and attributes with or without quotes.
+  for (const [, name, rest] of page.matchAll(/<\/?([^\s/>]*)((?:"[^"]*"|'[^']*'|[^>"'])*)/g)) {
+    if (!ELEMENTS.has(name.toLowerCase())) complaints.push(`the element ${name}`);
+    for (const [, attribute, value = ''] of rest.matchAll(/([^\s"'>/=]+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+))?/g)) {
+      if (!ATTRIBUTES.has(attribute)) complaints.push(`the attribute ${attribute}`);
+      if (/^.?\s*javascript:/i.test(value) && attribute !== 'value') complaints.push(`the address ${value}`);
+    }
+  }
+  return complaints;
+}
+
+/** The body without the framing of chunks (RFC 9112 §7.1). @param {string} text */
+function unchunk(text) {
+  let [body, rest] = ['', text];
+  for (let size = /^([0-9a-f]+)[^\r]*\r\n/i.exec(rest); size && size[1] !== '0'; size = /^\r\n([0-9a-f]+)[^\r]*\r\n/i.exec(rest)) {
+    const length = Number.parseInt(size[1], 16);
+    if (length === 0) break;
+    body += rest.slice(size[0].length, size[0].length + length);
+    rest = rest.slice(size[0].length + length);
+  }
+  return body;
+}
