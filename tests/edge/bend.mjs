@@ -51,7 +51,7 @@ const pick = (list, dice) => list[dice(list.length)];
 export function bend(good, dice) {
   let sent = pick(good, dice);
   for (let bends = 1 + dice(3); bends > 0; bends -= 1) sent = pick(BENDS, dice)(sent, dice);
-  return sendable(dice(16) === 0 ? pick(MONSTERS, dice)(sent, dice) : sent);
+  return sendable(dice(8) === 0 ? pick(MONSTERS, dice)(sent, dice) : sent);
 }
 
 /** Replaces or inserts at one place. @param {string} text @param {Dice} dice @param {string} [splinter] */
@@ -105,20 +105,21 @@ function bendMembers(text, dice) {
   return `{${members.map(([key, what]) => `${key}:${what}`).join(',')}}`;
 }
 
+/** @type {((target: string, dice: Dice) => string)[]} another address, mostly one where nothing is */
+const TARGET_BENDS = [
+  (target, dice) => splinter(target, dice),
+  (target, dice) => `${target.slice(0, target.lastIndexOf('/') + 1)}${marker(dice)}`,
+  (target, dice) => `${target.split('?')[0]}${pick(['/', '/..', '/%2e%2e/', ';', '#'], dice)}${marker(dice)}`,
+];
+
 /** @type {((sent: Sent, dice: Dice) => Sent)[]} a request with one thing bent */
 const BENDS = [
   (sent, dice) => ({ ...sent, method: pick(METHODS, dice) }),
   (sent, dice) => ({ ...sent, headers: { ...sent.headers, 'content-type': pick(TYPES, dice) } }),
-  (sent, dice) => ({ ...sent, target: splinter(sent.target, dice) }),
+  (sent, dice) => ({ ...sent, target: pick(TARGET_BENDS, dice)(sent.target, dice) }),
   (sent, dice) => {
     const [path, query] = sent.target.split('?');
-    if (query === undefined) return { ...sent, target: `${path}${pick(['?', '/', '?x=', '/..', '/%2e%2e/'], dice)}${marker(dice)}` };
-    return { ...sent, target: `${path}?${bendPairs(query, dice)}` };
-  },
-  (sent, dice) => {
-    const segments = sent.target.split('/');
-    segments[segments.length - 1] = marker(dice);
-    return { ...sent, target: segments.join('/') };
+    return { ...sent, target: `${path}?${query === undefined ? `x=${marker(dice)}` : bendPairs(query, dice)}` };
   },
   bendHeader,
   bendHeader,
