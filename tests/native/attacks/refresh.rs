@@ -104,7 +104,7 @@ fn every_token_of_four_generations_dies_of_one_reuse_one_revocation_or_a_withdra
     type End = fn(&Site, &[Value], &str);
     let ends: [(&str, End); 7] = [
         ("reuse of the oldest", |site, all, _| {
-            assert_eq!(site.refresh(&string(&all[0], "refresh_token")).0, 400)
+            assert_eq!(site.refresh(&string(&all[0], "refresh_token")).0, 400);
         }),
         ("reuse of the one before the last two", |site, all, _| {
             assert_eq!(site.refresh(&string(&all[1], "refresh_token")).0, 400);
@@ -118,10 +118,10 @@ fn every_token_of_four_generations_dies_of_one_reuse_one_revocation_or_a_withdra
             assert_eq!(site.redeem(code).0, 400);
         }),
         ("revocation by the oldest", |site, all, _| {
-            assert_eq!(revoke(site, WEB, &string(&all[0], "refresh_token")).0, 200)
+            assert_eq!(revoke(site, WEB, &string(&all[0], "refresh_token")).0, 200);
         }),
         ("revocation by the newest", |site, all, _| {
-            assert_eq!(revoke(site, WEB, &string(&all[3], "refresh_token")).0, 200)
+            assert_eq!(revoke(site, WEB, &string(&all[3], "refresh_token")).0, 200);
         }),
         ("the grant taken back", |site, _, _| {
             let (_, listed) = site.admin(Method::GET, "/admin/grants", &Value::Null);

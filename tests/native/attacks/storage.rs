@@ -29,6 +29,9 @@ fn a_redemption_that_nobody_heard_of_happened_with_tokens_that_verify_or_not_at_
     assert_eq!(site.world.events().last().unwrap()["reason"], "invalid_grant: Replayed");
 }
 
+/// What is asked, of which binding, and how.
+type Ask<'a> = (&'a str, &'static str, Box<dyn Fn() -> Response + 'a>);
+
 #[test]
 fn an_object_that_is_away_is_503_with_retry_after_everywhere_and_where_it_was_not_reached_nothing_changed() {
     let site = Site::new();
@@ -48,7 +51,6 @@ fn an_object_that_is_away_is_503_with_retry_after_everywhere_and_where_it_was_no
     };
     let client = json!({ "redirect_uris": [CALLBACK] }).to_string();
     let refreshing = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
-    type Ask<'a> = (&'a str, &'static str, Box<dyn Fn() -> Response + 'a>);
     let asks: Vec<Ask> = vec![
         ("redeem", "GRANTS", Box::new(|| site.send(&post("/token", WEB, &redemption(&code))))),
         ("refresh", "GRANTS", Box::new(|| site.send(&post("/token", WEB, &refreshing)))),
