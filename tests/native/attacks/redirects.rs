@@ -267,6 +267,30 @@ fn signing_in_draws_a_new_session_and_the_one_before_stays_whose_it_was() {
 }
 
 #[test]
+fn a_form_that_was_planted_together_with_its_browsers_cookie_gives_nothing_of_the_victims() {
+    let attacker = Site::new();
+    let consent = attacker.sign_in(&attacker.authorize("demo-web", &[]), "bob", "builder");
+    let victim = attacker.beside();
+    victim.code("demo-web", &[]);
+    let (planted, session) =
+        (attacker.cookie("edgemint-browser").unwrap(), victim.cookie("edgemint-session").unwrap());
+    let fields = form(&[("pending", &field(&consent, "pending")), ("decision", "all")]);
+    // Cookies of one name can come twice: the victim's own beside the one that was planted.
+    let own = victim.cookie("edgemint-browser").unwrap();
+    for browsers in [
+        planted.clone(),
+        format!("{planted}; edgemint-browser={own}"),
+        format!("{own}; edgemint-browser={planted}"),
+    ] {
+        let cookie = format!("edgemint-browser={browsers}; edgemint-session={session}");
+        let headers = [("content-type", FORM), ("cookie", cookie.as_str())];
+        let request = request(Method::POST, "/consent", &headers, &fields);
+        let answer = unchanged(&victim, &cookie, || victim.send(&request));
+        assert!(answer.header("location").is_none() && !text(&answer).contains("alice"), "{}", text(&answer));
+    }
+}
+
+#[test]
 fn nothing_that_a_request_asks_for_skips_the_page() {
     for (name, value) in [
         ("prompt", "none"),

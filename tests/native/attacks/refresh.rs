@@ -173,6 +173,10 @@ fn a_refresh_token_is_no_bearer_token_and_introspection_does_not_call_it_one() {
 #[test]
 fn storage_that_fails_during_a_revocation_is_503_whatever_is_revoked() {
     for kind in ["refresh token", "access token", "token of a client", "whole by an access token"] {
+        let site = Site::new();
+        if kind.starts_with("whole") {
+            site.patch("/admin/settings", &json!({ "revoke.accessTokenEndsGrant": 1 }));
+        }
         for (fates, status, ended) in [
             (vec![Fate::Lost, Fate::Lost], 503, false),
             // Nobody knows: it happened, and whoever repeats it hears so.
@@ -180,10 +184,6 @@ fn storage_that_fails_during_a_revocation_is_503_whatever_is_revoked() {
             (vec![Fate::Unanswered, Fate::Answered], 200, true),
             (vec![Fate::Lost, Fate::Answered], 200, true),
         ] {
-            let site = Site::new();
-            if kind.starts_with("whole") {
-                site.patch("/admin/settings", &json!({ "revoke.accessTokenEndsGrant": 1 }));
-            }
             let tokens = site.tokens();
             let (client, token) = match kind {
                 "refresh token" => (WEB, string(&tokens, "refresh_token")),
