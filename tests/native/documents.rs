@@ -53,10 +53,10 @@ fn every_file_that_a_document_names_is_there() {
     }
 }
 
-#[test]
-fn every_test_that_the_specification_table_names_is_in_the_file_it_names() {
+/// Looks for every test that stands in the last column of a document's tables, after the file it is in. Gives how many.
+fn find_tests(document: &str) -> usize {
     let mut count = 0;
-    for line in read("docs/specifications.md").lines().filter(|line| line.starts_with('|')) {
+    for line in read(document).lines().filter(|line| line.starts_with('|')) {
         let mut file = None;
         let proof = line.trim_end_matches(['|', ' ']).rsplit_once('|').map_or("", |(_, proof)| proof);
         for text in quoted(proof) {
@@ -69,7 +69,30 @@ fn every_test_that_the_specification_table_names_is_in_the_file_it_names() {
             }
         }
     }
-    assert!(count > 50, "{count}");
+    count
+}
+
+#[test]
+fn every_test_that_a_table_names_is_in_the_file_it_names() {
+    for document in ["docs/specifications.md", "docs/attacks.md"] {
+        let count = find_tests(document);
+        assert!(count > 50, "{document}: {count}");
+    }
+}
+
+#[test]
+fn every_attack_of_the_suite_is_in_the_table_of_attacks() {
+    let table = read("docs/attacks.md");
+    let mut suite = files("tests/native/attacks");
+    suite.push("tests/edge/attacks.test.mjs".to_owned());
+    for file in suite {
+        let text = read(&file);
+        let native = text.split("#[test]\nfn ").skip(1).filter_map(|rest| rest.split('(').next());
+        let edge = text.split("  test('").skip(1).filter_map(|rest| rest.split('\'').next());
+        for name in native.chain(edge) {
+            assert!(table.contains(&format!("`{name}`")), "docs/attacks.md does not name {name} of {file}");
+        }
+    }
 }
 
 #[test]
