@@ -189,6 +189,17 @@ impl World {
         format!("{:?}\n{}", self.0.replica.borrow(), disks.collect::<Vec<_>>().join("\n"))
     }
 
+    /// As [`World::dump`], but for what counts failures by address: that a refusal is counted is no change.
+    pub fn dump_of_all_but_counts(&self) -> String {
+        let disks = self.0.disks.borrow();
+        let rows = disks.iter().flat_map(|((binding, name), disk)| {
+            let tables = disk.0.borrow();
+            let tables = tables.iter().filter(|(table, _)| !table.starts_with("strikes"));
+            tables.map(|(table, rows)| format!("{binding} {name} {table} {rows:?}")).collect::<Vec<_>>()
+        });
+        format!("{:?}\n{}", self.0.replica.borrow(), rows.collect::<Vec<_>>().join("\n"))
+    }
+
     /// Rings every alarm that is due, once each. Gives how many rang.
     pub fn ring(&self) -> usize {
         let disks: Vec<_> = self.0.disks.borrow().keys().cloned().collect();

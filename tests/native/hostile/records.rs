@@ -156,7 +156,7 @@ fn account(patch: &Map<String, Value>) {
     assert!(again == after || has_fraction(&Value::Object(after.claims)), "{row}");
 }
 
-/// Whether there is a number that is read with an error in its last bit: serde_json reads these as they were written only
+/// Whether there is a number that is read with an error in its last bit: `serde_json` reads these as they were written only
 /// with its feature `float_roundtrip`.
 pub fn has_fraction(value: &Value) -> bool {
     match value {
