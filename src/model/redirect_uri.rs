@@ -82,6 +82,9 @@ impl RedirectUri {
 
     /// True where the answer goes to the person's own machine, where any program may listen.
     pub fn is_loopback(&self) -> bool {
+        if !self.0.starts_with("http://") && !self.0.starts_with("https://") {
+            return false; // A scheme can end as a host does.
+        }
         let host = self.host().to_ascii_lowercase();
         let address: Option<std::net::Ipv4Addr> = host.parse().ok();
         host == "[::1]"

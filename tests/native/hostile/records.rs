@@ -152,19 +152,7 @@ fn account(patch: &Map<String, Value>) {
     assert!(after.roles.iter().all(|role| role == "administrator" || role == "auditor"));
     assert_eq!(after.mark().standing == Standing::Enabled, after.enabled);
     let row = serde_json::to_string(&after).unwrap();
-    let again = serde_json::from_str::<Account>(&row).expect("a row reads");
-    assert!(again == after || has_fraction(&Value::Object(after.claims)), "{row}");
-}
-
-/// Whether there is a number that is read with an error in its last bit: `serde_json` reads these as they were written only
-/// with its feature `float_roundtrip`.
-pub fn has_fraction(value: &Value) -> bool {
-    match value {
-        Value::Number(number) => number.is_f64(),
-        Value::Array(items) => items.iter().any(has_fraction),
-        Value::Object(members) => members.values().any(has_fraction),
-        _ => false,
-    }
+    assert_eq!(serde_json::from_str::<Account>(&row).ok(), Some(after));
 }
 
 fn settings(patch: &Map<String, Value>) {
