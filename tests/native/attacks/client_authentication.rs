@@ -242,3 +242,17 @@ fn nothing_can_be_registered_or_asked_that_would_make_us_fetch_it() {
     );
     assert_eq!(refusal(&site.token(&format!("{}:x", edgemint::wire::encode(inside)), &OWN)), INVALID_CLIENT);
 }
+
+#[test]
+fn credentials_and_wishes_in_the_address_of_a_client_endpoint_are_not_read() {
+    let site = Site::new();
+    let credentials = "client_id=demo-machine&client_secret=demo-machine-secret";
+    for (path, body) in ENDPOINTS {
+        let answer = send(&site, &format!("{path}?{credentials}"), &[], body);
+        assert_eq!(answer, (401, "invalid_client".into(), true), "{path}");
+        // Nor what is wished, where the credentials are good.
+        let good = basic(MACHINE);
+        let (status, error, _) = send(&site, &format!("{path}?{body}"), &[("authorization", &good)], "x=y");
+        assert_eq!((status, error.as_str()), (400, "invalid_request"), "{path}");
+    }
+}
