@@ -159,6 +159,11 @@ fn what_a_client_may_have_bounds_what_is_asked_at_every_step() {
     }
     // What the client gets later is not what the person gave.
     site.patch("/admin/clients/demo-web", &json!({ "scope": "reports orders.read orders.write" }));
+    for scope in ["orders.write", "reports orders.write"] {
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str()), ("scope", scope)];
+        let answer = unchanged(&site, scope, || site.token(WEB, &fields));
+        assert_eq!(refusal(&answer), (400, "invalid_scope"), "{scope}");
+    }
     assert_eq!(site.refresh(&refresh).1["scope"], "reports");
 }
 
