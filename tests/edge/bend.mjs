@@ -54,6 +54,24 @@ export function bend(good, dice) {
   return sendable(dice(8) === 0 ? pick(MONSTERS, dice)(sent, dice) : sent);
 }
 
+/** Good requests with a marker in one place: each parameter, header and member, and the end of the path. @param {Sent[]} good @returns {Sent[]} */
+export function mark(good) {
+  const escaped = [MARKERS[0], MARKERS[1], MARKERS[10]].map((text) => [text, encodeURIComponent(text)]);
+  return good.flatMap((sent) => escaped.flatMap(([text, bytes]) => markWith(sent, text, bytes))).map(sendable);
+}
+
+/** @param {Sent} sent @param {string} text @param {string} bytes the same, escaped @returns {Sent[]} */
+function markWith(sent, text, bytes) {
+  const pairs = (/** @type {string} */ form) => form.split('&').map((pair) => form.replace(pair, `${pair.split('=')[0]}=${bytes}`));
+  const [path, query] = sent.target.split('?');
+  const marked = [{ ...sent, target: `${path}${bytes}` }, { ...sent, target: `${path}?${bytes}=1` }];
+  if (query) marked.push(...pairs(query).map((form) => ({ ...sent, target: `${path}?${form}` })));
+  for (const name of Object.keys(sent.headers)) marked.push({ ...sent, headers: { ...sent.headers, [name]: text } });
+  if (sent.headers['content-type'] === FORM) marked.push(...pairs(sent.body).map((body) => ({ ...sent, body })));
+  else if (sent.body) marked.push(...Object.keys(JSON.parse(sent.body)).map((name) => ({ ...sent, body: JSON.stringify({ ...JSON.parse(sent.body), [name]: text }) })));
+  return marked;
+}
+
 /** Replaces or inserts at one place. @param {string} text @param {Dice} dice @param {string} [splinter] */
 function splinter(text, dice, splinter = pick(SPLINTERS, dice)) {
   const at = dice(text.length + 1);

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { bend, seeded } from './bend.mjs';
+import { bend, mark, seeded } from './bend.mjs';
 import { administer, askToken, isActive, MACHINE, redeem } from './caller.mjs';
 import { isOf, makeGood, readRoutes } from './good.mjs';
 import { Person } from './person.mjs';
@@ -64,6 +64,22 @@ test('every route has a good request, and the good requests succeed', async () =
     assert(answer.status < 400, `${sent.method} ${sent.target}: ${answer.status} ${answer.body}`);
     assert.deepEqual(judge(sent, answer, worker.issuer), [], `${sent.method} ${sent.target}`);
   }
+});
+
+test('a marker in any parameter, header, member or path comes back nowhere as it was', async () => {
+  const marked = mark(await makeGood(worker, 'marked'));
+  const wrong = [];
+  for (let at = 0; at < marked.length && wrong.length < 5; at += AT_ONCE) {
+    const batch = marked.slice(at, at + AT_ONCE);
+    const answers = await Promise.all(batch.map(send));
+    for (const [index, answer] of answers.entries()) {
+      const complaints = judge(batch[index], answer, worker.issuer);
+      if (complaints.length > 0) wrong.push({ complaints, sent: shorten(batch[index]), answer: answer.head + answer.body.slice(0, 300) });
+    }
+  }
+  assert.deepEqual(wrong, []);
+  assert(marked.length > 300, `only ${marked.length}`);
+  console.log(`proof: inputs fuzzed: ${marked.length}`);
 });
 
 test(`${ROUNDS} bent requests are all answered, well formed, repeat nothing as it came, and are no error of the server`, async () => {

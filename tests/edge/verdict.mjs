@@ -1,6 +1,7 @@
 // What is wrong with an answer, whatever was asked.
 
 import { isOf, readRoutes } from './good.mjs';
+import { ADMIN_TOKEN } from './worker.mjs';
 
 /** @typedef {import('./good.mjs').Sent} Sent */
 /** @typedef {import('./socket.mjs').Answer} Answer */
@@ -40,6 +41,7 @@ export function judge(sent, answer, issuer) {
   const kind = headers.get('content-type') ?? '';
   return [
     ...judgeHeaders(path, answer),
+    ...(path.startsWith('/admin/') && status < 400 && !isAdministrators(sent) ? ['done for somebody who is no administrator'] : []),
     ...judgeLocation(headers.get('location'), issuer),
     ...(sent.method === 'HEAD' ? [] : judgeBody(path, status, kind, body)),
   ];
@@ -53,6 +55,12 @@ export function isDocumented({ status, headers, body }) {
 /** The runtime refuses what is no URL before the Worker hears of it. @param {Answer} answer */
 export function isOfRuntime({ status, headers, body }) {
   return status === 400 && headers.get('content-type') === 'text/plain' && (body === '' || body === 'invalid URI');
+}
+
+/** @param {Sent} sent */
+function isAdministrators({ headers }) {
+  const sent = Object.entries(headers).filter(([name]) => name.toLowerCase() === 'authorization');
+  return sent.length === 1 && /^bearer$/i.test(sent[0][1].slice(0, 6)) && sent[0][1].slice(7).trim() === ADMIN_TOKEN;
 }
 
 /** @param {string} path @param {Answer} answer @returns {string[]} */
@@ -85,7 +93,8 @@ function judgeLocation(location, issuer) {
   if (location === undefined) return [];
   const stems = [`${issuer}/`, 'http://127.0.0.1:9999/', 'http://localhost:9999/'];
   const registered = stems.some((stem) => location.startsWith(stem)) || /^http:\/\/127\.0\.0\.1(:\d+)?\/(callback|spa)\?/.test(location);
-  return registered ? [] : [`it leads to ${location}`];
+  // What a URL cannot hold was not escaped.
+  return registered && /^[^\s"<>\\]+$/.test(location) ? [] : [`it leads to ${location}`];
 }
 
 /** @param {string} path @param {number} status @param {string} kind @param {string} body @returns {string[]} */

@@ -27,11 +27,11 @@ pub fn forms(input: &[u8]) {
     }
     let params = match Params::parse(input, &["resource"]) {
         Ok(params) => {
-            let escapes = input.iter().enumerate().filter(|(_, byte)| **byte == b'%').map(|(at, _)| at);
+            let mut escapes = input.iter().enumerate().filter(|(_, byte)| **byte == b'%').map(|(at, _)| at);
             let whole = |at: usize| {
                 input.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
             };
-            assert!(escapes.into_iter().all(whole), "half an escape was read");
+            assert!(escapes.all(whole), "half an escape was read");
             params
         }
         Err(error) => {
