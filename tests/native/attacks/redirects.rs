@@ -269,9 +269,13 @@ fn signing_in_draws_a_new_session_and_the_one_before_stays_whose_it_was() {
 #[test]
 fn a_form_that_was_planted_together_with_its_browsers_cookie_gives_nothing_of_the_victims() {
     let attacker = Site::new();
-    let consent = attacker.sign_in(&attacker.authorize("demo-web", &[]), "bob", "builder");
+    let login = attacker.authorize("demo-web", &[]);
+    let consent = attacker.sign_in(&login, "bob", "builder");
     let victim = attacker.beside();
     victim.code("demo-web", &[]);
+    // The form alone, in a browser with a cookie of its own.
+    assert_page(&unchanged(&victim, "login", || victim.sign_in(&login, "alice", "wonderland")), "login");
+    assert_page(&unchanged(&victim, "consent", || victim.decide(&consent, "all", &[])), "consent");
     let (planted, session) =
         (attacker.cookie("edgemint-browser").unwrap(), victim.cookie("edgemint-session").unwrap());
     let fields = form(&[("pending", &field(&consent, "pending")), ("decision", "all")]);

@@ -96,6 +96,12 @@ fn another_client_changes_nothing_whatever_generation_it_stole() {
         });
         assert_eq!(seen, (200, dead()));
     }
+    let own = own_token(&site);
+    site.inspect(&own); // Its shard is there.
+    for client in [WEB, LEGACY, "demo-spa"] {
+        let answer = unchanged(&site, client, || revoke(&site, client, &own));
+        assert_eq!(refusal(&answer), INVALID_GRANT, "{client} with a machine's own");
+    }
     assert_eq!(site.refresh(&string(&all[2], "refresh_token")).0, 200);
 }
 
