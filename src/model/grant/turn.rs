@@ -169,6 +169,14 @@ impl Grant {
         if idle || self.ends.is_some_and(|ends| at.now >= ends) {
             return Err(Reply::Refused(Refusal::Expired));
         }
+        // Only the previous generation, only until its successor is used, only within a window that starts at its first
+        // use: the same successor again. Nothing is written, nothing is counted.
+        let previous = generation.checked_add(1) == Some(current);
+        let forgiven = previous && (own || at.now < rotated.plus(terms.grace));
+        if generation != current && !forgiven {
+            // RFC 9700 §4.14.2: a refresh token used twice ends the family, whatever is asked beside it.
+            return Err(self.end(Refusal::Replayed, at));
+        }
         let scope = self.narrow(scope, &terms.allowed)?;
         if generation == current {
             let again = own && !terms.rotate;
@@ -181,17 +189,7 @@ impl Grant {
             let generation = if terms.rotate { current.saturating_add(1) } else { current };
             return Ok(self.issued(scope, generation, again.then_some(self.changed), at));
         }
-        // Only the previous generation, only until its successor is used, only within a window that starts at its first
-        // use: the same successor again. Nothing is written, nothing is counted.
-        let previous = generation.checked_add(1) == Some(current);
-        if previous && own {
-            return Ok(self.issued(scope, current, Some(self.changed), at));
-        }
-        if previous && at.now < rotated.plus(terms.grace) {
-            return Ok(self.issued(scope, current, Some(at.now), at));
-        }
-        // RFC 9700 §4.14.2: a refresh token used twice ends the family.
-        Err(self.end(Refusal::Replayed, at))
+        Ok(self.issued(scope, current, Some(if own { self.changed } else { at.now }), at))
     }
 
     fn use_current(&mut self, terms: &Terms, at: &Instant) {

@@ -156,6 +156,25 @@ fn every_token_of_four_generations_dies_of_one_reuse_one_revocation_or_a_withdra
 }
 
 #[test]
+fn an_old_refresh_token_ends_the_family_whatever_scope_is_asked_beside_it() {
+    for asked in ["", "orders.read admin", "reports"] {
+        let site = Site::new();
+        let all = generations(&site, 3);
+        // The thief gets along with what the client has left; the owner, as ever, asks for all that was granted.
+        site.patch("/admin/clients/demo-web", &json!({ "scope": "reports" }));
+        let refresh = |number: usize, scope: &str| {
+            let token = string(&all[number], "refresh_token");
+            let mut fields = vec![("grant_type", "refresh_token"), ("refresh_token", token.as_str())];
+            fields.extend((!scope.is_empty()).then_some(("scope", scope)));
+            site.token(WEB, &fields)
+        };
+        assert_eq!(refresh(0, asked).0, 400, "{asked}");
+        assert_eq!(refusal(&refresh(2, "reports")), INVALID_GRANT, "the newest lives on: {asked}");
+        assert_eq!(site.inspect(&string(&all[2], "access_token")), dead(), "{asked}");
+    }
+}
+
+#[test]
 fn a_refresh_token_is_no_bearer_token_and_introspection_does_not_call_it_one() {
     let site = Site::new();
     let code = site.code("demo-web", &[]);
