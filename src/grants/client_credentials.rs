@@ -16,7 +16,13 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
         return Err(Error::new(Code::UnauthorizedClient, detail));
     }
     let scope = match ask.params.optional("scope") {
-        Some(text) => Scope::parse(text).map_err(|why| Error::new(Code::InvalidScope, why))?,
+        Some(text) => {
+            let scope = Scope::parse(text).map_err(|why| Error::new(Code::InvalidScope, why))?;
+            if scope.is_empty() {
+                return Err(Error::new(Code::InvalidScope, "the scope names nothing (RFC 6749 section 3.3)"));
+            }
+            scope
+        }
         None => client.metadata.scope.clone(),
     };
     client.demand(&scope)?;

@@ -142,6 +142,16 @@ impl Client {
             rotate: rotate || !self.is_confidential(),
             refreshable: self.is_refreshable(),
             refreshes: self.metadata.refresh_count,
+            ..Terms::default()
+        }
+    }
+
+    /// The same, to a grant whose code is being redeemed.
+    pub fn terms_of_redemption(&self, policy: &Policy) -> Terms {
+        Terms {
+            redirect_uris: self.metadata.redirect_uris.clone(),
+            require_pkce: self.requires_pkce(),
+            ..self.terms(policy)
         }
     }
 

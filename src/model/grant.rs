@@ -140,6 +140,12 @@ pub struct Terms {
     pub refreshable: bool,
     /// How many refreshes the grant gives (`None`: unlimited).
     pub refreshes: Option<u32>,
+    /// At a redemption: where the client's answers may go now. Empty where it was not said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirect_uris: Vec<String>,
+    /// At a redemption: whether the client must use PKCE now.
+    #[serde(default)]
+    pub require_pkce: bool,
 }
 
 /// A token that somebody asks about or ends.
@@ -237,6 +243,8 @@ pub enum Refusal {
     Revoked,
     /// The client or the person was disabled, or what was issued to them cut off.
     CutOff,
+    /// The code went where the client's answers may not go any more, or without the PKCE that it must use now.
+    Deregistered,
     /// More scope than was granted.
     Exceeds,
     /// The scope that was granted is not the client's any more.

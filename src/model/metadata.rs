@@ -140,6 +140,7 @@ impl Metadata {
             let by_code = amended.grant_types.iter().any(|name| name == "authorization_code");
             amended.response_types = if by_code { vec!["code".to_owned()] } else { Vec::new() };
         }
+        amended.response_types.dedup(); // Said twice is said; and the same patch again is no change.
         Ok(amended)
     }
 
@@ -176,8 +177,12 @@ impl Metadata {
             return refused("redirect_uris", "authorization_code needs at least one");
         }
         for uri in &self.redirect_uris {
-            if let Err(why) = RedirectUri::parse(uri) {
-                return refused("redirect_uris", why);
+            match RedirectUri::parse(uri) {
+                Ok(uri) if uri.speaks_like_an_answer() => {
+                    return refused("redirect_uris", "its query has a parameter that answers have");
+                }
+                Ok(_) => {}
+                Err(why) => return refused("redirect_uris", why),
             }
         }
         if self.redirect_uris.len() > 50 {

@@ -51,6 +51,16 @@ impl RedirectUri {
         &self.0
     }
 
+    /// True where its query has what an answer has: the client would read the one or the other (RFC 6749 §4.1.2, RFC 9207
+    /// §2).
+    pub fn speaks_like_an_answer(&self) -> bool {
+        let query = self.0.split_once('?').map_or("", |(_, query)| query);
+        let names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+        names.filter_map(|name| percent_encoding::percent_decode_str(name).decode_utf8().ok()).any(|name| {
+            matches!(name.as_ref(), "code" | "state" | "iss" | "error" | "error_description" | "error_uri")
+        })
+    }
+
     /// True where a request that asks for `asked` means this one: the same text, or the same loopback address at
     /// another port (RFC 8252 §7.3; addresses only, never the name `localhost`, §8.3).
     pub fn admits(&self, asked: &Self) -> bool {

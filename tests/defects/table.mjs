@@ -29,8 +29,8 @@ export const DEFECTS = [
   {
     what: 'an old refresh token ends nothing',
     file: TURN,
-    from: '        // RFC 9700 §4.14.2: a refresh token used twice ends the family.\n        Err(self.end(Refusal::Replayed, at))',
-    to: '        Err(Reply::Refused(Refusal::Replayed))',
+    from: '            return Err(self.end(Refusal::Replayed, at));',
+    to: '            return Err(Reply::Refused(Refusal::Replayed));',
     test: 'token::a_refresh_token_rotates_and_an_old_one_ends_the_family',
   },
   {
@@ -57,15 +57,15 @@ export const DEFECTS = [
   {
     what: 'the grace has no end',
     file: TURN,
-    from: '        if previous && at.now < rotated.plus(terms.grace) {',
-    to: '        if previous {',
+    from: '        let forgiven = previous && (own || at.now < rotated.plus(terms.grace));',
+    to: '        let forgiven = previous;',
     test: 'token::within_the_grace_the_same_successor_is_given_again_and_nothing_is_written',
   },
   {
     what: 'each use within the grace restarts it',
     file: TURN,
-    from: '            return Ok(self.issued(scope, current, Some(at.now), at));',
-    to: '            if let State::Live { rotated, .. } = &mut self.state { *rotated = at.now; }\n            return Ok(self.issued(scope, current, Some(at.now), at));',
+    from: '        if generation != current && !forgiven {',
+    to: '        if let (true, State::Live { rotated, .. }) = (forgiven, &mut self.state) { *rotated = at.now; }\n        if generation != current && !forgiven {',
     test: 'token::within_the_grace_the_same_successor_is_given_again_and_nothing_is_written',
   },
   {
@@ -116,6 +116,20 @@ export const DEFECTS = [
     from: '        if self.is_spared(marks) { Ok(()) } else { Err(Reply::Refused(Refusal::CutOff)) }',
     to: '        Ok(())',
     test: 'authorize::alice_disabled_between_consent_and_code_gets_no_tokens',
+  },
+  {
+    what: 'an old refresh token that asks for too much is only refused',
+    file: TURN,
+    from: '        // Only the previous generation, only until its successor is used, only within a window that starts at its first\n',
+    to: '        self.narrow(scope.clone(), &terms.allowed)?;\n        // Only the previous generation, only until its successor is used, only within a window that starts at its first\n',
+    test: 'attacks::refresh::an_old_refresh_token_ends_the_family_whatever_scope_is_asked_beside_it',
+  },
+  {
+    what: 'a code works though its redirect URI is not the client’s any more',
+    file: TURN,
+    from: '                if !binding.is_allowed(terms) {',
+    to: '                if false {',
+    test: 'attacks::codes::a_code_whose_redirect_uri_was_taken_from_the_client_is_refused',
   },
   {
     what: 'a refresh widens the scope',

@@ -80,6 +80,7 @@ fn terms() -> Terms {
         rotate: true,
         refreshable: true,
         refreshes: None,
+        ..Terms::default()
     }
 }
 

@@ -6,6 +6,7 @@
 use super::{
     super::{
         mark::{ClientRef, Mark, Marks},
+        redirect_uri::RedirectUri,
         scope::Scope,
     },
     Active, Binding, Command, Grant, Instant, Issued, Offer, Refusal, Reply, State, Successor, Terms, Token,
@@ -118,6 +119,9 @@ impl Grant {
             State::Offered { redeem_by, .. } => {
                 if at.now >= redeem_by {
                     return Err(Reply::Refused(Refusal::Expired));
+                }
+                if !binding.is_allowed(terms) {
+                    return Err(Reply::Refused(Refusal::Deregistered));
                 }
                 if !self.scope.is_within(&terms.allowed) {
                     return Err(Reply::Refused(Refusal::Withdrawn));
@@ -369,6 +373,15 @@ impl Grant {
 }
 
 impl Binding {
+    /// Whether the client could still ask for such a code.
+    fn is_allowed(&self, terms: &Terms) -> bool {
+        let own = RedirectUri::parse(&self.redirect_uri);
+        let mut registered = terms.redirect_uris.iter().filter_map(|uri| RedirectUri::parse(uri).ok());
+        let returned =
+            terms.redirect_uris.is_empty() || own.is_ok_and(|own| registered.any(|uri| uri.admits(&own)));
+        returned && (self.challenge.is_some() || !terms.require_pkce)
+    }
+
     fn is_met(&self, verifier: Option<&str>, redirect_uri: Option<&str>) -> bool {
         let proved = match (&self.challenge, verifier) {
             (Some(challenge), Some(verifier)) => challenge.is_met_by(verifier),

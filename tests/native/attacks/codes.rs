@@ -218,3 +218,33 @@ fn a_code_one_second_too_old_is_refused_however_the_clocks_differ() {
         assert_eq!(refusal(&site.redeem(&early)), INVALID_GRANT, "{skew}");
     }
 }
+
+#[test]
+fn a_code_whose_redirect_uri_was_taken_from_the_client_is_refused() {
+    let site = Site::new();
+    let lagging = site.beside();
+    assert_eq!(lagging.redeem(&site.code("demo-web", &[])).0, 200);
+    let code = site.code("demo-web", &[]);
+    let loopback = site.code("demo-web", &[("redirect_uri", "http://127.0.0.1:5/callback")]);
+    site.patch("/admin/clients/demo-web", &json!({ "redirect_uris": ["https://elsewhere.test/cb"] }));
+    // Also in an isolate that has not heard of it, and where the request leaves the redirect URI out.
+    for (site, other) in [(&site, CALLBACK), (&lagging, CALLBACK), (&site, "")] {
+        let answer = unchanged(site, other, || redeem_with(site, WEB, &code, &[("redirect_uri", other)]));
+        assert_eq!(refusal(&answer), INVALID_GRANT, "{other}");
+    }
+    site.patch("/admin/clients/demo-web", &json!({ "redirect_uris": [CALLBACK] }));
+    assert_eq!(site.redeem(&code).0, 200, "it was not burned");
+    let fields = [("redirect_uri", "http://127.0.0.1:5/callback")];
+    assert_eq!(redeem_with(&site, WEB, &loopback, &fields).0, 200, "nor was that of another port");
+}
+
+#[test]
+fn a_code_without_a_challenge_is_refused_once_its_client_must_use_pkce() {
+    let site = Site::new();
+    site.patch("/admin/clients/demo-web", &json!({ "require_pkce": false }));
+    let plain = [("code_challenge", ""), ("code_challenge_method", "")];
+    let code = site.code("demo-web", &plain);
+    site.patch("/admin/clients/demo-web", &json!({ "require_pkce": true }));
+    let answer = unchanged(&site, "plain", || redeem_with(&site, WEB, &code, &[("code_verifier", "")]));
+    assert_eq!(refusal(&answer), INVALID_GRANT);
+}

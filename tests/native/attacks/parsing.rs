@@ -309,3 +309,15 @@ fn every_refusal_is_an_event_that_its_trace_finds() {
     let answer: Value = serde_json::from_slice(&broken.get("/healthz").body).unwrap();
     assert_eq!(site.world.events()[0]["trace"], answer["trace_id"]);
 }
+
+#[test]
+fn a_scope_of_spaces_is_refused_and_not_taken_for_none() {
+    let site = Site::new();
+    let refresh = string(&site.tokens(), "refresh_token");
+    let own = [("grant_type", "client_credentials"), ("scope", " ")];
+    let again = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str()), ("scope", "  ")];
+    for (client, fields) in [(MACHINE, &own[..]), (WEB, &again[..])] {
+        let answer = unchanged(&site, "spaces", || site.token(client, fields));
+        assert_eq!(refusal(&answer), (400, "invalid_scope"));
+    }
+}

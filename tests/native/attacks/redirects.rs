@@ -420,3 +420,20 @@ fn the_consent_page_names_the_program_that_gets_the_answer_whatever_host_its_add
     let page = site.sign_in(&site.authorize("demo-web", &[]), "alice", "wonderland");
     assert!(text(&page).contains(loopback), "an honest one is warned of: {}", text(&page));
 }
+
+#[test]
+fn a_redirect_uri_that_speaks_like_an_answer_is_refused_at_registration_and_at_a_change() {
+    let site = Site::new();
+    for query in
+        ["code=x", "a=b&state=1", "iss=https%3A%2F%2Fevil.test", "%63ode=x", "error", "error_description=x"]
+    {
+        let uris = json!({ "redirect_uris": [format!("https://app.test/cb?{query}")] });
+        for (method, target) in [(Method::POST, "/admin/clients"), (Method::PATCH, "/admin/clients/demo-web")]
+        {
+            let answer = unchanged(&site, query, || site.admin(method, target, &uris));
+            assert_eq!(refusal(&answer), (400, "invalid_redirect_uri"), "{query}");
+        }
+    }
+    let fine = json!({ "redirect_uris": ["https://app.test/cb?tenant=1&codes=x"] });
+    assert_eq!(site.admin(Method::POST, "/admin/clients", &fine).0, 201);
+}
