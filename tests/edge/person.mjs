@@ -41,6 +41,8 @@ export class Person {
     const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
     const all = { host: new URL(this.worker.issuer).host, ...(cookie && { cookie }), ...headers };
     const sent = request(`${this.door}${target}`, { method, headers: all }).end(body);
+    // An answer that breaks off in the middle is told by its body.
+    sent.on('error', () => {});
     const [response] = await once(sent, 'response');
     for (const line of response.headers['set-cookie'] ?? []) {
       const [, name, value] = /^([^=]+)=([^;]*)/.exec(line);

@@ -1,5 +1,6 @@
 // The Worker as it is deployed, in the real runtime: workerd through Miniflare, on a port of its own.
 
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
@@ -81,9 +82,20 @@ function describeIsolate(name, vars, door) {
   };
 }
 
+/** The processes that this one starts from now on, up to `end`. */
+function watchProcesses() {
+  /** @type {import('node:child_process').ChildProcess[]} */
+  const seen = [];
+  /** @param {any} message */
+  const note = (message) => seen.push(message.process);
+  subscribe('child_process', note);
+  return { seen, end: () => unsubscribe('child_process', note) };
+}
+
 /** A running deployment. */
 export class Worker {
   /** @type {Miniflare} */ #runtime;
+  /** @type {import('node:child_process').ChildProcess} what serves and stores */ #process;
   #ownsState = false;
 
   /** Its address, and what its clients know it by. */
@@ -118,6 +130,7 @@ export class Worker {
       workers.push(describeIsolate(`beside-${workers.length}`, all, door));
       worker.doors.push(`http://127.0.0.1:${door}`);
     }
+    const watch = watchProcesses();
     worker.#runtime = new Miniflare({
       host: '127.0.0.1',
       port: worker.port,
@@ -128,8 +141,17 @@ export class Worker {
       handleStructuredLogs: ({ level, message }) => worker.log.push({ level, message }),
       workers,
     });
-    await worker.#runtime.ready;
+    await worker.#runtime.ready.finally(() => watch.end());
+    const own = `127.0.0.1:${worker.port}`;
+    worker.#process = watch.seen.find(({ spawnargs }) => spawnargs.some((argument) => argument.endsWith(own)));
     return worker;
+  }
+
+  /** Kills the runtime in the middle of whatever it does: no handler of it runs, and nothing more is written. */
+  async crash() {
+    if (!this.#process.kill('SIGKILL')) throw new Error('the runtime was dead already');
+    // At once, or Miniflare would start another.
+    await this.#runtime.dispose();
   }
 
   /** Ends the runtime; what is stored stays for another start. */
