@@ -316,8 +316,9 @@ export class Ledger {
       this.reconciled.add(link.token);
       if (entry.status !== 200) {
         if (this.#refusesClient(family.client, entry)) return;
-        if (!family.mayHaveEnded(entry) && !family.mayBeReplay(link, entry)) this.complain(entry, 'refused a good refresh token');
-        else this.count('refused refreshes that are explained');
+        if (family.hasEnded(entry)) this.count('refreshes refused that must be');
+        else if (family.mayHaveEnded(entry) || family.mayBeReplay(link, entry)) this.count('refreshes refused that may be');
+        else this.complain(entry, 'refused a good refresh token');
         return;
       }
       if (entry.body.refresh_token !== link.successor.token) this.complain(entry, 'gave a second successor');

@@ -358,6 +358,14 @@ export class Load {
 
   /** What somebody holds, tried: what broke off again, what was given still, what was ended no more. @param {Family} family */
   async try(family) {
+    const { touched } = family;
+    await this.#try(family);
+    // To be looked at again is no reason to be looked at again.
+    family.touched = touched;
+  }
+
+  /** @param {Family} family */
+  async #try(family) {
     if (family.code === undefined) await this.allow(family);
     if (family.code === undefined) return;
     const unredeemed = family.access.length === 0;

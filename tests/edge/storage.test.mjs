@@ -1,15 +1,13 @@
 // What is stored, where, in which form, and how fast a change of it counts.
 
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { administer, askToken, inspect, isActive, makeTokens, post, redeem, refresh, SHORT, WEB } from './caller.mjs';
+import { listFiles } from './dump.mjs';
 import { CALLBACK, Person } from './person.mjs';
 import { until } from './until.mjs';
-import { ADMIN_TOKEN, Worker } from './worker.mjs';
+import { Worker } from './worker.mjs';
 
 const INACTIVE = '{"active":false}';
 
@@ -182,15 +180,9 @@ test('no request of these tests was an error of the server', () => {
   assert.deepEqual(worker.failures(), []);
 });
 
-/** Every file beneath the stored state. @param {Worker} of @param {string} [ending] */
-function listFiles(of, ending = '') {
-  const files = readdirSync(of.state, { recursive: true }).map((file) => join(of.state, file));
-  return files.filter((file) => file.endsWith(ending) && statSync(file).isFile());
-}
-
 /** The tables of the grant shards: file and name. @param {Worker} of */
 function listTables(of) {
-  return listFiles(of, '.sqlite').filter((file) => file.includes('edgemint-GrantShard')).flatMap((file) => {
+  return listFiles(of.state, '.sqlite').filter((file) => file.includes('edgemint-GrantShard')).flatMap((file) => {
     const database = new DatabaseSync(file, { readOnly: true });
     try {
       return database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all().map(({ name }) => ({ file, name }));
@@ -200,46 +192,16 @@ function listTables(of) {
   });
 }
 
-test('grants lie in tables named by their end, and nothing that is stored can be used by who reads it', async (t) => {
-  const key = randomBytes(32);
-  const secrets = new Map([['the master key', key.toString('base64url')]]);
-  const own = await Worker.start({ vars: { MASTER_KEY: `a:${key.toString('base64url')}` } });
+test('grants lie in tables named by their end', async (t) => {
+  const own = await Worker.start();
   t.after(() => own.forget());
   const client = await register(own, { redirect_uris: [CALLBACK], grant_types: ['authorization_code'], scope: 'reports' });
-  const person = new Person(own);
-  const tokens = await makeTokens(own);
-  const refreshed = (await refresh(own, tokens.refresh_token)).body;
+  await makeTokens(own);
   await makeTokens(own, client);
-  await post(own, '/revoke', WEB, { token: tokens.access_token });
-  secrets.set('a code', await person.code());
-  secrets.set('an access token', refreshed.access_token).set('a revoked access token', tokens.access_token);
-  secrets.set('a refresh token', refreshed.refresh_token).set('a used refresh token', tokens.refresh_token);
-  secrets.set('a token of a client', (await askToken(own, 'demo-machine:demo-machine-secret', OWN)).body.access_token);
-  secrets.set('a password', 'wonderland').set('another password', 'builder').set('a demo secret', 'demo-web-secret');
-  secrets.set('a generated secret', client.split(':')[1]).set('the administrator’s token', ADMIN_TOKEN);
-  secrets.set('a session', person.cookies.get('edgemint-session')).set('a browser', person.cookies.get('edgemint-browser'));
   await own.halt();
-
   const names = listTables(own).map(({ name }) => name).filter((name) => name.startsWith('grants'));
   assert(names.some((name) => /^grants_long_\d{5}$/.test(name)), `${names}`);
   assert(names.some((name) => /^grants_short_\d{6}$/.test(name)), `${names}`);
-
-  const stored = Buffer.concat(listFiles(own).map((file) => readFileSync(file)));
-  assert(stored.includes('demo-web') && stored.includes('alice'), 'what is no secret is found');
-  // `alice@wonderland.example` is a claim of hers.
-  const searched = Buffer.from(stored.toString('latin1').replaceAll('wonderland.example', ''), 'latin1');
-  for (const [what, secret] of secrets) {
-    // A long row is cut up over pages: its middle and its end must not be there either.
-    for (const piece of [secret, secret.slice(-22), secret.slice(Math.floor(secret.length / 2)).slice(0, 22)]) {
-      if (piece.length >= 7) assert.equal(searched.indexOf(piece), -1, `${what} is stored in clear`);
-    }
-  }
-  const log = JSON.stringify(own.log);
-  assert(log.includes('consent.allowed'), 'the log tells what happened');
-  for (const [what, secret] of secrets) {
-    assert(!log.includes(secret), `${what} is in the log`);
-  }
-  for (const form of [key, key.toString('hex'), key.toString('base64').slice(0, 40)]) assert.equal(stored.indexOf(form), -1);
 });
 
 test('the alarm drops a table whose end has come', async (t) => {
