@@ -10,13 +10,14 @@ import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { administer, MACHINE, post } from './caller.mjs';
 import { Dice } from './dice.mjs';
+import { Dump } from './dump.mjs';
 import { Cell, Ledger, Principal } from './ledger.mjs';
 import { each, Load } from './load.mjs';
 import { Person } from './person.mjs';
 import { Worker } from './worker.mjs';
 
 /** Each history has a deployment of its own and goes on over all its kills. */
-const { histories, kills } = process.env.EDGEMINT_PROVE ? { histories: 6, kills: 50 } : { histories: 1, kills: 5 };
+const { histories, kills } = process.env.EDGEMINT_PROVE ? { histories: 8, kills: 30 } : { histories: 1, kills: 5 };
 const SEED = Number(process.env.EDGEMINT_SEED ?? 20_261_123);
 /** The longest life of a server, and of one that dies while it makes its first data, in milliseconds. */
 const LIFE = 900;
@@ -28,6 +29,9 @@ class History {
   kills = 0;
   /** @type {string[]} */
   failures = [];
+  /** @type {string[]} of all lives */
+  log = [];
+  #running = true;
 
   /** @param {Worker} worker @param {Dice} dice */
   constructor(worker, dice) {
@@ -40,7 +44,7 @@ class History {
     const dice = new Dice(seed);
     const history = new History(await Worker.start(), dice);
     t.after(async () => {
-      await history.worker.halt();
+      if (history.#running) await history.worker.halt();
       history.worker.forget();
     });
     const first = post(history.worker, '/token', MACHINE, { grant_type: 'client_credentials' }).catch(() => {});
@@ -58,16 +62,24 @@ class History {
 
   /** Kills, and starts again over the same storage at the same address. @param {() => void} [meanwhile] */
   async restart(meanwhile = () => {}) {
-    this.ledger.open = false;
-    await this.worker.crash();
-    this.kills += 1;
-    this.failures.push(...this.worker.failures());
+    await this.kill();
     meanwhile();
     const { state, port } = this.worker;
     this.worker = await Worker.start({ state, port });
+    this.kills += 1;
+    this.#running = true;
     if (this.load) this.load.worker = this.worker;
     this.ledger.life += 1;
     this.ledger.open = true;
+  }
+
+  /** Kills, for good. */
+  async kill() {
+    this.ledger.open = false;
+    this.#running = false;
+    await this.worker.crash();
+    this.failures.push(...this.worker.failures());
+    this.log.push(...this.worker.log.map(({ message }) => message));
   }
 
   /** A life under load, its end, and what stands after it. */
@@ -93,12 +105,14 @@ class History {
   report() {
     assert.deepEqual(this.ledger.violations, []);
     assert.deepEqual(this.failures, []);
+    const dump = Dump.of(this.worker.state).add('the log', this.log.join('\n'));
+    assert.deepEqual(dump.find(this.load.secrets()), []);
   }
 }
 
 for (let number = 0; number < histories; number += 1) {
   const seed = SEED + number;
-  test(`what was answered before a kill holds after it, and nothing ended comes back: ${kills} kills, seed ${seed}`, async (t) => {
+  test(`what was answered before a kill holds after it, nothing ended comes back, and no secret is stored: seed ${seed}`, async (t) => {
     const history = await History.begin(t, seed);
     for (let kill = 0; kill < kills; kill += 1) {
       await history.live();
@@ -106,6 +120,7 @@ for (let number = 0; number < histories; number += 1) {
       if (history.ledger.violations.length > 0) break;
     }
     await history.reconcile();
+    await history.kill();
     const { ledger } = history;
     console.log(`proof: kills survived: ${history.kills}`);
     console.log(`proof: tokens reconciled: ${ledger.reconciled.size}`);

@@ -120,6 +120,9 @@ export class Family {
   /** @type {Entry[]} requests that are to end it, whole */ endings = [];
   /** @type {Entry[]} proofs that it lives */ alive = [];
   /** @type {string | undefined} */ code;
+  name = '';
+  /** @type {string[][]} the fields of the consent form */ form = [];
+  /** @type {import('./person.mjs').Person} */ browser;
   /** The life of the server in which it was last used. */
   touched = 0;
 
@@ -267,6 +270,15 @@ export class Ledger {
     this.violations.push(`life ${life}, ${sent}–${done}: ${what} ${why}: ${answer}`);
   }
 
+  /** Every string that only its holder and the server may know, by what it is. @returns {[string, string][]} */
+  secrets() {
+    return this.families.flatMap(({ name, code, form, links, access }) => /** @type {[string, string][]} */ ([
+      [`the form of ${name}`, form[0][1]],
+      ...(code === undefined ? [] : [[`the code of ${name}`, code]]),
+      ...[...links, ...access].map(({ token }) => [`a token of ${name}`, token]),
+    ]));
+  }
+
   /** Judges what has ended: all requests have. */
   settle() {
     for (const { entry, judge } of this.#pending.splice(0)) {
@@ -304,6 +316,7 @@ export class Ledger {
       }
       if (this.#refusesClient(family.client, entry)) return;
       const used = others.some((other) => mayBeDone(other) && other.sent < entry.done);
+      if (used && !others.some(isDone)) this.count('codes whose tokens may have been lost');
       const late = entry.done > family.begun + CODE - SLACK;
       const withdrawn = family.client.narrowings.some((change) => mayBeDone(change) && change.sent < entry.done);
       if (!used && !late && !withdrawn && !family.mayHaveEnded(entry)) this.complain(entry, 'refused a good code');

@@ -132,6 +132,17 @@ export class Load {
     }
   }
 
+  /** Every string that only its holder and the server may know, by what it is. @returns {[string, string][]} */
+  secrets() {
+    const principals = [...this.registered, ...this.people].filter(({ secret }) => secret !== '');
+    return [
+      ...this.ledger.secrets(),
+      ...this.own.map(({ of, access }) => /** @type {[string, string]} */ ([`a token of ${of.name} itself`, access.token])),
+      ...principals.map(({ name, secret }) => /** @type {[string, string]} */ ([`the secret of ${name}`, secret])),
+      ...[...this.alice.browser.cookies].map(([name, value]) => /** @type {[string, string]} */ ([`the cookie ${name}`, value])),
+    ];
+  }
+
   /** From the authorization request to the code, the form sent so many times at once. @param {Principal} client @param {Who} who */
   async begin(client, who, times = 1) {
     const page = await this.ledger.record(`authorization request of ${client.name}`, () => who.browser.authorize(client.name), (entry) => {
