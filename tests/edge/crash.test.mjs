@@ -17,7 +17,7 @@ import { Person } from './person.mjs';
 import { Worker } from './worker.mjs';
 
 /** Each history has a deployment of its own and goes on over all its kills. */
-const { histories, kills } = process.env.EDGEMINT_PROVE ? { histories: 8, kills: 30 } : { histories: 1, kills: 5 };
+const { histories, kills } = process.env.EDGEMINT_PROVE ? { histories: 8, kills: 30 } : { histories: 1, kills: 4 };
 const SEED = Number(process.env.EDGEMINT_SEED ?? 20_261_123);
 /** The longest life of a server, and of one that dies while it makes its first data, in milliseconds. */
 const LIFE = 900;
@@ -49,10 +49,11 @@ class History {
     });
     const first = post(history.worker, '/token', MACHINE, { grant_type: 'client_credentials' }).catch(() => {});
     await pause(dice.below(BIRTH));
-    await history.restart();
+    await history.kill();
     await first;
+    await history.start();
     const browser = new Person(history.worker);
-    await browser.reachConsent();
+    assert.match((await browser.reachConsent()).text, /value="all"/);
     const { body } = await administer(history.worker, 'GET', '/admin/settings');
     const setting = new Cell(body['refresh.idleSeconds']);
     history.load = new Load(history.worker, history.ledger, dice, { principal: new Principal('alice', ''), browser }, setting);
@@ -60,10 +61,8 @@ class History {
     return history;
   }
 
-  /** Kills, and starts again over the same storage at the same address. @param {() => void} [meanwhile] */
-  async restart(meanwhile = () => {}) {
-    await this.kill();
-    meanwhile();
+  /** Starts again over the same storage at the same address. */
+  async start() {
     const { state, port } = this.worker;
     this.worker = await Worker.start({ state, port });
     this.kills += 1;
@@ -73,7 +72,7 @@ class History {
     this.ledger.open = true;
   }
 
-  /** Kills, for good. */
+  /** Nothing is sent any more until it is started again. */
   async kill() {
     this.ledger.open = false;
     this.#running = false;
@@ -86,7 +85,9 @@ class History {
   async live() {
     const load = this.load.run();
     await pause(this.dice.below(LIFE));
-    await Promise.all([this.restart(), load]);
+    await this.kill();
+    await load;
+    await this.start();
     this.ledger.settle();
     await this.reconcile(this.dice);
   }
@@ -139,7 +140,9 @@ test('a write that is lost after its answer is noticed, whatever it was', async 
   t.after(() => rmSync(older, { recursive: true, force: true }));
   const [refreshed, revoked, redeemed] = await Promise.all([1, 2, 3].map(() => load.begin(load.web, load.alice)));
   await Promise.all([refreshed, revoked].map((family) => load.redeem(family)));
-  await history.restart(() => cpSync(history.worker.state, older, { recursive: true }));
+  await history.kill();
+  cpSync(history.worker.state, older, { recursive: true });
+  await history.start();
   await load.redeem(redeemed);
   await load.refresh(refreshed, refreshed.newest);
   await load.revokeFamily(revoked);
@@ -147,10 +150,10 @@ test('a write that is lost after its answer is noticed, whatever it was', async 
   await load.enable(client, false);
   await load.set(100_000);
   const registered = await load.register();
-  await history.restart(() => {
-    rmSync(history.worker.state, { recursive: true });
-    cpSync(older, history.worker.state, { recursive: true });
-  });
+  await history.kill();
+  rmSync(history.worker.state, { recursive: true });
+  cpSync(older, history.worker.state, { recursive: true });
+  await history.start();
   for (const family of [redeemed, refreshed, revoked]) await load.try(family);
   await load.redeem(redeemed);
   await load.refresh(refreshed, refreshed.links[1]);
