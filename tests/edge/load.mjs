@@ -301,6 +301,7 @@ export class Load {
     const entry = await this.#administer(`narrowing of ${client.name}`, 'PATCH', `/admin/clients/${client.name}`, { scope: 'reports' }, 200);
     client.scope.write('reports', entry);
     client.narrowings.push(entry);
+    return entry;
   }
 
   /** A person who signs in, allows something, and is disabled. */
@@ -329,6 +330,7 @@ export class Load {
     const entry = await this.#administer(`disabling of ${person.name}`, 'PATCH', `/admin/users/${person.name}`, { enabled: false }, 200);
     person.enabled.write(false, entry);
     person.disablings.push(entry);
+    return entry;
   }
 
   /** Reads what an administrator changed, which settles what nobody knew; then repeats what was not answered. */
@@ -357,14 +359,15 @@ export class Load {
     if (!cell.read(value, entry)) this.ledger.complain(entry, `shows ${value}, which is not what was last written`);
   }
 
-  /** A change whose answer did not come is repeated, and holds once that is answered. @param {Principal} of */
+  /** A change whose answer did not come is repeated, and that is answered: nothing else is under way. @param {Principal} of */
   async #repeat(of) {
     const isLost = (/** @type {Entry | undefined} */ entry) => entry !== undefined && entry.status !== 200;
-    const disabling = of.disablings.at(-1);
-    if (isLost(disabling)) await (this.people.includes(of) ? this.disablePerson(of) : this.enable(of, false));
-    if (isLost(of.narrowings.at(-1))) await this.take(of);
+    const repeated = [];
+    if (isLost(of.disablings.at(-1))) repeated.push(await (this.people.includes(of) ? this.disablePerson(of) : this.enable(of, false)));
+    if (isLost(of.narrowings.at(-1))) repeated.push(await this.take(of));
     const off = of.enabled.possible(Infinity, Infinity).includes(false);
-    if (this.switched.includes(of) && off) await this.enable(of, true);
+    if (this.switched.includes(of) && off) repeated.push(await this.enable(of, true));
+    for (const entry of repeated.filter(isLost)) this.ledger.complain(entry, 'was repeated in vain');
   }
 
   /** What somebody holds, tried: what broke off again, what was given still, what was ended no more. @param {Family} family */
