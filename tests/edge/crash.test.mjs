@@ -19,9 +19,13 @@ import { Worker } from './worker.mjs';
 /** Each history has a deployment of its own and goes on over all its kills. */
 const { histories, kills } = process.env.EDGEMINT_PROVE ? { histories: 8, kills: 30 } : { histories: 1, kills: 4 };
 const SEED = Number(process.env.EDGEMINT_SEED ?? 20_261_123);
-/** The longest life of a server, and of one that dies while it makes its first data, in milliseconds. */
-const LIFE = 900;
+/** The longest life of a server: in requests, and in milliseconds for who gets no answers. */
+const REQUESTS = 60;
+const LIFE = 1500;
+/** And of one that dies while it makes its first data. */
 const BIRTH = 600;
+/** From one of the requests to the kill, at most: on the way there, within, or on the way back. */
+const AIM = 25;
 
 /** A deployment that dies, and what is known of it. */
 class History {
@@ -83,8 +87,10 @@ class History {
 
   /** A life under load, its end, and what stands after it. */
   async live() {
+    const [last, end] = [this.ledger.sent + this.dice.below(REQUESTS), Date.now() + LIFE];
     const load = this.load.run();
-    await pause(this.dice.below(LIFE));
+    while (this.ledger.sent < last && Date.now() < end) await pause(1);
+    await pause(this.dice.below(AIM));
     await this.kill();
     await load;
     await this.start();
@@ -125,7 +131,7 @@ for (let number = 0; number < histories; number += 1) {
     const { ledger } = history;
     console.log(`proof: kills survived: ${history.kills}`);
     console.log(`proof: tokens reconciled: ${ledger.reconciled.size}`);
-    t.diagnostic(JSON.stringify(ledger.counts));
+    t.diagnostic(`${ledger.sent} requests; ${JSON.stringify(ledger.counts)}`);
     history.report();
     assert(ledger.counts['requests broken off'] > 0, 'the kills hit requests');
     const living = ledger.families.filter((family) => family.alive.some(({ life }) => life === ledger.life));

@@ -228,6 +228,7 @@ export class Ledger {
   /** @type {Record<string, number>} */
   counts = {};
   life = 0;
+  sent = 0;
   open = true;
   /** @type {{ entry: Entry, judge: (entry: Entry) => void }[]} */
   #pending = [];
@@ -243,7 +244,7 @@ export class Ledger {
     /** @type {Entry} */
     const entry = { what, life: this.life, sent: Date.now(), done: Infinity, status: 0, text: '' };
     this.#pending.push({ entry, judge });
-    this.count('requests sent');
+    this.sent += 1;
     try {
       const { status, headers, text, body, location } = await ask();
       Object.assign(entry, { status, text, body, location });

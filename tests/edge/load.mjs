@@ -380,14 +380,18 @@ export class Load {
 
   /** @param {Family} family */
   async #try(family) {
-    if (family.code === undefined) await this.allow(family);
+    if (family.code === undefined || this.dice.happens(10)) await this.allow(family);
     if (family.code === undefined) return;
     const unredeemed = family.access.length === 0;
     if (unredeemed) await this.redeem(family);
     await each(family.access, (access) => this.inspect(access, family), 2);
     if (family.newest === undefined) return;
-    const uncertain = family.newest.uses.length > 0;
-    if (uncertain || this.dice.happens(40)) await this.refresh(family, family.newest);
+    const { newest } = family;
+    const uncertain = newest.uses.length > 0;
+    if (uncertain || this.dice.happens(40)) {
+      await this.refresh(family, newest, this.dice.happens(50) ? 2 : 1);
+      if (this.dice.happens(30)) await this.refresh(family, newest);
+    }
     // A second time, and nothing may have changed.
     if (!unredeemed && this.dice.happens(10)) await this.redeem(family);
   }
