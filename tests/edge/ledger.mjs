@@ -65,11 +65,9 @@ export class Cell {
     return [base === undefined ? this.initial : base.value, ...later.map(({ value }) => value)];
   }
 
-  /** What was read settles what could not be known. @param {any} value @param {Entry} entry @returns {boolean} whether it may be */
-  read(value, entry) {
-    const good = this.possible(entry.sent, entry.done).includes(value);
-    this.#writes.push({ value, entry });
-    return good;
+  /** Whether a reader may find this. @param {any} value @param {Entry} entry */
+  mayShow(value, { sent, done }) {
+    return this.possible(sent, done).includes(value);
   }
 
   /** Whether nobody knows. */

@@ -333,7 +333,7 @@ export class Load {
     return entry;
   }
 
-  /** Reads what an administrator changed, which settles what nobody knew; then repeats what was not answered. */
+  /** Reads what an administrator changed; then repeats what was not answered. */
   async lookUp() {
     const records = [
       ...this.registered.map((of) => ({ of, path: `/admin/clients/${of.name}` })),
@@ -345,21 +345,28 @@ export class Load {
       const entry = await this.ledger.record(`reading of ${of.name}`, () => administer(this.worker, 'GET', path));
       const exists = entry.status === 200;
       this.#read(of.exists, exists, entry);
+      // What the truth says of this cannot change any more.
+      of.exists.write(exists, { ...entry, status: 200 });
       if (!exists) return;
       this.#read(of.enabled, entry.body.enabled, entry);
       if (entry.body.scope !== undefined) this.#read(of.scope, entry.body.scope, entry);
     });
     const settings = await this.ledger.record('reading of the settings', () => administer(this.worker, 'GET', '/admin/settings'));
     this.#read(this.setting, settings.body?.[SETTING], settings);
+    this.setting.write(settings.body?.[SETTING], settings);
     for (const of of [...this.registered, ...this.people]) await this.#repeat(of);
   }
 
   /** @param {import('./ledger.mjs').Cell} cell @param {any} value @param {Entry} entry */
   #read(cell, value, entry) {
-    if (!cell.read(value, entry)) this.ledger.complain(entry, `shows ${value}, which is not what was last written`);
+    if (!cell.mayShow(value, entry)) this.ledger.complain(entry, `shows ${value}, which is not what was last written`);
   }
 
-  /** A change whose answer did not come is repeated, and that is answered: nothing else is under way. @param {Principal} of */
+  /**
+   * A change whose answer did not come is repeated, also where the truth shows it: not every shard may have heard of it.
+   * That is answered: nothing else is under way.
+   * @param {Principal} of
+   */
   async #repeat(of) {
     const isLost = (/** @type {Entry | undefined} */ entry) => entry !== undefined && entry.status !== 200;
     const repeated = [];
