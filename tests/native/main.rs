@@ -13,6 +13,7 @@ mod http;
 mod leaks;
 mod limits;
 mod messages;
+mod orders;
 mod replica;
 mod restrictions;
 mod revoke;

@@ -35,7 +35,7 @@ pub fn now<F: Future>(future: F) -> F::Output {
 type Rows = BTreeMap<(String, String), String>;
 
 /// The disk of one object.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Disk(RefCell<BTreeMap<String, Rows>>);
 
 impl Store for Disk {
@@ -121,6 +121,26 @@ impl World {
         let world = Self::default();
         world.0.clock.set(1_800_000_000_000);
         world
+    }
+
+    /// Another world that is as this one is now: what happens in either does not happen in the other.
+    pub fn fork(&self) -> Self {
+        let disks = self.0.disks.borrow();
+        let disks = disks.iter().map(|(name, disk)| (name.clone(), Rc::new((**disk).clone()))).collect();
+        let inner = Inner {
+            clock: self.0.clock.clone(),
+            skew: self.0.skew.clone(),
+            dice: self.0.dice.clone(),
+            replica: self.0.replica.clone(),
+            disks: RefCell::new(disks),
+            ..Inner::default()
+        };
+        Self(Rc::new(inner))
+    }
+
+    /// A record lands in the replica, whoever wrote it.
+    pub fn land(&self, key: &str, value: &str) {
+        self.0.replica.borrow_mut().insert(key.to_owned(), value.to_owned());
     }
 
     /// Lets time pass.

@@ -52,6 +52,11 @@ impl Site {
         Self::with(&self.world, &development())
     }
 
+    /// The same deployment in another world that is as this one is now, before the same browser.
+    pub fn fork(&self) -> Self {
+        Self { cookies: self.cookies.clone(), ..Self::with(&self.world.fork(), &development()) }
+    }
+
     /// Answers one request.
     pub fn send(&self, request: &Request) -> Response {
         now(self.server.respond(&self.world, request, Region::default()))

@@ -1,0 +1,140 @@
+//! Changes by administrators: of one client at the same time, and a client that others ask about while it is registered.
+
+use super::{
+    scenes::{Law, Meaning, Scene, administering, scene},
+    trial::{Trial, Verdict, demand},
+};
+use crate::world::*;
+use edgemint::{host::Store as _, wire::Request};
+use http::Method;
+use serde_json::{Value, json};
+
+const TARGET: &str = "/admin/clients/demo-web";
+
+/// All of them.
+pub fn all(base: &Site) -> Vec<Scene> {
+    vec![registration(base), tagged_changes(base), harmless_changes(base), changes(base)]
+}
+
+/// Asks for a token as a client without a secret: told `invalid_client` where there is none, `invalid_grant` where there is.
+fn asking() -> Request {
+    post("/token", "newcomer", &[("grant_type", "authorization_code"), ("code", "none")])
+}
+
+fn registration(base: &Site) -> Scene {
+    let registering = administering(
+        Method::POST,
+        "/admin/clients",
+        &[],
+        &json!({ "client_id": "newcomer", "token_endpoint_auth_method": "none", "scope": "reports",
+                 "redirect_uris": [CALLBACK] }),
+    );
+    let known = |site: &Site| -> Verdict {
+        let (status, body) =
+            site.token("newcomer", &[("grant_type", "authorization_code"), ("code", "none")]);
+        demand(status == 400 && body["error"] == "invalid_grant", || {
+            format!("once it is registered everyone knows it: {status} {body}")
+        })
+    };
+    let law: Law = Box::new(move |trial| {
+        let [registered, asked] = trial.replies.as_slice() else { return Err("two".to_owned()) };
+        // Who repeats what was done already is told so.
+        let fits = registered.status == 201 || (registered.unknown && registered.status == 409);
+        demand(fits, || format!("201, not {} {}", registered.status, registered.body))?;
+        let error = asked.body["error"].as_str();
+        demand(matches!(error, Some("invalid_grant" | "invalid_client")), || {
+            format!("there is such a client or there is none: {} {}", asked.status, asked.body)
+        })?;
+        known(&trial.site)
+    });
+    let meaning: Meaning =
+        Box::new(move |who, reply, site| if who == 0 && reply.status == 201 { known(site) } else { Ok(()) });
+    scene("register, ask for a token", base, vec![registering, asking()], law).meaning(meaning).half_warm()
+}
+
+/// The client as the registry holds it.
+fn record(site: &Site) -> Value {
+    let registry = site.world.disk("REGISTRY", "registry");
+    serde_json::from_str(&registry.get("clients", "demo-web", "").unwrap().unwrap()).unwrap()
+}
+
+/// Every shard that holds a mark of the client holds the last one.
+fn marks_agree(trial: &Trial) -> Verdict {
+    trial.settles()?;
+    let of = |disk: &Disk| disk.get("marks", "client", "demo-web").unwrap();
+    let truth = of(&trial.site.world.disk("REGISTRY", "registry"));
+    for (name, disk) in trial.site.world.disks("GRANTS") {
+        demand(of(&disk) == truth, || format!("{name} holds the mark of the registry, {truth:?}"))?;
+    }
+    Ok(())
+}
+
+/// Both know the same version: one of them is told that it is not any more.
+fn tagged_changes(base: &Site) -> Scene {
+    let site = base.fork();
+    let tag = format!("\"{}\"", record(&site)["version"]);
+    let naming = |name: &str| {
+        administering(Method::PATCH, TARGET, &[("if-match", tag.as_str())], &json!({ "client_name": name }))
+    };
+    let law: Law = Box::new(|trial| {
+        let winners = trial.winners();
+        demand(winners.len() <= 1, || "never two winners".to_owned())?;
+        demand(winners.len() == 1 || trial.unknown(), || "one winner".to_owned())?;
+        for loser in trial.replies.iter().filter(|reply| reply.status != 200) {
+            demand(loser.status == 412, || format!("the other is told 412, not {}", loser.status))?;
+        }
+        let name = &record(&trial.site)["metadata"]["client_name"];
+        match winners.first() {
+            Some(winner) => {
+                demand(*name == winner.body["client_name"], || format!("the winner's is written, not {name}"))
+            }
+            None => demand(name == "One" || name == "Two", || format!("one of them is written, not {name}")),
+        }
+    });
+    scene("change, change (of one version)", &site, vec![naming("One"), naming("Two")], law).half_warm()
+}
+
+/// One takes away, the other gives back.
+fn changes(base: &Site) -> Scene {
+    let site = base.fork();
+    site.tokens();
+    let switching = |enabled: bool| administering(Method::PATCH, TARGET, &[], &json!({ "enabled": enabled }));
+    let law: Law = Box::new(|trial| {
+        for reply in &trial.replies {
+            demand(reply.status == 200, || format!("200, not {} {}", reply.status, reply.body))?;
+        }
+        marks_agree(trial)
+    });
+    let meaning: Meaning = Box::new(|who, reply, site| {
+        if reply.status != 200 {
+            return Ok(());
+        }
+        demand(reply.body["enabled"] == (who == 1), || "an answer shows what was asked for".to_owned())?;
+        // What is disabled at this moment by an answered change is disabled in every shard.
+        let version = record(site)["version"].as_u64();
+        let told = |disk: &Disk| {
+            let mark = disk.get("marks", "client", "demo-web").unwrap()?;
+            serde_json::from_str::<Value>(&mark).unwrap()["version"].as_u64()
+        };
+        let holds = site.world.disks("GRANTS").iter().all(|(_, disk)| told(disk) >= version);
+        let last = record(site)["metadata"]["enabled"] == reply.body["enabled"];
+        demand(who == 1 || !last || holds, || "every shard holds what was answered 200".to_owned())
+    });
+    let mut scene = scene("disable, enable", &site, vec![switching(false), switching(true)], law).half_warm();
+    // Copies have an order of their own: that of the changes above and below.
+    scene.plan.copies_at_once = true;
+    Scene { crowded: true, ..scene.meaning(meaning) }
+}
+
+/// Two that take nothing away: no shard is told, and both write the same copy.
+fn harmless_changes(base: &Site) -> Scene {
+    let naming = |name: &str| administering(Method::PATCH, TARGET, &[], &json!({ "client_name": name }));
+    let law: Law = Box::new(|trial| {
+        for reply in &trial.replies {
+            demand(reply.status == 200, || format!("200, not {} {}", reply.status, reply.body))?;
+        }
+        let name = &record(&trial.site)["metadata"]["client_name"];
+        demand(name == "One" || name == "Two", || format!("one of them is written last, not {name}"))
+    });
+    scene("change, change", base, vec![naming("One"), naming("Two")], law).half_warm()
+}
