@@ -33,6 +33,8 @@ impl Host for Watched {
 
     fn log(&self, _: &str) {}
 
+    async fn pause(&self, _: u64) {}
+
     async fn deliver(&self, to: &Place, message: String) -> Result<String, Fault> {
         self.1.borrow_mut().push((to.clone(), message.clone()));
         self.0.deliver(to, message).await

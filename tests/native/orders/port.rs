@@ -197,6 +197,8 @@ impl Host for Port {
 
     fn log(&self, _: &str) {}
 
+    async fn pause(&self, _: u64) {}
+
     async fn deliver(&self, to: &Place, message: String) -> Result<String, Fault> {
         let answer = self.desk.ask(self.by, What::Deliver(to.clone(), message)).await?;
         answer.ok_or_else(|| Fault::new("an answer without a text"))
