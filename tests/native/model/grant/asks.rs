@@ -1,0 +1,247 @@
+//! What is asked of a grant, in plain words, and as the message that the edge would send.
+
+use edgemint::{
+    crypto::Secret,
+    host::{Attempt, Envelope, FORMAT, Seconds, Timestamp},
+    model::{
+        grant::{self, Binding, Offer, Person, Terms, Token},
+        mark::ClientRef,
+        pkce::Challenge,
+        place::Address,
+        scope::Scope,
+        ticket::Claims,
+    },
+    objects::protocol::grant_shard,
+};
+
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const URI: &str = "https://app.test/cb";
+/// How long an access token lives.
+pub const ACCESS: Seconds = Seconds(1200);
+
+/// What a client's profile and the settings say of its grants.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    pub name: &'static str,
+    /// Codes are bound to a `code_challenge`.
+    pub challenge: bool,
+    /// The token request must name the redirect URI.
+    pub uri: bool,
+    pub rotate: bool,
+    pub retry: Seconds,
+    pub grace: Seconds,
+    pub code: Seconds,
+    pub idle: Option<Seconds>,
+    pub absolute: Option<Seconds>,
+    pub refreshes: Option<u32>,
+}
+
+#[rustfmt::skip]
+pub fn profiles() -> Vec<Profile> {
+    const IDLE: Option<u64> = Some(3600);
+    const ABSOLUTE: Option<u64> = Some(7200);
+    let row = |name, challenge, uri, rotate, (retry, grace), code, (idle, absolute): (Option<u64>, Option<u64>), refreshes| Profile {
+        name, challenge, uri, rotate, retry: Seconds(retry), grace: Seconds(grace), code: Seconds(code),
+        idle: idle.map(Seconds), absolute: absolute.map(Seconds), refreshes,
+    };
+    vec![
+        //  name                                        challenge uri    rotate windows   code lifetimes         refreshes
+        row("a public client",                          true,  false, true,  (10, 10), 60,  (IDLE, ABSOLUTE), None),
+        row("a confidential client",                    true,  true,  true,  (10, 10), 60,  (IDLE, ABSOLUTE), None),
+        row("a confidential client without PKCE",       false, true,  true,  (10, 10), 60,  (IDLE, ABSOLUTE), None),
+        row("a client of strict settings",              true,  false, true,  (0, 0),   60,  (IDLE, ABSOLUTE), None),
+        row("a client of wide windows, refreshing twice", true, false, true, (60, 60), 60,  (IDLE, ABSOLUTE), Some(2)),
+        row("a client whose families never end",        true,  true,  true,  (10, 10), 60,  (None, None),     Some(3)),
+        row("a client that does not rotate",            true,  true,  false, (10, 10), 60,  (IDLE, ABSOLUTE), None),
+        row("a legacy client, refreshing without end",  false, true,  false, (10, 10), 600, (None, None),     None),
+        row("a legacy client, refreshing twice",        false, true,  false, (10, 10), 600, (None, None),     Some(2)),
+        row("a legacy client that does not refresh",    false, true,  false, (10, 10), 600, (None, None),     Some(0)),
+    ]
+}
+
+/// A token that was given, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRef {
+    Refresh(u32),
+    Access(usize),
+}
+
+/// What a code is redeemed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum With {
+    /// What its request began with.
+    All,
+    NoVerifier,
+    AVerifier,
+    WrongVerifier,
+    NoUri,
+    OtherUri,
+}
+
+#[derive(Clone, Debug)]
+pub struct Redemption {
+    pub with: With,
+    pub retry: Seconds,
+    pub refreshes: Option<u32>,
+}
+
+impl Redemption {
+    /// 1: it is the right client's, with the right verifier (RFC 7636 §4.6) and redirect URI (RFC 6749 §4.1.3).
+    pub fn is_right(&self, profile: &Profile) -> bool {
+        match self.with {
+            With::All => true,
+            With::NoVerifier => !profile.challenge,
+            With::AVerifier => profile.challenge,
+            With::NoUri => !profile.uri,
+            With::WrongVerifier | With::OtherUri => false,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub enum Wish {
+    Offer { scope: Scope, person: u64 },
+    Redeem(Redemption),
+    Refresh { token: u32, scope: Option<Scope>, grace: Seconds },
+    Inspect(TokenRef),
+    Revoke { token: TokenRef, whole: bool },
+    Withdraw,
+    End,
+}
+
+/// One wish of one client, and what the edge that brings it knew then.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// `app`, whose grant it is; `other`; `api`, which may introspect.
+    pub client: &'static str,
+    pub life: u32,
+    pub version: u64,
+    pub policy: u64,
+    /// The proof is not the grant's.
+    pub forged: bool,
+    pub wish: Wish,
+}
+
+/// What was handed out, as those who hold it have it.
+#[derive(Default)]
+pub struct Given {
+    pub code: Option<Secret>,
+    pub refresh: Vec<Secret>,
+    pub access: Vec<(Claims, Secret)>,
+}
+
+impl Given {
+    fn token(&self, token: TokenRef, forged: bool) -> Token {
+        let proof = |own: Option<&Secret>| match own {
+            Some(own) if !forged => own.clone(),
+            _ => Secret(vec![7; 16]),
+        };
+        match token {
+            TokenRef::Refresh(number) => {
+                let own = (number as usize).checked_sub(1).and_then(|at| self.refresh.get(at));
+                Token::Refresh { generation: number, proof: proof(own) }
+            }
+            TokenRef::Access(number) => {
+                let (claims, own) = &self.access[number];
+                Token::Access { claims: claims.clone(), proof: proof(Some(own)) }
+            }
+        }
+    }
+
+    fn command(&self, ask: &Ask, profile: &Profile, now: Timestamp) -> grant::Command {
+        let client = ClientRef {
+            id: ask.client.into(),
+            incarnation: format!("life {}", ask.life),
+            version: ask.version,
+        };
+        let terms = |retry, grace, refreshes| Terms {
+            allowed: Scope::parse("read write admin").unwrap(),
+            code_retry: retry,
+            grace,
+            idle: profile.idle,
+            rotate: profile.rotate,
+            refreshable: refreshes != Some(0),
+            refreshes,
+        };
+        match &ask.wish {
+            Wish::Offer { scope, person } => grant::Command::Offer(Box::new(Offer {
+                client,
+                person: Person {
+                    sub: "sub".into(),
+                    username: "ada".into(),
+                    version: *person,
+                    groups: vec![],
+                },
+                scope: scope.clone(),
+                binding: Binding {
+                    challenge: profile.challenge.then(|| Challenge::of(VERIFIER)),
+                    redirect_uri: URI.into(),
+                    redirect_uri_required: profile.uri,
+                },
+                code_lifetime: profile.code,
+                absolute: profile.absolute,
+                until: profile.absolute.map(|absolute| now.plus(absolute).plus(ACCESS)),
+            })),
+            Wish::Redeem(Redemption { with, retry, refreshes }) => {
+                let own = self.code.clone().filter(|_| !ask.forged).unwrap_or_default();
+                let verifier = match with {
+                    With::NoVerifier => None,
+                    With::AVerifier => Some(VERIFIER.to_owned()),
+                    With::WrongVerifier => Some("A".repeat(43)),
+                    _ => profile.challenge.then(|| VERIFIER.to_owned()),
+                };
+                let redirect_uri = match with {
+                    With::NoUri => None,
+                    With::OtherUri => Some("https://app.test/cb/".to_owned()),
+                    _ => Some(URI.to_owned()),
+                };
+                let terms = terms(*retry, profile.grace, *refreshes);
+                grant::Command::Redeem { client, proof: own, verifier, redirect_uri, terms }
+            }
+            Wish::Refresh { token, scope, grace } => {
+                let Token::Refresh { generation, proof } = self.token(TokenRef::Refresh(*token), ask.forged)
+                else {
+                    unreachable!("a refresh token's reference")
+                };
+                let terms = terms(profile.retry, *grace, profile.refreshes);
+                grant::Command::Refresh { client, generation, proof, scope: scope.clone(), terms }
+            }
+            Wish::Inspect(token) => grant::Command::Inspect {
+                caller: client,
+                any: ask.client == "api",
+                token: self.token(*token, ask.forged),
+            },
+            Wish::Revoke { token, whole } => {
+                grant::Command::Revoke { by: Some((client, self.token(*token, ask.forged), *whole)) }
+            }
+            Wish::Withdraw => grant::Command::Withdraw,
+            Wish::End => grant::Command::Revoke { by: None },
+        }
+    }
+
+    /// The message, as it is sent once or more often.
+    pub fn message(
+        &self,
+        ask: &Ask,
+        allowed: &Scope,
+        profile: &Profile,
+        at: &Address,
+        sent: Timestamp,
+        id: usize,
+    ) -> String {
+        let mut command = self.command(ask, profile, sent);
+        if let grant::Command::Redeem { terms, .. } | grant::Command::Refresh { terms, .. } = &mut command {
+            terms.allowed = allowed.clone();
+        }
+        let command = grant_shard::Command::Grant {
+            table: at.table,
+            owner: at.owner.clone(),
+            key: at.key.clone(),
+            policy: ask.policy,
+            command,
+        };
+        let envelope =
+            Envelope { format: FORMAT, attempt: Attempt(id.to_string()), sent: Some(sent), command };
+        serde_json::to_string(&envelope).unwrap()
+    }
+}
