@@ -1,6 +1,9 @@
 //! One person in their shard of accounts: sign-ins, sessions, changes, and the shards of grants that hear of them,
 //! whatever is lost or arrives again.
 
+mod oracle;
+
+use self::oracle::{Failures, LIFETIME, Oracle, What, cut_off, names};
 use super::{Broken, Effort, Story, prove};
 use crate::world::{Fate, World};
 use edgemint::{
@@ -14,11 +17,8 @@ use edgemint::{
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 
-const EFFORT: Effort = Effort { short: 500, long: 12_000 };
+const EFFORT: Effort = Effort { short: 500, long: 6_000 };
 const SHARDS: [&str; 3] = ["weur-0", "enam-1", "apac-2"];
-/// How long a session lives.
-const LIFETIME: Seconds = Seconds(3600);
-
 #[derive(Clone, Debug)]
 enum Act {
     Wait(u64),
@@ -54,18 +54,6 @@ struct Patch {
     only_if: Option<bool>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
-    Disable,
-    Enable,
-    Password,
-    Groups(u8),
-    /// A cut-off that many seconds ago.
-    Cut(u64),
-    Nothing,
-    Nonsense,
-}
-
 fn act() -> impl Strategy<Value = Act> {
     let wait =
         prop_oneof![6 => 0..4_u64, 3 => 28..32_u64, 2 => 298..302_u64, 1 => 14..17_u64, 1 => 3598..3602_u64];
@@ -94,87 +82,9 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// What must be true of the person, from the promises alone.
-#[derive(Default)]
-struct Oracle {
-    version: u64,
-    disabled: bool,
-    password: u32,
-    groups: Vec<String>,
-    cut: Option<Timestamp>,
-    /// When each began, and whether something ended it.
-    sessions: Vec<(Timestamp, bool)>,
-    /// Noted shards, and the version of the account then: a grant there begins with it.
-    shards: Vec<(usize, u64)>,
-}
-
-impl Oracle {
-    /// 14, 28: a session stands for the person as they were, and ends with its time.
-    fn stands(&self, session: usize, now: Timestamp) -> bool {
-        let (since, ended) = self.sessions[session];
-        !ended && !self.disabled && now < since.plus(LIFETIME)
-    }
-
-    /// What an administrator changes; `false`: nothing, or it is refused.
-    fn change(&mut self, what: What, now: Timestamp) -> bool {
-        let ends: Box<dyn Fn(Timestamp) -> bool> = match what {
-            What::Disable if !self.disabled => {
-                self.disabled = true;
-                Box::new(|_| true)
-            }
-            What::Enable if self.disabled => {
-                self.disabled = false;
-                Box::new(|_| false)
-            }
-            What::Password => {
-                self.password += 1;
-                Box::new(|_| true)
-            }
-            What::Groups(groups) if self.groups != names(groups) => {
-                self.groups = names(groups);
-                Box::new(|_| false)
-            }
-            What::Cut(ago) if self.cut < Some(cut_off(now, ago)) => {
-                self.cut = Some(cut_off(now, ago));
-                Box::new(move |since| since <= cut_off(now, ago).plus(SKEW))
-            }
-            _ => return false,
-        };
-        self.version += 1;
-        for (since, ended) in &mut self.sessions {
-            *ended |= ends(*since);
-        }
-        true
-    }
-}
-
-fn names(groups: u8) -> Vec<String> {
-    (0..groups).map(|number| format!("group {number}")).collect()
-}
-
-fn cut_off(now: Timestamp, ago: u64) -> Timestamp {
-    Timestamp((now.seconds() - ago) * 1000)
-}
-
-/// 28: ten failures within five minutes, then nobody is told anything, whatever the password, until the five minutes
-/// are over; a success forgets them. Every question counts as a failure until it succeeds.
-#[derive(Default)]
-struct Failures(Vec<Timestamp>);
-
-impl Failures {
-    const BORNE: usize = 10;
-    const WINDOW: Seconds = Seconds(300);
-
-    /// What may be answered now: `(a hash may be given, it may be refused)`.
-    fn allow(&self, now: Timestamp) -> (bool, bool) {
-        let recent = self.0.iter().filter(|at| now < at.plus(Self::WINDOW)).count();
-        let window = self.0.iter().fold(Vec::<Timestamp>::new(), |window, at| match window.first() {
-            Some(first) if *at < first.plus(Self::WINDOW) => [window, vec![*at]].concat(),
-            _ => vec![*at],
-        });
-        let in_window = window.iter().filter(|_| now < window[0].plus(Self::WINDOW)).count();
-        (in_window < Self::BORNE, recent >= Self::BORNE)
-    }
+/// Where ada's account lies.
+fn shard() -> String {
+    shard_of_name("ada").to_string()
 }
 
 struct Sent {
@@ -224,10 +134,6 @@ impl Life {
         Ok(life)
     }
 
-    fn shard(&self) -> String {
-        shard_of_name("ada").to_string()
-    }
-
     /// A new wish.
     fn ask(&mut self, words: &str, command: Command) -> Result<Reply, Broken> {
         let (id, at) = (self.sent.len(), self.world.now());
@@ -244,7 +150,7 @@ impl Life {
     }
 
     fn deliver(&mut self, id: usize) -> String {
-        let text = self.world.deliver_raw::<AccountShard>(&self.shard(), &self.sent[id].message);
+        let text = self.world.deliver_raw::<AccountShard>(&shard(), &self.sent[id].message);
         let short = text.split("\"password\"").next().unwrap_or_default();
         self.story.came(short.trim_start_matches("{\"format\":1,\"reply\":"));
         text
@@ -474,7 +380,7 @@ impl Life {
 
     /// Every row of the shard but those of the outbox.
     fn kept(&self) -> String {
-        let disk = self.world.disk("ACCOUNTS", &self.shard());
+        let disk = self.world.disk("ACCOUNTS", &shard());
         let tables = disk.tables().unwrap();
         let rows = tables
             .iter()
@@ -491,7 +397,7 @@ impl Life {
             self.world.pass(Seconds(1));
             self.world.ring();
         }
-        let owed = self.world.disk("ACCOUNTS", &self.shard()).scan("outbox", None, None, 99).unwrap();
+        let owed = self.world.disk("ACCOUNTS", &shard()).scan("outbox", None, None, 99).unwrap();
         self.story.hold(owed.is_empty(), "behaviour 14: nothing is owed for ever", || format!("{owed:?}"))?;
         self.everybody_knows()?;
         let now = self.world.now();

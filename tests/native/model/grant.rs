@@ -28,7 +28,7 @@ use edgemint::{
 use proptest::{prelude::*, sample::select};
 use serde_json::json;
 
-const EFFORT: Effort = Effort { short: 800, long: 20_000 };
+const EFFORT: Effort = Effort { short: 800, long: 10_000 };
 
 fn number(of: usize) -> u32 {
     u32::try_from(of).expect("a history is short")

@@ -1,1 +1,495 @@
-//! Later.
+//! The registry, its outbox and its roster: clients, scopes and settings, changed by administrators whose messages come
+//! again, while shards join and marks and copies are lost.
+
+mod acts;
+mod oracle;
+
+pub use self::acts::registration;
+use self::{
+    acts::{Act, What, act, scopes},
+    oracle::{CLIENTS, Known, Oracle, SCOPES, SHARDS},
+};
+use super::{Broken, Effort, Story, prove};
+use crate::world::{Fate, World};
+use edgemint::{
+    host::{Answer, Attempt, Envelope, FORMAT, Host, PATIENCE, SKEW, Seconds, Store, Timestamp},
+    model::{
+        grant,
+        mark::{ClientRef, Mark, Standing},
+        scope::Scope,
+    },
+    objects::protocol::{
+        Told,
+        grant_shard::{self, GrantShard},
+        registry::{Catalogued, Command, NAME, POLICY_KEY, Registry, Reply, client_key},
+    },
+};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+const EFFORT: Effort = Effort { short: 400, long: 4_000 };
+struct Sent {
+    words: String,
+    message: String,
+    at: Timestamp,
+    accepted: bool,
+}
+
+struct Life {
+    story: Story,
+    world: World,
+    oracle: Oracle,
+    sent: Vec<Sent>,
+    accepted: usize,
+}
+
+/// What must come of a wish that was not refused before.
+type Judged = Result<(), Broken>;
+
+impl Life {
+    fn new() -> Result<Self, Broken> {
+        let oracle = Oracle { grace: 10, ..Oracle::default() };
+        let (story, world) = (Story::default(), World::new());
+        let mut life = Self { story, world, oracle, sent: Vec::new(), accepted: 0 };
+        let Reply::Policy(policy) = life.ask("settings and scopes are read", Command::Policy)? else {
+            return life.story.hold(false, "there are settings", String::new).map(|()| life);
+        };
+        life.oracle.newest = policy.version;
+        life.oracle.settings = policy.settings_version;
+        Ok(life)
+    }
+
+    /// As most histories begin: every scope, every client, two of three shards.
+    fn begin(&mut self) -> Judged {
+        SCOPES.into_iter().try_for_each(|scope| self.create_scope(scope))?;
+        CLIENTS.into_iter().try_for_each(|client| self.create(client, 7))?;
+        (0..2).try_for_each(|shard| self.ask_shard(shard, None))
+    }
+
+    fn ask(&mut self, words: &str, command: Command) -> Result<Reply, Broken> {
+        let (id, at) = (self.sent.len(), self.world.now());
+        let envelope = Envelope { format: FORMAT, attempt: Attempt(id.to_string()), sent: Some(at), command };
+        let message = serde_json::to_string(&envelope).unwrap();
+        self.story.step(format!("(message {id}) {words}"));
+        let text = self.world.deliver_raw::<Registry>(NAME, &message);
+        let answer: Answer<Reply> = serde_json::from_str(&text).unwrap();
+        let accepted = matches!(
+            answer.reply,
+            Ok(Reply::Changed(..) | Reply::PolicyChanged(..) | Reply::ScopeChanged(..) | Reply::Done)
+        );
+        self.accepted += usize::from(accepted);
+        self.sent.push(Sent { words: words.into(), message, at, accepted });
+        self.story.came(answer.reply.as_ref().map_or_else(Clone::clone, told));
+        self.story.hold(answer.reply.is_ok(), "no input is a fault", || text)?;
+        Ok(answer.reply.unwrap())
+    }
+
+    fn play(&mut self, act: &Act) -> Judged {
+        match act {
+            Act::Wait(seconds) => {
+                self.world.pass(Seconds(*seconds));
+                self.story.step(format!("{seconds} s pass"));
+                Ok(())
+            }
+            Act::Fate(fates) => {
+                self.world.fate("GRANTS", fates);
+                self.story.step(format!("the next marks: {fates:?}"));
+                Ok(())
+            }
+            Act::Refuse(count) => {
+                self.world.fail_puts(*count);
+                self.story.step(format!("the next {count} writes of the replica fail"));
+                Ok(())
+            }
+            Act::Ring => {
+                self.world.ring();
+                self.story.step("alarms ring");
+                Ok(())
+            }
+            Act::Create { client, scopes: bits } => self.create(CLIENTS[*client], *bits),
+            Act::Change { client, what, only_if } => self.change(CLIENTS[*client], *what, *only_if),
+            Act::Grace { seconds, only_if } => self.grace(*seconds, *only_if),
+            Act::CreateScope(scope) => self.create_scope(SCOPES[*scope]),
+            Act::ChangeScope { scope, text, only_if } => self.change_scope(SCOPES[*scope], *text, *only_if),
+            Act::DeleteScope { scope, only_if } => self.delete_scope(SCOPES[*scope], *only_if),
+            Act::Ask { shard, lost } => self.ask_shard(*shard, *lost),
+            Act::Again(back) => self.again(*back),
+        }
+    }
+
+    /// A new version is newer than everything.
+    fn grow(&mut self, version: u64) -> Judged {
+        let kept = version > self.oracle.newest;
+        self.story.hold(kept, "behaviour 14: versions only grow", || {
+            format!("v{version} after v{}", self.oracle.newest)
+        })?;
+        self.oracle.newest = version;
+        Ok(())
+    }
+
+    fn expect(&self, kept: bool, reply: &Reply, expected: &str) -> Judged {
+        self.story.hold(kept, "one effect, by who knows what it was: as the oracle says", || {
+            format!("expected {expected}, and it answers {}", told(reply))
+        })
+    }
+
+    fn create(&mut self, id: &'static str, bits: u8) -> Judged {
+        let wanted = scopes(bits);
+        let scope = wanted.iter().copied().collect::<Vec<_>>().join(" ");
+        let reply = self.ask(
+            &format!("{id} is registered for {scope:?}"),
+            Command::Create(Box::new(registration(id, &scope))),
+        )?;
+        if self.oracle.clients.contains_key(id) {
+            return self.expect(matches!(reply, Reply::Taken), &reply, "that it is taken");
+        }
+        if !wanted.iter().all(|name| self.oracle.scopes.contains_key(name)) {
+            return self.expect(matches!(reply, Reply::Invalid(_)), &reply, "that a scope is unknown");
+        }
+        let Reply::Changed(client, _) = &reply else { return self.expect(false, &reply, "the client") };
+        self.grow(client.version)?;
+        let known = Known {
+            version: client.version,
+            enabled: true,
+            scopes: wanted,
+            description: None,
+            restricted: 0,
+        };
+        self.oracle.clients.insert(id, known);
+        Ok(())
+    }
+
+    fn change(&mut self, id: &'static str, what: What, only_if: Option<bool>) -> Judged {
+        let patch = match what {
+            What::Enabled(enabled) => json!({ "enabled": enabled }),
+            What::Scopes(bits) => json!({ "scope": scopes(bits).into_iter().collect::<Vec<_>>().join(" ") }),
+            What::Description(text) => json!({ "description": text.to_string() }),
+        };
+        let before = self.oracle.clients.get(id).cloned();
+        let expected =
+            only_if.map(|right| before.as_ref().map_or(1, |client| client.version) + u64::from(!right));
+        let words = format!("{id}: {patch}, if it is v{expected:?}");
+        let reply = self.ask(&words, Command::Change { id: id.into(), patch: object(&patch), expected })?;
+        let Some(before) = before else {
+            return self.expect(matches!(reply, Reply::Unknown), &reply, "that there is none");
+        };
+        if only_if == Some(false) {
+            return self.expect(matches!(reply, Reply::Outdated), &reply, "that it has another version");
+        }
+        let mut after = before.clone();
+        match what {
+            What::Enabled(enabled) => after.enabled = enabled,
+            What::Scopes(bits) => after.scopes = scopes(bits),
+            What::Description(text) => after.description = Some(text.to_string()),
+        }
+        if !after.scopes.iter().all(|name| self.oracle.scopes.contains_key(name)) {
+            return self.expect(matches!(reply, Reply::Invalid(_)), &reply, "that a scope is unknown");
+        }
+        let Reply::Changed(client, told) = &reply else { return self.expect(false, &reply, "the client") };
+        if after == before {
+            self.expect(client.version == before.version, &reply, "the version as it was")?;
+        } else {
+            self.grow(client.version)?;
+            after.version = client.version;
+        }
+        if (before.enabled && !after.enabled) || !before.scopes.is_subset(&after.scopes) {
+            after.restricted = after.version;
+        }
+        let same = client.metadata.enabled == after.enabled
+            && client.metadata.scope == Scope::of(after.scopes.iter().copied())
+            && client.metadata.description == after.description;
+        self.oracle.clients.insert(id, after);
+        self.expect(same, &reply, "the client as it was changed")?;
+        self.told(*told, &[id])
+    }
+
+    fn grace(&mut self, seconds: u64, only_if: Option<bool>) -> Judged {
+        let expected = only_if.map(|right| self.oracle.settings + u64::from(!right));
+        let patch = object(&json!({ "refresh.graceSeconds": seconds }));
+        let words = format!("the grace is {seconds} s, if the settings are v{expected:?}");
+        let reply = self.ask(&words, Command::ChangePolicy { patch, expected })?;
+        if only_if == Some(false) {
+            return self.expect(matches!(reply, Reply::Outdated), &reply, "that they have another version");
+        }
+        if seconds > 60 {
+            return self.expect(matches!(reply, Reply::Invalid(_)), &reply, "that it is too long");
+        }
+        let Reply::PolicyChanged(policy, told) = &reply else {
+            return self.expect(false, &reply, "the settings");
+        };
+        if seconds != self.oracle.grace {
+            self.grow(policy.version)?;
+            (self.oracle.grace, self.oracle.settings) = (seconds, policy.version);
+        }
+        let same =
+            policy.settings.refresh_grace == seconds && policy.settings_version == self.oracle.settings;
+        self.expect(same, &reply, "the settings as they were changed")?;
+        self.told(*told, &[])
+    }
+
+    fn create_scope(&mut self, name: &'static str) -> Judged {
+        let command = Command::CreateScope { name: name.into(), patch: Map::new() };
+        let reply = self.ask(&format!("a scope {name}"), command)?;
+        if self.oracle.scopes.contains_key(name) {
+            return self.expect(matches!(reply, Reply::Taken), &reply, "that it is taken");
+        }
+        let Reply::ScopeChanged(scope) = &reply else { return self.expect(false, &reply, "the scope") };
+        self.grow(scope.entry.version)?;
+        self.oracle.scopes.insert(name, (scope.entry.version, String::new()));
+        self.expect(scope.clients.is_empty(), &reply, "that nobody has a new scope")
+    }
+
+    fn change_scope(&mut self, name: &'static str, text: u8, only_if: Option<bool>) -> Judged {
+        let before = self.oracle.scopes.get(name).cloned();
+        let expected =
+            only_if.map(|right| before.as_ref().map_or(1, |(version, _)| *version) + u64::from(!right));
+        let patch = object(&json!({ "description": text.to_string() }));
+        let words = format!("the scope {name} is described by {text}, if it is v{expected:?}");
+        let reply = self.ask(&words, Command::ChangeScope { name: name.into(), patch, expected })?;
+        let Some((version, description)) = before else {
+            return self.expect(matches!(reply, Reply::Unknown), &reply, "that there is none");
+        };
+        if only_if == Some(false) {
+            return self.expect(matches!(reply, Reply::Outdated), &reply, "that it has another version");
+        }
+        let Reply::ScopeChanged(scope) = &reply else { return self.expect(false, &reply, "the scope") };
+        if description == text.to_string() {
+            self.expect(scope.entry.version == version, &reply, "the version as it was")?;
+        } else {
+            self.grow(scope.entry.version)?;
+            self.oracle.scopes.insert(name, (scope.entry.version, text.to_string()));
+        }
+        self.expect(scope.clients == self.oracle.holders(name), &reply, "exactly the clients that have it")
+    }
+
+    fn delete_scope(&mut self, name: &'static str, only_if: Option<bool>) -> Judged {
+        let before = self.oracle.scopes.get(name).cloned();
+        let expected =
+            only_if.map(|right| before.as_ref().map_or(1, |(version, _)| *version) + u64::from(!right));
+        let words = format!("the scope {name} is deleted, if it is v{expected:?}");
+        let reply = self.ask(&words, Command::DeleteScope { name: name.into(), expected })?;
+        let holders = self.oracle.holders(name);
+        match &reply {
+            Reply::Unknown => self.expect(before.is_none(), &reply, "something else: there is one"),
+            Reply::Outdated => {
+                self.expect(only_if == Some(false), &reply, "something else: it is that version")
+            }
+            Reply::InUse(clients) => {
+                let kept = !holders.is_empty() && *clients == holders;
+                self.expect(kept, &reply, &format!("{holders:?}"))
+            }
+            Reply::Done => {
+                let may = before.is_some() && only_if != Some(false) && holders.is_empty();
+                self.oracle.scopes.remove(name);
+                self.expect(may, &reply, &format!("a refusal: {holders:?} have it, or it is another"))
+            }
+            _ => self.expect(false, &reply, "an answer to a deletion"),
+        }
+    }
+
+    /// 14: an answer that all have acknowledged means that every shard holds it.
+    fn told(&self, told: Told, clients: &[&'static str]) -> Judged {
+        let kept = told.of == self.oracle.roster.len();
+        self.story.hold(kept, "behaviour 14: every shard of the roster must hold it", || {
+            format!("{told:?}, of {:?}", self.oracle.roster)
+        })?;
+        if told.acknowledged < told.of { Ok(()) } else { self.everybody_knows(clients, clients.is_empty()) }
+    }
+
+    /// Every shard that has joined holds the truth about these clients, and, if asked, the settings.
+    fn everybody_knows(&self, clients: &[&'static str], settings: bool) -> Judged {
+        let mark = |shard: &usize, kind: &str, id: &str| {
+            let row = self.world.disk("GRANTS", SHARDS[*shard]).get("marks", kind, id).unwrap();
+            row.map(|row| serde_json::from_str::<Mark>(&row).unwrap())
+        };
+        for shard in &self.oracle.joined {
+            for (id, known) in self.oracle.clients.iter().filter(|(id, _)| clients.contains(id)) {
+                let mark = mark(shard, "client", id);
+                let knows = mark.as_ref().map_or(known.restricted == 0, |mark| {
+                    mark.version >= known.restricted
+                        && (mark.standing == Standing::Enabled) == known.enabled
+                        && mark.scope == Some(Scope::of(known.scopes.iter().copied()))
+                });
+                self.story.hold(
+                    knows,
+                    "behaviour 14: once the administrator is answered, every shard holds it",
+                    || format!("{} holds {mark:?} of {id}, which is {known:?}", SHARDS[*shard]),
+                )?;
+            }
+            let held = mark(shard, "policy", "").map_or(0, |mark| mark.version);
+            let knows = !settings || held == self.oracle.settings;
+            self.story.hold(
+                knows,
+                "behaviour 14: once the administrator is answered, every shard knows the settings",
+                || format!("{} has heard of v{held}, they are v{}", SHARDS[*shard], self.oracle.settings),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Whether a client may have a token of its own now, by a fresh record and by one from before something was taken.
+    fn ask_shard(&mut self, shard: usize, lost: Option<Fate>) -> Judged {
+        let joins = !self.oracle.joined.contains(&shard);
+        if let Some(fate) = lost.filter(|_| joins) {
+            self.world.fate("REGISTRY", &[fate, fate]);
+        }
+        let (version, policy) = (self.oracle.newest, self.oracle.newest);
+        self.story.step(format!("{} is asked about a client; joining it was {lost:?}", SHARDS[shard]));
+        let answer = self.check(shard, "app", version, policy);
+        if joins && lost != Some(Fate::Lost) {
+            self.oracle.roster.insert(shard);
+        }
+        if joins && lost.is_some() {
+            return self.story.hold(answer.is_err(), "a shard that could not join answers nothing", || {
+                format!("{answer:?}")
+            });
+        }
+        self.oracle.joined.insert(shard);
+        self.story
+            .hold(answer == Ok(true), "behaviour 14: the newest record is good", || format!("{answer:?}"))
+    }
+
+    fn check(&self, shard: usize, client: &str, version: u64, policy: u64) -> Result<bool, String> {
+        let client = ClientRef { id: client.into(), incarnation: format!("life of {client}"), version };
+        let command = grant_shard::Command::Check { client, policy };
+        let envelope = Envelope { format: FORMAT, attempt: Attempt::default(), sent: None, command };
+        let message = serde_json::to_string(&envelope).unwrap();
+        let text = self.world.deliver_raw::<GrantShard>(SHARDS[shard], &message);
+        let answer: Answer<grant_shard::Reply> = serde_json::from_str(&text).unwrap();
+        match answer.reply? {
+            grant_shard::Reply::Good => Ok(true),
+            grant_shard::Reply::Grant(grant::Reply::Stale) => Ok(false),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    fn again(&mut self, back: usize) -> Judged {
+        let Some(id) = self.sent.len().checked_sub(back + 1) else { return Ok(()) };
+        let sent = &self.sent[id];
+        // What was refused left no trace: it is repeated only at once, when it must be refused again.
+        let last = id + 1 == self.sent.len();
+        if !sent.accepted && !last {
+            return Ok(());
+        }
+        let given_up = self.world.now() > sent.at.plus(PATIENCE).plus(PATIENCE).plus(SKEW);
+        self.story.step(format!("message {id} arrives once more ({})", sent.words));
+        let before = self.kept();
+        let text = self.world.deliver_raw::<Registry>(NAME, &sent.message);
+        let answer: Answer<Reply> = serde_json::from_str(&text).unwrap();
+        self.story.came(answer.reply.as_ref().map_or_else(Clone::clone, told));
+        let same = self.kept() == before;
+        self.story.hold(same, "one effect: a message that arrives again changes nothing", || {
+            "rows changed".into()
+        })?;
+        let kept = answer.reply.is_err() == given_up || !last;
+        self.story.hold(
+            kept,
+            "one effect: the newest is answered again while somebody waits for it",
+            || text.chars().take(200).collect(),
+        )?;
+        match &answer.reply {
+            Ok(Reply::Changed(client, told)) if told.of > 0 && told.acknowledged == told.of => {
+                let id: Vec<_> = CLIENTS.into_iter().filter(|id| *id == client.id).collect();
+                self.everybody_knows(&id, false)
+            }
+            Ok(Reply::PolicyChanged(_, told)) if told.acknowledged == told.of => {
+                self.everybody_knows(&[], true)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Every row of the registry but those of the outbox.
+    fn kept(&self) -> String {
+        let disk = self.world.disk("REGISTRY", NAME);
+        let tables = disk.tables().unwrap();
+        let rows = tables
+            .iter()
+            .filter(|name| *name != "outbox")
+            .map(|name| disk.scan(name, None, None, 99).unwrap());
+        format!("{:?}", rows.collect::<Vec<_>>())
+    }
+
+    /// At last nothing is lost any more, alarms ring, every shard joins: all of it is true everywhere.
+    fn settle(&mut self) -> Judged {
+        self.story.step("nothing is lost any more, and alarms ring");
+        self.world.fate("GRANTS", &[]);
+        self.world.fail_puts(0);
+        for _ in 0..200 {
+            self.world.pass(Seconds(1));
+            self.world.ring();
+        }
+        let owed = self.world.disk("REGISTRY", NAME).scan("outbox", None, None, 99).unwrap();
+        self.story.hold(owed.is_empty(), "behaviour 14: nothing is owed for ever", || format!("{owed:?}"))?;
+        for shard in 0..SHARDS.len() {
+            self.ask_shard(shard, None)?;
+        }
+        self.everybody_knows(&CLIENTS, true)?;
+        for (id, known) in &self.oracle.clients {
+            let newer = known.restricted.checked_sub(1).map(|old| self.check(0, id, old, self.oracle.newest));
+            self.story.hold(
+                newer != Some(Ok(true)),
+                "behaviour 14: a record from before a restriction is stale",
+                || format!("{id} of before v{}", known.restricted),
+            )?;
+            let copy = self.copy(&client_key(id));
+            self.story.hold(copy == known.version, "behaviour 14: the replica follows", || {
+                format!("{id} is v{}, its copy v{copy}", known.version)
+            })?;
+        }
+        for name in SCOPES {
+            let reply = self.ask(&format!("who has the scope {name}"), Command::Scope(name.into()))?;
+            let Reply::Scope(found) = &reply else { return self.expect(false, &reply, "a scope") };
+            let clients = found.as_deref().map(|Catalogued { clients, .. }| clients.clone());
+            let known = self.oracle.scopes.contains_key(name).then(|| self.oracle.holders(name));
+            let same =
+                clients.as_deref().map(|ids| ids.iter().map(String::as_str).collect::<Vec<_>>()) == known;
+            self.expect(same, &reply, &format!("{known:?}"))?;
+        }
+        let Reply::Policy(policy) = self.ask("settings and scopes are read", Command::Policy)? else {
+            return Ok(());
+        };
+        let copy = self.copy(POLICY_KEY);
+        self.story.hold(copy == policy.version, "behaviour 14: the replica follows", || {
+            format!("the settings are v{}, their copy v{copy}", policy.version)
+        })
+    }
+
+    fn copy(&self, key: &str) -> u64 {
+        let copy = self.world.copy(key).map(|text| serde_json::from_str::<Value>(&text).unwrap());
+        copy.map_or(0, |copy| copy["version"].as_u64().unwrap())
+    }
+}
+
+fn object(value: &Value) -> Map<String, Value> {
+    value.as_object().cloned().unwrap_or_default()
+}
+
+/// An answer in words.
+fn told(reply: &Reply) -> String {
+    match reply {
+        Reply::Changed(client, told) => {
+            format!("v{}, which {} of {} shards hold", client.version, told.acknowledged, told.of)
+        }
+        Reply::PolicyChanged(policy, told) => {
+            format!("v{}, which {} of {} shards hold", policy.version, told.acknowledged, told.of)
+        }
+        Reply::Policy(policy) => format!("v{}", policy.version),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn whatever_happens_to_the_registry_it_answers_as_the_oracle_says() {
+    let histories = (prop::bool::weighted(0.8), prop::collection::vec(act(), 1..50));
+    prove(EFFORT, histories, |(settled, acts)| {
+        let mut life = Life::new()?;
+        if settled {
+            life.begin()?;
+        }
+        for act in &acts {
+            life.play(act)?;
+        }
+        life.settle()
+    });
+}

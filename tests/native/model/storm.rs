@@ -2,8 +2,8 @@
 //! land late, objects that die in the middle, several futures of one object at once. Dice with a seed decide; there is
 //! no oracle but what a 200 promises, and that it all comes to an end.
 
-use super::{Effort, count, seed};
-use crate::world::{Site, World};
+use super::{Effort, count, registry::registration, seed};
+use crate::world::World;
 use edgemint::{
     error::Fault,
     host::{Host, Place, Seconds, Store, Timestamp},
@@ -27,10 +27,10 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-const EFFORT: Effort = Effort { short: 60, long: 1_200 };
+const EFFORT: Effort = Effort { short: 100, long: 1_200 };
 const SHARDS: [&str; 3] = ["weur-0", "weur-1", "weur-2"];
 /// What is changed, and whose copy and marks are watched.
-const CLIENT: &str = "demo-web";
+const CLIENT: &str = "app";
 
 /// Something under way: when it lands, where, what.
 type UnderWay = RefCell<Vec<(u64, String, String)>>;
@@ -160,7 +160,7 @@ type Task = Pin<Box<dyn Future<Output = Option<String>>>>;
 
 struct History {
     seed: u64,
-    site: Site,
+    world: World,
     storm: Rc<Storm>,
     tasks: Vec<Task>,
     sent: Vec<String>,
@@ -170,18 +170,26 @@ struct History {
 
 impl History {
     fn new(seed: u64) -> Self {
-        let site = Site::new();
-        for shard in SHARDS {
-            let join = json!({ "format": 1, "attempt": shard, "command": { "Join": { "shard": shard } } });
-            site.world.deliver_raw::<Registry>("registry", &join.to_string());
+        let world = World::new();
+        let tell = |attempt: &str, command: Value| {
+            let message = json!({ "format": 1, "attempt": attempt, "command": command });
+            let answer = world.deliver_raw::<Registry>("registry", &message.to_string());
+            assert!(answer.contains("\"Ok\""), "{answer}");
+        };
+        for scope in ["reports", "orders.read"] {
+            tell(scope, json!({ "CreateScope": { "name": scope, "patch": {} } }));
         }
-        let storm = Storm::new(&site.world, seed);
-        Self { seed, site, storm, tasks: Vec::new(), sent: Vec::new(), held: 0 }
+        tell(CLIENT, json!({ "Create": registration(CLIENT, "reports orders.read") }));
+        for shard in SHARDS {
+            tell(shard, json!({ "Join": { "shard": shard } }));
+        }
+        let storm = Storm::new(&world, seed);
+        Self { seed, world, storm, tasks: Vec::new(), sent: Vec::new(), held: 0 }
     }
 
     fn is_due(&self) -> bool {
-        let due = outbox::due(&*self.site.world.disk("REGISTRY", "registry")).unwrap();
-        due.is_some_and(|due| due <= self.site.world.now())
+        let due = outbox::due(&*self.world.disk("REGISTRY", "registry")).unwrap();
+        due.is_some_and(|due| due <= self.world.now())
     }
 
     /// An administrator's change arrives, or one that was sent arrives once more.
@@ -197,19 +205,19 @@ impl History {
                 _ => json!({ "scope": "reports orders.read" }),
             };
             let command = json!({ "Change": { "id": CLIENT, "patch": patch, "expected": null } });
-            let sent = self.site.world.now();
+            let sent = self.world.now();
             json!({ "format": 1, "attempt": format!("change {number}"), "sent": sent, "command": command })
                 .to_string()
         });
         self.sent.push(message.clone());
-        let (host, disk) = (self.storm.clone(), self.site.world.disk("REGISTRY", "registry"));
+        let (host, disk) = (self.storm.clone(), self.world.disk("REGISTRY", "registry"));
         self.tasks.push(Box::pin(async move {
             Some(objects::serve::<Registry, _, _>(&*host, &*disk, "registry", &message).await)
         }));
     }
 
     fn alarm(&mut self) {
-        let (host, disk) = (self.storm.clone(), self.site.world.disk("REGISTRY", "registry"));
+        let (host, disk) = (self.storm.clone(), self.world.disk("REGISTRY", "registry"));
         self.tasks.push(Box::pin(async move {
             objects::alarm::<Registry, _, _>(&*host, &*disk).await;
             None
@@ -261,7 +269,7 @@ impl History {
 
     fn marks(&self) -> impl Iterator<Item = (&'static str, Mark)> + '_ {
         SHARDS.into_iter().map(|shard| {
-            let row = self.site.world.disk("GRANTS", shard).get("marks", "client", CLIENT).unwrap();
+            let row = self.world.disk("GRANTS", shard).get("marks", "client", CLIENT).unwrap();
             (shard, row.map(|row| serde_json::from_str(&row).unwrap()).unwrap_or_default())
         })
     }
@@ -269,7 +277,7 @@ impl History {
     /// Everything at once. `deaths`: now and then the object dies with all its futures.
     fn rage(&mut self, deaths: bool) {
         for _ in 0..400 {
-            self.site.world.pass(Seconds(self.storm.roll(3) / 2));
+            self.world.pass(Seconds(self.storm.roll(3) / 2));
             self.storm.land();
             if self.sent.len() < 12 && self.tasks.len() < 3 && self.storm.one_in(3) {
                 self.change();
@@ -286,7 +294,7 @@ impl History {
 
     /// Nobody changes anything any more. The weather is as before; alarms ring when they are due.
     fn calm(&mut self) {
-        let disk = self.site.world.disk("REGISTRY", "registry");
+        let disk = self.world.disk("REGISTRY", "registry");
         let mut quiet = 0;
         for _ in 0..3_000 {
             if self.tasks.is_empty() && outbox::due(&*disk).unwrap().is_none() {
@@ -295,7 +303,7 @@ impl History {
             if quiet > 120 {
                 break;
             }
-            self.site.world.pass(Seconds(1));
+            self.world.pass(Seconds(1));
             self.storm.land();
             if self.tasks.is_empty() && self.is_due() {
                 self.alarm();

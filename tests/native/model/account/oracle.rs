@@ -1,0 +1,102 @@
+//! What must be true of a person, their sessions and failed sign-ins, from the promises alone. Numbers are the
+//! behaviours'.
+
+use edgemint::host::{SKEW, Seconds, Timestamp};
+
+/// How long a session lives.
+pub const LIFETIME: Seconds = Seconds(3600);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    Disable,
+    Enable,
+    Password,
+    Groups(u8),
+    /// A cut-off that many seconds ago.
+    Cut(u64),
+    Nothing,
+    Nonsense,
+}
+
+/// What must be true of the person, from the promises alone.
+#[derive(Default)]
+pub struct Oracle {
+    pub version: u64,
+    pub disabled: bool,
+    pub password: u32,
+    pub groups: Vec<String>,
+    pub cut: Option<Timestamp>,
+    /// When each began, and whether something ended it.
+    pub sessions: Vec<(Timestamp, bool)>,
+    /// Noted shards, and the version of the account then: a grant there begins with it.
+    pub shards: Vec<(usize, u64)>,
+}
+
+impl Oracle {
+    /// 14, 28: a session stands for the person as they were, and ends with its time.
+    pub fn stands(&self, session: usize, now: Timestamp) -> bool {
+        let (since, ended) = self.sessions[session];
+        !ended && !self.disabled && now < since.plus(LIFETIME)
+    }
+
+    /// What an administrator changes; `false`: nothing, or it is refused.
+    pub fn change(&mut self, what: What, now: Timestamp) -> bool {
+        let ends: Box<dyn Fn(Timestamp) -> bool> = match what {
+            What::Disable if !self.disabled => {
+                self.disabled = true;
+                Box::new(|_| true)
+            }
+            What::Enable if self.disabled => {
+                self.disabled = false;
+                Box::new(|_| false)
+            }
+            What::Password => {
+                self.password += 1;
+                Box::new(|_| true)
+            }
+            What::Groups(groups) if self.groups != names(groups) => {
+                self.groups = names(groups);
+                Box::new(|_| false)
+            }
+            What::Cut(ago) if self.cut < Some(cut_off(now, ago)) => {
+                self.cut = Some(cut_off(now, ago));
+                Box::new(move |since| since <= cut_off(now, ago).plus(SKEW))
+            }
+            _ => return false,
+        };
+        self.version += 1;
+        for (since, ended) in &mut self.sessions {
+            *ended |= ends(*since);
+        }
+        true
+    }
+}
+
+pub fn names(groups: u8) -> Vec<String> {
+    (0..groups).map(|number| format!("group {number}")).collect()
+}
+
+pub fn cut_off(now: Timestamp, ago: u64) -> Timestamp {
+    Timestamp((now.seconds() - ago) * 1000)
+}
+
+/// 28: ten failures within five minutes, then nobody is told anything, whatever the password, until the five minutes
+/// are over; a success forgets them. Every question counts as a failure until it succeeds.
+#[derive(Default)]
+pub struct Failures(pub Vec<Timestamp>);
+
+impl Failures {
+    const BORNE: usize = 10;
+    const WINDOW: Seconds = Seconds(300);
+
+    /// What may be answered now: `(a hash may be given, it may be refused)`.
+    pub fn allow(&self, now: Timestamp) -> (bool, bool) {
+        let recent = self.0.iter().filter(|at| now < at.plus(Self::WINDOW)).count();
+        let window = self.0.iter().fold(Vec::<Timestamp>::new(), |window, at| match window.first() {
+            Some(first) if *at < first.plus(Self::WINDOW) => [window, vec![*at]].concat(),
+            _ => vec![*at],
+        });
+        let in_window = window.iter().filter(|_| now < window[0].plus(Self::WINDOW)).count();
+        (in_window < Self::BORNE, recent >= Self::BORNE)
+    }
+}
