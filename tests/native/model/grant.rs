@@ -195,8 +195,10 @@ impl Life {
         let version = if client == "app" { old(self.oracle.client_version, Copy::OldClient) } else { 1 };
         let policy = old(self.oracle.policy_version, Copy::OldSettings);
         let ask = Ask { client, life: self.oracle.life, version, policy, forged, wish };
-        let by = if forged { " with a forged proof" } else { "" };
-        let words = format!("{client}{by}: {:?}, by record v{version}, settings v{policy}", ask.wish);
+        let known = (ask.client != "app" || version == self.oracle.client_version)
+            && policy == self.oracle.policy_version;
+        let by = if known { "" } else { ", by a record that is out of date" };
+        let words = format!("{}{by}", ask.words());
         Some((ask, words))
     }
 

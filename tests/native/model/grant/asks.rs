@@ -122,6 +122,45 @@ pub struct Ask {
     pub wish: Wish,
 }
 
+impl Ask {
+    /// As one would tell it.
+    pub fn words(&self) -> String {
+        let who = match self.client {
+            "app" => "the client",
+            "api" => "a resource server",
+            _ => "another client",
+        };
+        let token = |token: &TokenRef| match token {
+            TokenRef::Refresh(number) => format!("refresh token {number}"),
+            TokenRef::Access(number) => format!("access token {number}"),
+        };
+        let words = match &self.wish {
+            Wish::Offer { scope, person } => format!("the person, by account v{person}, allows \"{scope}\""),
+            Wish::Redeem(Redemption { with, .. }) => {
+                let with = match with {
+                    With::All => "",
+                    With::NoVerifier => " without a verifier",
+                    With::AVerifier => " with a verifier",
+                    With::WrongVerifier => " with a wrong verifier",
+                    With::NoUri => " without a redirect URI",
+                    With::OtherUri => " with another redirect URI",
+                };
+                format!("{who} redeems the code{with}")
+            }
+            Wish::Refresh { token, scope: None, .. } => format!("{who} refreshes with token {token}"),
+            Wish::Refresh { token, scope: Some(scope), .. } => {
+                format!("{who} refreshes with token {token} for \"{scope}\"")
+            }
+            Wish::Inspect(of) => format!("{who} introspects {}", token(of)),
+            Wish::Revoke { token: of, whole: false } => format!("{who} revokes {}", token(of)),
+            Wish::Revoke { token: of, whole: true } => format!("{who} revokes {} and its grant", token(of)),
+            Wish::Withdraw => "the person takes it back".to_owned(),
+            Wish::End => "an administrator ends it".to_owned(),
+        };
+        if self.forged { format!("{words}, with a forged proof") } else { words }
+    }
+}
+
 /// What was handed out, as those who hold it have it.
 #[derive(Default)]
 pub struct Given {
