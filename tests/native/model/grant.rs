@@ -272,8 +272,10 @@ impl Life {
         )?;
         let sent = &self.sent[id];
         let first = sent.answer.as_ref().map(same).unwrap_or_default();
+        let issued = matches!(sent.answer, Some(Reply::Issued(_)));
         let undisturbed = sent.changes == self.marks.len() && !self.oracle.is_over() && !self.has_run_out();
-        let refused = matches!(reply, Reply::Refused(_) | Reply::Stale);
+        // Tokens that were given are given again, whatever record is newer by now: it is no other wish.
+        let refused = matches!(reply, Reply::Refused(_)) || (!issued && matches!(reply, Reply::Stale));
         let kept = same(&reply) == first || (!undisturbed && refused);
         self.story.hold(
             kept,

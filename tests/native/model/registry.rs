@@ -3,11 +3,13 @@
 
 mod acts;
 mod oracle;
+mod own;
 
 pub use self::acts::registration;
 use self::{
     acts::{Act, What, act, scopes},
     oracle::{CLIENTS, Known, Oracle, SCOPES, SHARDS},
+    own::Own,
 };
 use super::{Broken, Effort, Story, prove};
 use crate::world::{Fate, World};
@@ -40,17 +42,16 @@ struct Life {
     world: World,
     oracle: Oracle,
     sent: Vec<Sent>,
-    accepted: usize,
+    own: Vec<Own>,
 }
 
-/// What must come of a wish that was not refused before.
 type Judged = Result<(), Broken>;
 
 impl Life {
     fn new() -> Result<Self, Broken> {
         let oracle = Oracle { grace: 10, ..Oracle::default() };
         let (story, world) = (Story::default(), World::new());
-        let mut life = Self { story, world, oracle, sent: Vec::new(), accepted: 0 };
+        let mut life = Self { story, world, oracle, sent: Vec::new(), own: Vec::new() };
         let Reply::Policy(policy) = life.ask("settings and scopes are read", Command::Policy)? else {
             return life.story.hold(false, "there are settings", String::new).map(|()| life);
         };
@@ -77,7 +78,6 @@ impl Life {
             answer.reply,
             Ok(Reply::Changed(..) | Reply::PolicyChanged(..) | Reply::ScopeChanged(..) | Reply::Done)
         );
-        self.accepted += usize::from(accepted);
         self.sent.push(Sent { words: words.into(), message, at, accepted });
         self.story.came(answer.reply.as_ref().map_or_else(Clone::clone, told));
         self.story.hold(answer.reply.is_ok(), "no input is a fault", || text)?;
@@ -108,6 +108,10 @@ impl Life {
             }
             Act::Create { client, scopes: bits } => self.create(CLIENTS[*client], *bits),
             Act::Change { client, what, only_if } => self.change(CLIENTS[*client], *what, *only_if),
+            Act::Issue { client, behind } => {
+                self.issue(CLIENTS[*client], *behind);
+                Ok(())
+            }
             Act::Grace { seconds, only_if } => self.grace(*seconds, *only_if),
             Act::CreateScope(scope) => self.create_scope(SCOPES[*scope]),
             Act::ChangeScope { scope, text, only_if } => self.change_scope(SCOPES[*scope], *text, *only_if),
@@ -155,7 +159,7 @@ impl Life {
             description: None,
             restricted: 0,
         };
-        self.oracle.clients.insert(id, known);
+        self.oracle.keep(id, known, self.world.now());
         Ok(())
     }
 
@@ -198,7 +202,7 @@ impl Life {
         let same = client.metadata.enabled == after.enabled
             && client.metadata.scope == Scope::of(after.scopes.iter().copied())
             && client.metadata.description == after.description;
-        self.oracle.clients.insert(id, after);
+        self.oracle.keep(id, after, self.world.now());
         self.expect(same, &reply, "the client as it was changed")?;
         self.told(*told, &[id])
     }
@@ -425,6 +429,7 @@ impl Life {
             self.ask_shard(shard, None)?;
         }
         self.everybody_knows(&CLIENTS, true)?;
+        self.judge_own()?;
         for (id, known) in &self.oracle.clients {
             let newer = known.restricted.checked_sub(1).map(|old| self.check(0, id, old, self.oracle.newest));
             self.story.hold(

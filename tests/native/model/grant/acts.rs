@@ -97,8 +97,8 @@ fn wait() -> impl Strategy<Value = Act> {
         1 => around(15),
         1 => around(5),
         1 => around(1200),
-        1 => around(3600),
-        1 => Just(3_000_000_u64),
+        2 => around(600),
+        3 => around(300),
     ]
     .prop_map(Act::Wait)
 }

@@ -38,8 +38,8 @@ pub struct Profile {
 
 #[rustfmt::skip]
 pub fn profiles() -> Vec<Profile> {
-    const IDLE: Option<u64> = Some(3600);
-    const ABSOLUTE: Option<u64> = Some(7200);
+    const IDLE: Option<u64> = Some(600);
+    const ABSOLUTE: Option<u64> = Some(900);
     let row = |name, challenge, uri, rotate, (retry, grace), code, (idle, absolute): (Option<u64>, Option<u64>), refreshes| Profile {
         name, challenge, uri, rotate, retry: Seconds(retry), grace: Seconds(grace), code: Seconds(code),
         idle: idle.map(Seconds), absolute: absolute.map(Seconds), refreshes,

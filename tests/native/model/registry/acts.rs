@@ -25,6 +25,11 @@ pub enum Act {
         seconds: u64,
         only_if: Option<bool>,
     },
+    /// A location issues a token by a record that is so many changes old.
+    Issue {
+        client: usize,
+        behind: usize,
+    },
     CreateScope(usize),
     ChangeScope {
         scope: usize,
@@ -70,6 +75,7 @@ pub fn act() -> impl Strategy<Value = Act> {
         3 => (0..2_usize, 0..8_u8).prop_map(|(client, scopes)| Act::Create { client, scopes }),
         12 => (0..2_usize, what, only_if()).prop_map(|(client, what, only_if)| Act::Change { client, what, only_if }),
         4 => (prop_oneof![0..4_u64, Just(61)], only_if()).prop_map(|(seconds, only_if)| Act::Grace { seconds, only_if }),
+        6 => (0..2_usize, 0..3_usize).prop_map(|(client, behind)| Act::Issue { client, behind }),
         4 => (0..3_usize).prop_map(Act::CreateScope),
         2 => (0..3_usize, 0..3_u8, only_if()).prop_map(|(scope, text, only_if)| Act::ChangeScope { scope, text, only_if }),
         3 => (0..3_usize, only_if()).prop_map(|(scope, only_if)| Act::DeleteScope { scope, only_if }),

@@ -1,5 +1,6 @@
 //! What must be true of clients, scopes, settings and the roster, from the promises alone.
 
+use edgemint::host::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub const CLIENTS: [&str; 2] = ["app", "tool"];
@@ -23,6 +24,8 @@ pub struct Oracle {
     /// The newest version of anything.
     pub newest: u64,
     pub clients: BTreeMap<&'static str, Known>,
+    /// Every record that a client had, and since when.
+    pub history: BTreeMap<&'static str, Vec<(Known, Timestamp)>>,
     /// Descriptions, by their names, with their versions.
     pub scopes: BTreeMap<&'static str, (u64, String)>,
     pub grace: u64,
@@ -33,6 +36,12 @@ pub struct Oracle {
 }
 
 impl Oracle {
+    /// A client is so from now on.
+    pub fn keep(&mut self, id: &'static str, known: Known, now: Timestamp) {
+        self.history.entry(id).or_default().push((known.clone(), now));
+        self.clients.insert(id, known);
+    }
+
     /// The clients that have it.
     pub fn holders(&self, scope: &str) -> Vec<&'static str> {
         self.clients.iter().filter(|(_, client)| client.scopes.contains(scope)).map(|(id, _)| *id).collect()
