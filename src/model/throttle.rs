@@ -75,8 +75,9 @@ pub enum Admission {
     Closed(Timestamp),
 }
 
-/// A try whose outcome nobody reported for so long has failed: who made it has given up.
-const OPEN: Seconds = Seconds(2 * PATIENCE.0 + SKEW.0);
+/// A try whose outcome nobody reported for so long has failed: who made it has given up, and no copy of its message is
+/// taken any more.
+const OPEN: Seconds = Seconds(3 * PATIENCE.0 + SKEW.0);
 
 impl Throttle {
     /// A try begins. The same try again, by a message that arrives twice, holds the same place.
@@ -96,14 +97,15 @@ impl Throttle {
         Admission::Go
     }
 
-    /// A try failed. One that is not under way has been counted.
-    pub fn fail(&mut self, id: &str, limit: Limit, now: Timestamp) {
-        self.settle(limit, now);
-        let before = self.open.len();
-        self.open.retain(|(known, _)| known != id);
-        if self.open.len() < before {
+    /// A try failed. `false`: it is not under way, so it has been counted, and nothing changes.
+    pub fn fail(&mut self, id: &str, limit: Limit, now: Timestamp) -> bool {
+        let under_way = self.open.iter().any(|(known, _)| known == id);
+        if under_way {
+            self.open.retain(|(known, _)| known != id);
+            self.settle(limit, now);
             self.failed.add(1, limit, now);
         }
+        under_way
     }
 
     /// A try succeeded: it forgives those that failed before it, and no other that is under way.
@@ -194,8 +196,8 @@ mod tests {
                     0 => if throttle.begin(&id.to_string(), LIMIT, now) == Admission::Go && !known {
                         begun.push(now);
                     },
-                    1 => throttle.fail(&id.to_string(), LIMIT, now),
-                    _ => throttle.fail("another", LIMIT, now),
+                    1 => drop(throttle.fail(&id.to_string(), LIMIT, now)),
+                    _ => prop_assert!(!throttle.fail("another", LIMIT, now)),
                 }
                 // A window starts with a failure, so of any five minutes the tries of two windows can be seen.
                 let recent = begun.iter().filter(|at| now < at.plus(Seconds(300))).count();

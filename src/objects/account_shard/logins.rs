@@ -62,8 +62,9 @@ pub fn fail<S: Store>(turn: &Turn<'_, S>, who: &Who, id: &str, limit: Limit) -> 
     let found = find(turn.store, who)?;
     if let Some((table, owner)) = place(&found, who, turn, limit) {
         let mut throttle: Throttle = read(turn.store, &table, &owner, "")?.unwrap_or_default();
-        throttle.fail(id, limit, turn.now);
-        write(turn.store, &table, &owner, "", &throttle)?;
+        if throttle.fail(id, limit, turn.now) {
+            write(turn.store, &table, &owner, "", &throttle)?;
+        }
     }
     Ok(Reply::Counted)
 }

@@ -11,6 +11,7 @@ use edgemint::{
     model::{
         account::{Account, draw_sub, shard_of_name},
         mark::{Mark, Standing},
+        throttle::Limit,
     },
     objects::protocol::account_shard::{AccountShard, Command, Reply, SessionRef, Who},
 };
@@ -104,8 +105,8 @@ struct Life {
     failures: Failures,
     strangers: Failures,
     sessions: Vec<SessionRef>,
-    /// Sign-ins that stopped half-way: the version that was read, and the password.
-    half: Vec<(u64, u32)>,
+    /// Sign-ins that stopped half-way: the version that was read, the password, and which try it was.
+    half: Vec<(u64, u32, String)>,
     sent: Vec<Sent>,
     effects: usize,
 }
@@ -178,8 +179,8 @@ impl Life {
             Act::Guess { stranger, times } => (0..*times).try_for_each(|_| self.guess(*stranger, now)),
             Act::GoOn(back) => match self.half.len().checked_sub(back + 1) {
                 Some(at) => {
-                    let (version, password) = self.half[at];
-                    self.admit(version, password)
+                    let (version, password, id) = self.half.remove(at);
+                    self.admit(version, password, id)
                 }
                 None => Ok(()),
             },
@@ -194,29 +195,42 @@ impl Life {
         if !stranger {
             return self.sign_in(false, false, now);
         }
-        let reply = self.ask("nobody's name is typed", typed("nobody"))?;
-        judge(&self.story, &mut self.strangers, &reply, now)
+        let id = format!("try {}", self.sent.len());
+        let reply = self.ask("nobody's name is typed", typed("nobody", &id))?;
+        judge(&self.story, &mut self.strangers, &reply, &id, now)?;
+        if matches!(reply, Reply::Unknown) { self.fail("nobody", &id, now) } else { Ok(()) }
+    }
+
+    /// The password was wrong, and the shard hears of it.
+    fn fail(&mut self, name: &str, id: &str, now: Timestamp) -> Result<(), Broken> {
+        let command = Command::Failed { who: Who::Name(name.into()), id: id.into(), limit: LIMIT };
+        let reply = self.ask("it was wrong", command)?;
+        let failures = if name == "ada" { &mut self.failures } else { &mut self.strangers };
+        failures.fail(id, now);
+        self.story.hold(matches!(reply, Reply::Counted), "a failure is counted", || format!("{reply:?}"))
     }
 
     fn sign_in(&mut self, right: bool, goes_on: bool, now: Timestamp) -> Result<(), Broken> {
-        let reply = self.ask(&format!("ada's name and a {right} password are typed"), typed("ada"))?;
-        judge(&self.story, &mut self.failures, &reply, now)?;
+        let id = format!("try {}", self.sent.len());
+        let reply = self.ask(&format!("ada's name and a {right} password are typed"), typed("ada", &id))?;
+        judge(&self.story, &mut self.failures, &reply, &id, now)?;
         let Reply::Hash { hash, version, .. } = reply else { return Ok(()) };
         let current = hash == self.oracle.password.to_string() && version == self.oracle.version;
         self.story.hold(current, "the password that is compared is the current one", || {
             format!("{hash} of v{version}")
         })?;
         match (right, goes_on) {
-            (true, true) => self.admit(version, self.oracle.password)?,
-            (true, false) => self.half.push((version, self.oracle.password)),
-            (false, _) => {}
+            (true, true) => self.admit(version, self.oracle.password, id),
+            (true, false) => {
+                self.half.push((version, self.oracle.password, id));
+                Ok(())
+            }
+            (false, _) => self.fail("ada", &id, now),
         }
-        Ok(())
     }
 
-    fn admit(&mut self, version: u64, password: u32) -> Result<(), Broken> {
-        let id = format!("session {}", self.sent.len());
-        let command = Command::Admit { sub: self.sub.clone(), version, id, lifetime: LIFETIME };
+    fn admit(&mut self, version: u64, password: u32, id: String) -> Result<(), Broken> {
+        let command = Command::Admit { sub: self.sub.clone(), version, id: id.clone(), lifetime: LIFETIME };
         let reply = self.ask(&format!("the password was right for v{version}: a session"), command)?;
         let may = !self.oracle.disabled && version == self.oracle.version && password == self.oracle.password;
         let kept = matches!(reply, Reply::Admitted(..)) == may;
@@ -233,7 +247,7 @@ impl Life {
             let ended = self.oracle.cut.is_some_and(|cut| now <= cut.plus(SKEW));
             self.oracle.sessions.push((now, ended));
             self.sessions.push(session);
-            self.failures.0.clear();
+            self.failures.succeed(&id);
         }
         Ok(())
     }
@@ -349,7 +363,10 @@ impl Life {
         let Sent { words, at, effect, answer: first, message } = &self.sent[id];
         // What changed nothing is not remembered for long: only the last of those is repeated here, and at once.
         let last = id + 1 == self.sent.len();
-        if first.contains("Throttled") || !(last || effect.is_some() || message.contains("Admit")) {
+        if first.contains("Throttled")
+            || first.contains("Busy")
+            || !(last || effect.is_some() || message.contains("Admit"))
+        {
             return Ok(());
         }
         let given_up = now > at.plus(PATIENCE).plus(PATIENCE).plus(SKEW);
@@ -408,27 +425,37 @@ impl Life {
     }
 }
 
-fn typed(name: &str) -> Command {
-    Command::Attempt(Who::Name(name.into()))
+const LIMIT: Limit = Limit { most: 10, window: Seconds(300) };
+
+fn typed(name: &str, id: &str) -> Command {
+    Command::Attempt { who: Who::Name(name.into()), id: id.into(), limit: LIMIT }
 }
 
-/// Charges a question that was answered.
-fn judge(story: &Story, failures: &mut Failures, reply: &Reply, now: Timestamp) -> Result<(), Broken> {
-    let (may, may_refuse) = failures.allow(now);
-    if matches!(reply, Reply::Throttled) {
-        return story.hold(
+/// A question that was answered is open until it is known what became of it.
+fn judge(
+    story: &Story,
+    failures: &mut Failures,
+    reply: &Reply,
+    id: &str,
+    now: Timestamp,
+) -> Result<(), Broken> {
+    let (may, may_wait, may_refuse) = failures.allow(now);
+    let seen = || format!("{} failures, {} open", failures.all.len(), failures.open.len());
+    match reply {
+        Reply::Throttled(_) => story.hold(
             may_refuse,
             "behaviour 28: nobody is refused before ten failures in five minutes",
-            || format!("{} failures", failures.0.len()),
-        );
+            seen,
+        ),
+        Reply::Busy => story.hold(may_wait, "behaviour 28: nobody waits before ten have begun", seen),
+        _ => {
+            let law =
+                "behaviour 28: after ten failures nobody is told anything for the rest of the five minutes";
+            story.hold(may, law, seen)?;
+            failures.open.push((id.to_owned(), now));
+            Ok(())
+        }
     }
-    story.hold(
-        may,
-        "behaviour 28: after ten failures nobody is told anything for the rest of the five minutes",
-        || format!("{} failures", failures.0.len()),
-    )?;
-    failures.0.push(now);
-    Ok(())
 }
 
 #[test]

@@ -112,6 +112,8 @@ impl Host for Storm {
 
     fn log(&self, _: &str) {}
 
+    async fn pause(&self, _: u64) {}
+
     async fn deliver(&self, to: &Place, message: String) -> Result<String, Fault> {
         self.moment().await;
         match self.roll(8) {

@@ -81,22 +81,51 @@ pub fn cut_off(now: Timestamp, ago: u64) -> Timestamp {
 }
 
 /// 28: ten failures within five minutes, then nobody is told anything, whatever the password, until the five minutes
-/// are over; a success forgets them. Every question counts as a failure until it succeeds.
+/// are over; a success forgets them. A try is open until it is known what became of it, and nobody reports on it for long:
+/// then it has failed.
 #[derive(Default)]
-pub struct Failures(pub Vec<Timestamp>);
+pub struct Failures {
+    /// When each was, those that nobody forgot.
+    pub all: Vec<Timestamp>,
+    /// Tries that are under way, and since when.
+    pub open: Vec<(String, Timestamp)>,
+}
 
 impl Failures {
     const BORNE: usize = 10;
     const WINDOW: Seconds = Seconds(300);
+    const GIVEN_UP: Seconds = Seconds(20);
 
-    /// What may be answered now: `(a hash may be given, it may be refused)`.
-    pub fn allow(&self, now: Timestamp) -> (bool, bool) {
-        let recent = self.0.iter().filter(|at| now < at.plus(Self::WINDOW)).count();
-        let window = self.0.iter().fold(Vec::<Timestamp>::new(), |window, at| match window.first() {
+    /// What may be answered now: `(a hash may be given, it may have to wait, it may be refused)`.
+    pub fn allow(&mut self, now: Timestamp) -> (bool, bool, bool) {
+        self.give_up(now);
+        let recent = self.all.iter().filter(|at| now < at.plus(Self::WINDOW)).count();
+        let window = self.all.iter().fold(Vec::<Timestamp>::new(), |window, at| match window.first() {
             Some(first) if *at < first.plus(Self::WINDOW) => [window, vec![*at]].concat(),
             _ => vec![*at],
         });
         let in_window = window.iter().filter(|_| now < window[0].plus(Self::WINDOW)).count();
-        (in_window < Self::BORNE, recent >= Self::BORNE)
+        let open = self.open.len();
+        (in_window + open < Self::BORNE, recent + open >= Self::BORNE, recent >= Self::BORNE)
+    }
+
+    pub fn fail(&mut self, id: &str, now: Timestamp) {
+        self.give_up(now);
+        let before = self.open.len();
+        self.open.retain(|(known, _)| known != id);
+        if self.open.len() < before {
+            self.all.push(now);
+        }
+    }
+
+    pub fn succeed(&mut self, id: &str) {
+        self.all.clear();
+        self.open.retain(|(known, _)| known != id);
+    }
+
+    fn give_up(&mut self, now: Timestamp) {
+        let over = |(_, since): &(String, Timestamp)| now >= since.plus(Self::GIVEN_UP);
+        self.all.extend(self.open.iter().filter(|tried| over(tried)).map(|(_, since)| *since));
+        self.open.retain(|tried| !over(tried));
     }
 }

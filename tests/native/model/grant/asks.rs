@@ -201,6 +201,7 @@ impl Given {
             rotate: profile.rotate,
             refreshable: refreshes != Some(0),
             refreshes,
+            ..Terms::default()
         };
         match &ask.wish {
             Wish::Offer { scope, person } => grant::Command::Offer(Box::new(Offer {

@@ -250,6 +250,12 @@ impl Oracle {
         {
             return Verdict::Refused;
         }
+        // 7: the previous one only, within a window from its first use. That its successor was not used follows: else it
+        // would not be the previous one.
+        let forgiven = token + 1 == self.newest && now < self.made.plus(grace);
+        if token != self.newest && !forgiven {
+            return self.end(now, Verdict::Ends); // 6, 7: whatever is asked beside it
+        }
         // 9: a subset of what was granted, omitted all of it; 10: what the client may still have.
         let scope = asked.unwrap_or(&given).clone();
         if scope.is_empty() || !scope.is_within(&given) || !scope.is_within(&self.allowed) {
@@ -269,12 +275,7 @@ impl Oracle {
             }
             return Verdict::Tokens { refresh: self.newest, scope, again: false };
         }
-        // 7: the previous one only, within a window from its first use. That its successor was not used follows: else it
-        // would not be the previous one.
-        if token + 1 == self.newest && now < self.made.plus(grace) {
-            return Verdict::Tokens { refresh: self.newest, scope, again: true };
-        }
-        self.end(now, Verdict::Ends) // 6, 7
+        Verdict::Tokens { refresh: self.newest, scope, again: true }
     }
 
     fn inspect(&self, token: TokenRef, now: Timestamp) -> Verdict {
