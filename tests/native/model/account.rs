@@ -180,7 +180,7 @@ impl Life {
             Act::GoOn(back) => match self.half.len().checked_sub(back + 1) {
                 Some(at) => {
                     let (version, password, id) = self.half.remove(at);
-                    self.admit(version, password, id)
+                    self.admit(version, password, &id)
                 }
                 None => Ok(()),
             },
@@ -220,7 +220,7 @@ impl Life {
             format!("{hash} of v{version}")
         })?;
         match (right, goes_on) {
-            (true, true) => self.admit(version, self.oracle.password, id),
+            (true, true) => self.admit(version, self.oracle.password, &id),
             (true, false) => {
                 self.half.push((version, self.oracle.password, id));
                 Ok(())
@@ -229,8 +229,8 @@ impl Life {
         }
     }
 
-    fn admit(&mut self, version: u64, password: u32, id: String) -> Result<(), Broken> {
-        let command = Command::Admit { sub: self.sub.clone(), version, id: id.clone(), lifetime: LIFETIME };
+    fn admit(&mut self, version: u64, password: u32, id: &str) -> Result<(), Broken> {
+        let command = Command::Admit { sub: self.sub.clone(), version, id: id.into(), lifetime: LIFETIME };
         let reply = self.ask(&format!("the password was right for v{version}: a session"), command)?;
         let may = !self.oracle.disabled && version == self.oracle.version && password == self.oracle.password;
         let kept = matches!(reply, Reply::Admitted(..)) == may;
@@ -247,7 +247,7 @@ impl Life {
             let ended = self.oracle.cut.is_some_and(|cut| now <= cut.plus(SKEW));
             self.oracle.sessions.push((now, ended));
             self.sessions.push(session);
-            self.failures.succeed(&id);
+            self.failures.succeed(id);
         }
         Ok(())
     }
