@@ -61,11 +61,11 @@ pub enum What {
 }
 
 pub fn act() -> impl Strategy<Value = Act> {
-    let wait = prop_oneof![6 => 0..4_u64, 2 => 14..17_u64, 1 => 29..65_u64];
+    let wait = prop_oneof![4 => 0..4_u64, 4 => 6..17_u64, 1 => 29..65_u64];
     let what = prop_oneof![
-        any::<bool>().prop_map(What::Enabled),
-        (0..8_u8).prop_map(What::Scopes),
-        (0..3_u8).prop_map(What::Description)
+        3 => any::<bool>().prop_map(What::Enabled),
+        2 => prop_oneof![1 => 0..8_u8, 1 => Just(7)].prop_map(What::Scopes),
+        1 => (0..3_u8).prop_map(What::Description)
     ];
     let only_if = || prop_oneof![4 => Just(None), 1 => any::<bool>().prop_map(Some)];
     let lost = prop_oneof![4 => Just(None), 1 => select(vec![Some(Fate::Lost), Some(Fate::Unanswered)])];
