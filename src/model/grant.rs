@@ -83,6 +83,9 @@ pub enum State {
         generation: u32,
         /// When the previous generation was used, which made the current one.
         rotated: Timestamp,
+        /// The current one was used without a successor, so the previous one is over: its client did not rotate then.
+        #[serde(default)]
+        spent: bool,
         /// Refreshes left of the original grant (`None`: unlimited).
         remaining: Option<u32>,
         /// How long the current refresh token may lie unused, by the policy when it was made.

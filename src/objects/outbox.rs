@@ -64,10 +64,10 @@ impl Kind {
 pub fn owe_copy<S: Store>(store: &S, key: &str, stamp: u64, now: Timestamp) -> Result<(), Fault> {
     let known: Entry = read(store, TABLE, Kind::Copy.owner(), key)?.unwrap_or_default();
     // While a write of this key is in flight it keeps its lease; it will see the new stamp and write again. If its sender
-    // is dead, somebody else need not wait longer than for any write.
+    // is dead, somebody else need not wait longer than for any write, but must know that it may yet land.
     let in_flight = known.leased && known.due > now;
-    let (due, leased) = if in_flight { (known.due.min(now.plus(PATIENCE)), true) } else { (now, false) };
-    write(store, TABLE, Kind::Copy.owner(), key, &Entry { stamp, due, leased, tries: 0, ..known })
+    let due = if in_flight { known.due.min(now.plus(PATIENCE)) } else { now };
+    write(store, TABLE, Kind::Copy.owner(), key, &Entry { stamp, due, tries: 0, ..known })
 }
 
 /// A shard has not heard of a mark. `id` is the mark's: `client/<id>`, `person/<sub>`, `policy/`.

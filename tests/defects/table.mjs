@@ -57,7 +57,7 @@ export const DEFECTS = [
   {
     what: 'the grace has no end',
     file: TURN,
-    from: '        let forgiven = previous && (own || at.now < rotated.plus(terms.grace));',
+    from: '        let forgiven = previous && (own || (!spent && at.now < rotated.plus(terms.grace)));',
     to: '        let forgiven = previous;',
     test: 'token::within_the_grace_the_same_successor_is_given_again_and_nothing_is_written',
   },

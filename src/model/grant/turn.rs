@@ -133,6 +133,7 @@ impl Grant {
                     redeemed: at.now,
                     generation,
                     rotated: at.now,
+                    spent: false,
                     remaining,
                     idle: terms.idle,
                 };
@@ -164,8 +165,10 @@ impl Grant {
         self.recognize(client, &self.refresh_proof(generation), proof)?;
         let own = self.attempts.is_newest(&at.attempt);
         self.admit(client, own, marks, at)?;
-        let (current, rotated, remaining) = match &self.state {
-            State::Live { generation, rotated, remaining, .. } => (*generation, *rotated, *remaining),
+        let (current, rotated, spent, remaining) = match &self.state {
+            State::Live { generation, rotated, spent, remaining, .. } => {
+                (*generation, *rotated, *spent, *remaining)
+            }
             State::Offered { .. } => return Err(Reply::Refused(Refusal::Mismatch)),
             State::Ended { why } => return Err(Reply::Refused(ended(*why))),
         };
@@ -176,7 +179,7 @@ impl Grant {
         // Only the previous generation, only until its successor is used, only within a window that starts at its first
         // use: the same successor again. Nothing is written, nothing is counted.
         let previous = generation.checked_add(1) == Some(current);
-        let forgiven = previous && (own || at.now < rotated.plus(terms.grace));
+        let forgiven = previous && (own || (!spent && at.now < rotated.plus(terms.grace)));
         if generation != current && !forgiven {
             // RFC 9700 §4.14.2: a refresh token used twice ends the family, whatever is asked beside it.
             return Err(self.end(Refusal::Replayed, at));
@@ -198,12 +201,14 @@ impl Grant {
 
     fn use_current(&mut self, terms: &Terms, at: &Instant) {
         let unlimited_and_unwatched = !terms.rotate && terms.idle.is_none();
-        if let State::Live { generation, rotated, remaining, idle, .. } = &mut self.state {
-            if unlimited_and_unwatched && remaining.is_none() && idle.is_none() {
+        if let State::Live { generation, rotated, spent, remaining, idle, .. } = &mut self.state {
+            let nothing_forgiven = *generation <= 1 || *spent;
+            if unlimited_and_unwatched && nothing_forgiven && remaining.is_none() && idle.is_none() {
                 return; // Nothing to count, nothing to remember: a refresh that writes nothing.
             }
             *generation = generation.saturating_add(u32::from(terms.rotate));
             *rotated = at.now;
+            *spent = !terms.rotate;
             *idle = terms.idle;
             *remaining = remaining.map(|left| left.saturating_sub(1));
         }

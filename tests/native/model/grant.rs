@@ -206,6 +206,9 @@ impl Life {
     fn change(&mut self, change: &Change) -> Result<(), Broken> {
         let now = self.now();
         self.oracle.change(change, now);
+        if let Change::Rotate(rotate) = change {
+            self.profile.rotate = *rotate;
+        }
         let [client, person] = self.oracle.standings().map(|(enabled, min_version, not_before)| Mark {
             standing: if enabled { Standing::Enabled } else { Standing::Disabled },
             min_version,

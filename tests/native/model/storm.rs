@@ -358,3 +358,12 @@ fn in_a_storm_a_200_means_that_every_shard_holds_it_and_nothing_is_owed_for_ever
 fn in_a_storm_in_which_objects_die_a_200_means_that_every_shard_holds_it() {
     weather(true);
 }
+
+#[test]
+fn a_copy_that_became_dirty_after_its_dead_senders_lease_is_not_overwritten_by_what_that_one_sent() {
+    // Found by the storm: an object dies while it writes a copy, the lease runs out, a change comes before any alarm, and
+    // the write lands on top of the change's.
+    let mut history = History::new(1_795_269_887);
+    history.rage(true);
+    history.calm();
+}

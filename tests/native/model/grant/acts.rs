@@ -108,6 +108,7 @@ pub fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         4 => Just(Change::Settings),
         8 => select(vec!["read write admin", "read", "read write", "admin"]).prop_map(Change::AllowScope),
+        10 => any::<bool>().prop_map(Change::Rotate),
         1 => Just(Change::DisableClient),
         1 => Just(Change::EnableClient),
         1 => Just(Change::RemakeClient),

@@ -65,6 +65,8 @@ pub struct Oracle {
     /// The number of the newest refresh token, and when it was made, which is when the one before was first used.
     newest: u32,
     made: Timestamp,
+    /// True where it was used without a successor: its client did not rotate then.
+    spent: bool,
     used: Timestamp,
     left: Option<u32>,
     over: bool,
@@ -81,6 +83,8 @@ pub enum Change {
     RemakeClient,
     CutClient(u64),
     AllowScope(&'static str),
+    /// Whether refresh tokens rotate from now on.
+    Rotate(bool),
     DisablePerson,
     EnablePerson,
     CutPerson(u64),
@@ -103,6 +107,7 @@ impl Oracle {
             redeemed: None,
             newest: 0,
             made: Timestamp(0),
+            spent: false,
             used: Timestamp(0),
             left: None,
             over: false,
@@ -161,6 +166,7 @@ impl Oracle {
                 self.person.cut = self.person.cut.max(Some(cut_off(*ago)));
                 self.cut |= reaches(cut_off(*ago));
             }
+            Change::Rotate(rotate) => self.profile.rotate = *rotate,
             Change::AllowScope(scope) => self.allowed = Scope::parse(scope).unwrap(),
             Change::DisableClient | Change::DisablePerson | Change::Settings => {}
         }
@@ -250,9 +256,8 @@ impl Oracle {
         {
             return Verdict::Refused;
         }
-        // 7: the previous one only, within a window from its first use. That its successor was not used follows: else it
-        // would not be the previous one.
-        let forgiven = token + 1 == self.newest && now < self.made.plus(grace);
+        // 7: the previous one only, until its successor is used, within a window from its first use.
+        let forgiven = token + 1 == self.newest && !self.spent && now < self.made.plus(grace);
         if token != self.newest && !forgiven {
             return self.end(now, Verdict::Ends); // 6, 7: whatever is asked beside it
         }
@@ -265,11 +270,14 @@ impl Oracle {
             if self.left == Some(0) {
                 return Verdict::Refused; // 8
             }
-            // What neither rotates nor counts nor watches writes nothing, so its instant is forgotten.
-            if self.profile.rotate || self.left.is_some() || self.profile.idle.is_some() {
+            // What neither rotates nor counts nor watches writes nothing, so its instant is forgotten; unless it is the
+            // first use of a successor.
+            let first = self.newest > 1 && !self.spent;
+            if self.profile.rotate || self.left.is_some() || self.profile.idle.is_some() || first {
                 (self.used, self.clock) = (now, now);
             }
             self.left = self.left.map(|left| left - 1);
+            self.spent = !self.profile.rotate;
             if self.profile.rotate {
                 (self.newest, self.made) = (self.newest + 1, now); // 5, 6
             }
