@@ -99,13 +99,16 @@ impl Throttle {
 
     /// A try failed. `false`: it is not under way, so it has been counted, and nothing changes.
     pub fn fail(&mut self, id: &str, limit: Limit, now: Timestamp) -> bool {
-        let under_way = self.open.iter().any(|(known, _)| known == id);
-        if under_way {
-            self.open.retain(|(known, _)| known != id);
-            self.settle(limit, now);
+        if !self.open.iter().any(|(known, _)| known == id) {
+            return false;
+        }
+        self.settle(limit, now);
+        let before = self.open.len();
+        self.open.retain(|(known, _)| known != id);
+        if self.open.len() < before {
             self.failed.add(1, limit, now);
         }
-        under_way
+        true
     }
 
     /// A try succeeded: it forgives those that failed before it, and no other that is under way.
@@ -120,13 +123,14 @@ impl Throttle {
     }
 
     fn settle(&mut self, limit: Limit, now: Timestamp) {
-        self.failed.forget(limit, now);
         let (left, under_way): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.open).into_iter().partition(|(_, since)| now >= since.plus(OPEN));
         self.open = under_way;
-        for (_, since) in left.into_iter().filter(|(_, since)| now < since.plus(limit.window)) {
-            self.failed.add(1, limit, since);
+        // In the order in which they failed, whenever that is noticed: what failed later was not counted yet.
+        for (_, since) in left {
+            self.failed.add(1, limit, since.plus(OPEN));
         }
+        self.failed.forget(limit, now);
     }
 }
 
@@ -177,7 +181,7 @@ mod tests {
             throttle.begin(&id.to_string(), LIMIT, START);
         }
         let later = START.plus(OPEN);
-        assert_eq!(throttle.begin("x", LIMIT, later), Admission::Closed(START.plus(Seconds(300))));
+        assert_eq!(throttle.begin("x", LIMIT, later), Admission::Closed(later.plus(Seconds(300))));
         throttle.fail("0", LIMIT, later);
         throttle.succeed("x");
         assert!(throttle.is_clear());

@@ -125,7 +125,8 @@ impl Failures {
 
     fn give_up(&mut self, now: Timestamp) {
         let over = |(_, since): &(String, Timestamp)| now >= since.plus(Self::GIVEN_UP);
-        self.all.extend(self.open.iter().filter(|tried| over(tried)).map(|(_, since)| *since));
+        let failed = self.open.iter().filter(|tried| over(tried));
+        self.all.extend(failed.map(|(_, since)| since.plus(Self::GIVEN_UP)));
         self.open.retain(|tried| !over(tried));
     }
 }
