@@ -74,9 +74,21 @@ fn find_tests(document: &str) -> usize {
 
 #[test]
 fn every_test_that_a_table_names_is_in_the_file_it_names() {
-    for document in ["docs/specifications.md", "docs/attacks.md"] {
+    for document in ["docs/specifications.md", "docs/attacks.md", "docs/promises.md"] {
         let count = find_tests(document);
         assert!(count > 50, "{document}: {count}");
+    }
+}
+
+#[test]
+fn every_promise_has_its_number_and_what_shows_it() {
+    let list = read("docs/promises.md");
+    let rows = list.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let rows: Vec<(&str, &str)> = rows.filter(|(number, _)| *number != "no.").collect();
+    assert_eq!(rows.len(), 29);
+    for (expected, (number, row)) in (1..).zip(rows) {
+        assert_eq!(number.parse(), Ok(expected), "numbers are what tests name a promise by");
+        assert!(row.contains(" | `"), "nothing shows {number}");
     }
 }
 

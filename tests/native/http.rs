@@ -89,6 +89,19 @@ fn an_unknown_parameter_is_ignored_and_resource_may_repeat() {
 }
 
 #[test]
+fn an_audience_may_repeat_like_a_resource_wherever_it_may_stand() {
+    let site = Site::new();
+    let twice = "audience=a&audience=b&resource=https%3A%2F%2Fa.test&resource=https%3A%2F%2Fb.test";
+    let own = format!(
+        "grant_type=client_credentials&client_id=demo-machine&client_secret=demo-machine-secret&{twice}"
+    );
+    assert_eq!(site.send(&raw("/token", FORM, own.as_bytes())).status, 200);
+    let asked = format!("{}&{twice}", form(&authorization("demo-web", &[])));
+    assert_eq!(site.get(&format!("/authorize?{asked}")).status, 200);
+    assert_eq!(site.send(&raw("/authorize", FORM, asked.as_bytes())).status, 200);
+}
+
+#[test]
 fn basic_credentials_that_do_not_read_are_invalid_client() {
     let site = Site::new();
     for header in ["Basic !!!", "Basic", "Basic ", "Basic aWQ=", "Bearer x", "Digest a=b", "Basic aWQ6JXp6"] {
@@ -222,6 +235,24 @@ fn successes_are_logged_as_often_as_the_setting_says_and_refusals_always() {
     assert_eq!(site.world.events().len(), 0);
     site.token("demo-machine:wrong", &own);
     assert_eq!(site.world.events().len(), 1);
+}
+
+#[test]
+fn what_a_person_or_an_administrator_decides_and_what_is_revoked_is_logged_whatever_the_setting_says() {
+    let site = Site::new();
+    site.patch("/admin/settings", &json!({ "log.successPercent": 0 }));
+    let names = || -> Vec<String> {
+        let events = site.world.events();
+        assert!(events.iter().all(|event| event["time"] == 1_800_000_000), "{events:?}");
+        events.iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(), ["admin.settings.changed"]);
+    let tokens = site.tokens();
+    assert_eq!(names(), ["login.admitted", "consent.allowed"]);
+    site.post("/revoke", WEB, &[("token", &string(&tokens, "access_token"))]);
+    assert_eq!(names(), ["token.revoked"]);
+    site.patch("/admin/users/alice", &json!({ "enabled": false }));
+    assert_eq!(names(), ["admin.user.changed"]);
 }
 
 #[test]

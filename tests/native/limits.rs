@@ -161,6 +161,21 @@ fn an_address_is_stored_by_nobody() {
 }
 
 #[test]
+fn callers_without_cf_connecting_ip_share_one_address_whatever_other_headers_say() {
+    let site = Site::new();
+    let ask = |number: u8| {
+        let mut request = post("/token", WRONG, &OWN);
+        for name in ["x-forwarded-for", "x-real-ip", "true-client-ip", "forwarded"] {
+            request.headers.push((name.to_owned(), format!("192.0.2.{number}")));
+        }
+        status(&site.send(&request))
+    };
+    let answers: Vec<u16> = (0..61).map(ask).collect();
+    assert_eq!((answers[59], answers[60]), (401, 429));
+    assert_eq!(status(&from(&site, HERE, WRONG, "/token", &OWN)), 401, "it has an address of its own");
+}
+
+#[test]
 fn a_refusal_for_the_limit_says_in_the_log_what_it_stands_for() {
     let site = Site::new();
     for _ in 0..61 {

@@ -115,6 +115,25 @@ fn a_new_password_ends_every_session_and_every_grant() {
 }
 
 #[test]
+fn a_cut_off_by_time_ends_all_until_five_seconds_after_it_and_nothing_later() {
+    for target in ["/admin/users/alice", "/admin/clients/demo-web"] {
+        for (ago, ends) in [(5, true), (6, false)] {
+            let site = Site::new();
+            let (tokens, code) = (site.tokens(), site.code("demo-web", &[]));
+            let page = site.authorize("demo-web", &[]);
+            site.patch(target, &json!({ "not_before": 1_800_000_000 - ago }));
+            let what = format!("{target} {ago}");
+            assert_eq!(site.inspect(&string(&tokens, "access_token"))["active"], !ends, "{what}");
+            let refreshed = site.refresh(&string(&tokens, "refresh_token")).1;
+            for answer in [refreshed, site.redeem(&code).1] {
+                assert_eq!(answer["error"] == "invalid_grant", ends, "{what} {answer}");
+            }
+            assert_eq!(parameter(&site.decide(&page, "all", &[]), "code").is_none(), ends, "{what}");
+        }
+    }
+}
+
+#[test]
 fn a_session_lasts_as_long_as_the_setting_says_and_not_a_second_longer() {
     let site = Site::new();
     site.patch("/admin/settings", &json!({ "session.lifetimeSeconds": 600 }));

@@ -160,3 +160,27 @@ fn a_forged_access_token_with_a_real_grants_address_is_inactive_even_under_the_r
     assert_eq!(site.post("/revoke", WEB, &[("token", &access.seal(&keys).unwrap())]).0, 200);
     assert_eq!(site.inspect(&string(&tokens, "access_token"))["active"], true);
 }
+
+#[test]
+fn a_forged_refresh_token_with_a_real_grants_address_changes_nothing_even_under_the_right_master_key() {
+    use edgemint::{
+        crypto::{Keys, Secret},
+        model::ticket::{Refresh, Ticket},
+    };
+    let site = Site::new();
+    let first = string(&site.tokens(), "refresh_token");
+    let second = string(&site.refresh(&first).1, "refresh_token");
+    let keys = Keys::parse(KEY_A, ISSUER).unwrap_or_else(|why| panic!("{why}"));
+    let [old, current] = [&first, &second].map(|token| Refresh::open(&keys, token).unwrap());
+    let before = site.world.dump();
+    for (generation, proof) in
+        [(1, Secret(vec![0; 16])), (2, Secret(vec![0; 16])), (2, old.proof), (3, current.proof.clone())]
+    {
+        let forged = Refresh { generation, proof, ..current.clone() }.seal(&keys).unwrap();
+        assert_eq!(site.refresh(&forged).1["error"], "invalid_grant", "{generation}");
+        assert_eq!(site.inspect(&forged), dead(), "{generation}");
+        assert_eq!(site.post("/revoke", WEB, &[("token", &forged)]).0, 200, "{generation}");
+    }
+    assert_eq!(site.world.dump(), before);
+    assert_eq!(site.refresh(&second).0, 200);
+}

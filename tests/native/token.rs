@@ -64,6 +64,23 @@ fn the_retry_window_is_only_for_codes_bound_to_a_challenge() {
 }
 
 #[test]
+fn a_public_client_that_replays_with_the_right_verifier_ends_the_family_and_with_another_ends_nothing() {
+    let site = Site::new();
+    let code = site.code("demo-spa", &[]);
+    let redeem = |verifier: &str| {
+        let mut fields = redemption(&code);
+        (fields[2].1, fields[3].1) = ("http://127.0.0.1:9999/spa", verifier);
+        site.token("demo-spa", &fields)
+    };
+    let access = string(&redeem(VERIFIER).1, "access_token");
+    site.world.pass(Seconds(11));
+    assert_eq!(code_of(&redeem(CHALLENGE)), (400, "invalid_grant"));
+    assert_eq!(site.inspect(&access)["active"], true);
+    assert_eq!(code_of(&redeem(VERIFIER)), (400, "invalid_grant"));
+    assert_eq!(site.inspect(&access), json!({ "active": false }));
+}
+
+#[test]
 fn a_failed_redemption_never_burns_the_code() {
     let site = Site::new();
     let code = site.code("demo-web", &[]);
@@ -198,6 +215,18 @@ fn once_the_successor_was_used_its_predecessor_ends_the_family_even_within_the_g
 }
 
 #[test]
+fn a_public_client_rotates_whatever_it_is_registered_for() {
+    let site = Site::new();
+    site.patch("/admin/clients/demo-spa", &json!({ "refresh_rotation": "never" }));
+    let code = site.code("demo-spa", &[]);
+    let mut fields = redemption(&code);
+    fields[2].1 = "http://127.0.0.1:9999/spa";
+    let first = string(&site.token("demo-spa", &fields).1, "refresh_token");
+    let next = site.token("demo-spa", &[("grant_type", "refresh_token"), ("refresh_token", &first)]).1;
+    assert_ne!(string(&next, "refresh_token"), first);
+}
+
+#[test]
 fn four_generations_die_of_one_reuse() {
     let site = Site::new();
     let mut tokens = vec![site.tokens()];
@@ -210,6 +239,21 @@ fn four_generations_die_of_one_reuse() {
         assert_eq!(site.inspect(&string(generation, "access_token")), json!({ "active": false }));
         assert_eq!(code_of(&site.refresh(&string(generation, "refresh_token"))), (400, "invalid_grant"));
     }
+}
+
+#[test]
+fn a_reuse_is_noticed_and_logged_as_long_as_the_family_lives() {
+    let site = Site::new();
+    let first = string(&site.tokens(), "refresh_token");
+    let mut newest = first.clone();
+    for _ in 0..89 {
+        site.world.pass(Seconds(86_400));
+        newest = string(&site.refresh(&newest).1, "refresh_token");
+    }
+    site.world.events();
+    assert_eq!(code_of(&site.refresh(&first)), (400, "invalid_grant"));
+    assert_eq!(site.world.events()[0]["reason"], "invalid_grant: Replayed");
+    assert_eq!(code_of(&site.refresh(&newest)), (400, "invalid_grant"));
 }
 
 #[test]
