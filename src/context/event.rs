@@ -1,4 +1,4 @@
-//! The log: one event per decision (BEHAVIOURS "What operators see"), JSON on a line. Never a token, code, secret,
+//! The log: one event per decision (behaviour 27 of `docs/promises.md`), JSON on a line. Never a token, code, secret,
 //! password or assertion: there is no member that could hold one.
 
 use serde::Serialize;
