@@ -29,6 +29,12 @@ impl Timestamp {
         Seconds(self.0.saturating_sub(earlier.0) / 1000)
     }
 
+    /// How long to wait from `now` until this, in whole seconds that are not too few; at least one.
+    pub const fn wait(self, now: Self) -> u64 {
+        let seconds = self.0.saturating_sub(now.0).div_ceil(1000);
+        if seconds == 0 { 1 } else { seconds }
+    }
+
     /// The NumericDate of RFC 7519 §2.
     pub const fn seconds(self) -> u64 {
         self.0 / 1000

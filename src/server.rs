@@ -203,7 +203,7 @@ async fn limit<H: Host>(cx: &Context<'_, H>, request: &Request, error: Error) ->
             let cause = error.cause.as_deref().unwrap_or(&error.detail);
             Error::new(Code::TooManyRequests, detail)
                 .because(format_args!("{}: {cause}", error.code.name()))
-                .after(until.since(cx.now).0.max(1))
+                .after(until.wait(cx.now))
         }
     }
 }

@@ -48,9 +48,15 @@ impl Limited {
     }
 }
 
-/// Failures by key, as this isolate has seen them.
+/// Failures by key, as this isolate has seen them. What is limited has a map of its own: anybody can invent clients, and
+/// make the isolate forget some of them, but no address.
 #[derive(Default)]
-pub struct Limits(RefCell<HashMap<String, Seen>>);
+pub struct Limits {
+    logins: RefCell<Map>,
+    clients: RefCell<Map>,
+}
+
+type Map = HashMap<String, Seen>;
 
 #[derive(Default)]
 struct Seen {
@@ -63,16 +69,23 @@ struct Seen {
 }
 
 impl Limits {
-    fn closed(&self, key: &str, limit: Limit, now: Timestamp) -> Option<Timestamp> {
-        let seen = self.0.borrow();
+    fn of(&self, what: Limited) -> &RefCell<Map> {
+        match what {
+            Limited::Login => &self.logins,
+            Limited::Client => &self.clients,
+        }
+    }
+
+    fn closed(&self, what: Limited, key: &str, limit: Limit, now: Timestamp) -> Option<Timestamp> {
+        let seen = self.of(what).borrow();
         let seen = seen.get(key)?;
         let together = (now < seen.closed).then_some(seen.closed);
         seen.failures.closed(limit, now).max(together)
     }
 
-    /// One more. Gives how many are to be told.
-    fn count(&self, key: &str, limit: Limit, now: Timestamp) -> Option<u32> {
-        let mut seen = self.0.borrow_mut();
+    /// One more.
+    fn count(&self, what: Limited, key: &str, limit: Limit, now: Timestamp) {
+        let mut seen = self.of(what).borrow_mut();
         if !seen.contains_key(key) && seen.len() >= MOST {
             // The one that was quiet for longest: a flood of addresses makes nobody forget one that goes on.
             let quietest = seen.iter().min_by_key(|(_, seen)| seen.touched).map(|(key, _)| key.clone());
@@ -85,11 +98,17 @@ impl Limits {
         seen.failures.add(1, limit, now);
         seen.untold += 1;
         seen.touched = now;
+    }
+
+    /// How many are to be told, where a quarter of the limit is together.
+    fn untold(&self, what: Limited, key: &str, limit: Limit) -> Option<u32> {
+        let mut seen = self.of(what).borrow_mut();
+        let seen = seen.get_mut(key)?;
         (seen.untold >= (limit.most / 4).max(1)).then(|| std::mem::take(&mut seen.untold))
     }
 
-    fn close(&self, key: &str, until: Timestamp) {
-        if let Some(seen) = self.0.borrow_mut().get_mut(key) {
+    fn close(&self, what: Limited, key: &str, until: Timestamp) {
+        if let Some(seen) = self.of(what).borrow_mut().get_mut(key) {
             seen.closed = until;
         }
     }
@@ -104,7 +123,26 @@ impl<H: Host> Context<'_, H> {
         request: &Request,
         client: &str,
     ) -> Option<Timestamp> {
-        self.memory.limits.closed(&self.key(what, request, client), what.limit(policy), self.now)
+        self.memory.limits.closed(what, &self.key(what, request, client), what.limit(policy), self.now)
+    }
+
+    /// Something is begun whose outcome decides whether it counts: if it is given up half-way, it does.
+    pub fn undecided(
+        &self,
+        what: Limited,
+        policy: &Policy,
+        request: &Request,
+        client: &str,
+    ) -> Undecided<'_> {
+        let key = self.key(what, request, client);
+        Undecided {
+            limits: &self.memory.limits,
+            what,
+            key,
+            limit: what.limit(policy),
+            now: self.now,
+            open: true,
+        }
     }
 
     /// Counts a failure. Gives until when too many had failed before this one.
@@ -116,17 +154,20 @@ impl<H: Host> Context<'_, H> {
         client: &str,
     ) -> Option<Timestamp> {
         let (key, limit) = (self.key(what, request, client), what.limit(policy));
-        let before = self.memory.limits.closed(&key, limit, self.now);
+        let limits = &self.memory.limits;
+        let before = limits.closed(what, &key, limit, self.now);
         // What is closed already needs no more telling: then a flood costs no storage operations.
-        if before.is_none()
-            && let Some(count) = self.memory.limits.count(&key, limit, self.now)
-        {
+        if before.is_some() {
+            return before;
+        }
+        limits.count(what, &key, limit, self.now);
+        if let Some(count) = limits.untold(what, &key, limit) {
             let shard = crypto::bytes(&key).and_then(|bytes| bytes.first().copied()).unwrap_or_default();
             let strike = Command::Strike { key: key.clone(), count, limit };
             // Where the shard does not answer, this isolate's own count still holds.
             if let Ok(Reply::Struck(Some(until))) = self.ask::<AccountShard>(&shard.to_string(), strike).await
             {
-                self.memory.limits.close(&key, until);
+                limits.close(what, &key, until);
             }
         }
         before
@@ -137,6 +178,31 @@ impl<H: Host> Context<'_, H> {
         crypto::text(
             &self.config.keys.blind(&[what.name(), address(request).as_bytes(), client.as_bytes()]).0,
         )
+    }
+}
+
+/// What counts as a failure once it is dropped: the runtime drops a request whose sender hangs up.
+pub struct Undecided<'a> {
+    limits: &'a Limits,
+    what: Limited,
+    key: String,
+    limit: Limit,
+    now: Timestamp,
+    open: bool,
+}
+
+impl Undecided<'_> {
+    /// The outcome is known, and is counted as what it is.
+    pub fn decide(mut self) {
+        self.open = false;
+    }
+}
+
+impl Drop for Undecided<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            self.limits.count(self.what, &self.key, self.limit, self.now);
+        }
     }
 }
 
@@ -177,12 +243,12 @@ mod tests {
         let start = Timestamp(1_000_000_000);
         for number in 0..60_u64 {
             let now = Timestamp(start.0 + number * 100);
-            limits.count("it", limit, now);
+            limits.count(Limited::Login, "it", limit, now);
             for other in 0..100_u64 {
-                limits.count(&format!("{number} {other}"), limit, now);
+                limits.count(Limited::Login, &format!("{number} {other}"), limit, now);
             }
         }
-        assert!(limits.closed("it", limit, start.plus(Seconds(6))).is_some());
-        assert!(limits.0.borrow().len() <= MOST);
+        assert!(limits.closed(Limited::Login, "it", limit, start.plus(Seconds(6))).is_some());
+        assert!(limits.logins.borrow().len() <= MOST);
     }
 }

@@ -40,7 +40,12 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let password = params.optional("password").unwrap_or_default();
     cx.note(|event| event.important = true);
     let outcome = match cx.closed(Limited::Login, &asked.policy, request, "") {
-        None => sign_in(cx, request, &asked, username, password).await?,
+        None => {
+            let undecided = cx.undecided(Limited::Login, &asked.policy, request, "");
+            let outcome = sign_in(cx, request, &asked, username, password).await;
+            undecided.decide();
+            outcome?
+        }
         Some(until) => Outcome::Throttled(until),
     };
     match outcome {
@@ -57,7 +62,7 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
         }
         Outcome::Throttled(until) => {
             cx.note(|event| event.event = "login.throttled");
-            let wait = until.since(cx.now).0.max(1);
+            let wait = until.wait(cx.now);
             let problem = match wait.div_ceil(60) {
                 1 => "Too many failed tries. Wait a minute, then try again.".to_owned(),
                 minutes => format!("Too many failed tries. Wait {minutes} minutes, then try again."),
@@ -122,22 +127,23 @@ async fn sign_in<H: Host>(
     let closed = cx.closed(Limited::Login, &asked.policy, request, "");
     // Nobody has that name: as slow as if somebody had.
     let hash = known.as_ref().map_or(DUMMY, |(_, hash, _)| hash);
-    let right = closed.is_none() && crypto::is_password(password, hash);
-    let (true, Some((sub, _, version))) = (right, known) else {
-        if closed.is_none() {
-            cx.strike(Limited::Login, &asked.policy, request, "").await;
+    let looked = closed.is_none();
+    let right = looked && crypto::is_password(password, hash);
+    if let (true, Some((sub, _, version))) = (right, known) {
+        let lifetime = asked.policy.seconds(|settings| settings.session_lifetime);
+        let admit = Command::Admit { sub, version, id: tried.id.clone(), lifetime };
+        if let Reply::Admitted(session, person) = cx.ask::<AccountShard>(&tried.shard, admit).await? {
+            return Ok(Outcome::Admitted(session, person));
         }
-        let Try { shard, who, id, limit } = tried;
-        // Where this does not arrive the place is held until it counts as failed by itself.
-        let _ = cx.ask::<AccountShard>(&shard, Command::Failed { who, id, limit }).await;
-        return Ok(closed.map_or(Outcome::Wrong, Outcome::Throttled));
-    };
-    let lifetime = asked.policy.seconds(|settings| settings.session_lifetime);
-    let admit = Command::Admit { sub, version, id: tried.id, lifetime };
-    match cx.ask::<AccountShard>(&tried.shard, admit).await? {
-        Reply::Admitted(session, person) => Ok(Outcome::Admitted(session, person)),
-        _ => Ok(Outcome::Wrong),
+        // Disabled, or changed in between: to whoever asks that is a wrong password.
     }
+    if looked {
+        cx.strike(Limited::Login, &asked.policy, request, "").await;
+    }
+    let Try { shard, who, id, limit } = tried;
+    // Where this does not arrive the place is held until it counts as failed by itself.
+    let _ = cx.ask::<AccountShard>(&shard, Command::Failed { who, id, limit, looked }).await;
+    Ok(closed.map_or(Outcome::Wrong, Outcome::Throttled))
 }
 
 /// Takes a place among the tries at this login, in the shard where the account is.

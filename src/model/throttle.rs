@@ -62,6 +62,9 @@ pub struct Throttle {
     /// Those under way, by the id of the try, and since when.
     #[serde(default)]
     open: Vec<(String, Timestamp)>,
+    /// Those that were over last: what arrives again of them takes no place.
+    #[serde(default)]
+    over: Vec<String>,
 }
 
 /// Whether a try may go on.
@@ -79,11 +82,14 @@ pub enum Admission {
 /// taken any more.
 const OPEN: Seconds = Seconds(3 * PATIENCE.0 + SKEW.0);
 
+/// How many tries that are over are told from new ones.
+const REMEMBERED: usize = 16;
+
 impl Throttle {
     /// A try begins. The same try again, by a message that arrives twice, holds the same place.
     pub fn begin(&mut self, id: &str, limit: Limit, now: Timestamp) -> Admission {
         self.settle(limit, now);
-        if self.open.iter().any(|(known, _)| known == id) {
+        if self.open.iter().any(|(known, _)| known == id) || self.over.iter().any(|known| known == id) {
             return Admission::Go;
         }
         if let Some(end) = self.failed.closed(limit, now) {
@@ -107,19 +113,39 @@ impl Throttle {
         self.open.retain(|(known, _)| known != id);
         if self.open.len() < before {
             self.failed.add(1, limit, now);
+            self.remember(id);
         }
+        true
+    }
+
+    /// A try gives its place back: nobody looked at the password. `false`: it is not under way, and nothing changes.
+    pub fn leave(&mut self, id: &str) -> bool {
+        let before = self.open.len();
+        self.open.retain(|(known, _)| known != id);
+        if self.open.len() == before {
+            return false;
+        }
+        self.remember(id);
         true
     }
 
     /// A try succeeded: it forgives those that failed before it, and no other that is under way.
     pub fn succeed(&mut self, id: &str) {
         self.failed = Failures::default();
+        self.over.clear();
         self.open.retain(|(known, _)| known != id);
     }
 
     /// Nothing is held against anybody: the row can go.
     pub fn is_clear(&self) -> bool {
         *self == Self::default()
+    }
+
+    fn remember(&mut self, id: &str) {
+        self.over.push(id.to_owned());
+        if self.over.len() > REMEMBERED {
+            self.over.remove(0);
+        }
     }
 
     fn settle(&mut self, limit: Limit, now: Timestamp) {
@@ -182,7 +208,7 @@ mod tests {
         }
         let later = START.plus(OPEN);
         assert_eq!(throttle.begin("x", LIMIT, later), Admission::Closed(later.plus(Seconds(300))));
-        throttle.fail("0", LIMIT, later);
+        assert!(!throttle.fail("0", LIMIT, later) && !throttle.leave("0"), "it was counted");
         throttle.succeed("x");
         assert!(throttle.is_clear());
     }

@@ -11,6 +11,7 @@ mod hostile;
 mod http;
 mod leaks;
 mod limits;
+mod logins;
 mod messages;
 mod model;
 mod orders;

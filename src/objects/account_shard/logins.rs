@@ -11,26 +11,56 @@ use super::{
 use crate::{
     crypto::{self, Secret},
     error::Fault,
-    host::{Attempt, FORMAT, Seconds, Store, Turn},
+    host::{Attempts, FORMAT, Seconds, Store, Timestamp, Turn},
     model::{
         account::Session,
         place::Table,
         throttle::{Admission, Failures, Limit, Throttle},
     },
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 const THROTTLE: &str = "throttle";
 
-/// Where the tries at one login are counted: table and owner. `None`: not in this shard.
+/// Where something is counted: table and owner; and the table of the day before, where a count that still matters may be.
+struct Place {
+    table: String,
+    before: Option<String>,
+    owner: String,
+}
+
+impl Place {
+    /// A count that is forgotten after its window, and dropped with its day.
+    fn daily(sort: &str, owner: String, limit: Limit, now: Timestamp) -> Self {
+        let named = |end| Table::daily(end).name(sort);
+        Self { table: named(now.plus(limit.window)), before: Some(named(now)), owner }
+    }
+
+    fn read<T: DeserializeOwned + Default, S: Store>(&self, store: &S) -> Result<T, Fault> {
+        let found = read(store, &self.table, &self.owner, "")?;
+        let found = match (&self.before, found) {
+            (Some(before), None) => read(store, before, &self.owner, "")?,
+            (_, found) => found,
+        };
+        Ok(found.unwrap_or_default())
+    }
+
+    fn write<T: Serialize, S: Store>(&self, store: &S, count: &T) -> Result<(), Fault> {
+        write(store, &self.table, &self.owner, "", count)
+    }
+}
+
+/// Where the tries at one login are counted. `None`: not in this shard.
 ///
 /// Those at a name that nobody has are counted in the same way, so that neither answers nor their times tell it apart.
-fn place(found: &Found, who: &Who, turn: &Turn<'_, impl Store>, limit: Limit) -> Option<(String, String)> {
+fn place(found: &Found, who: &Who, turn: &Turn<'_, impl Store>, limit: Limit) -> Option<Place> {
     match (found, who) {
-        (Found::Here(account), _) => Some((THROTTLE.to_owned(), account.sub.clone())),
+        (Found::Here(account), _) => {
+            Some(Place { table: THROTTLE.to_owned(), before: None, owner: account.sub.clone() })
+        }
         (Found::Nowhere, Who::Name(name)) => {
-            let table = Table::daily(turn.now.plus(limit.window)).name("strangers");
-            Some((table, crypto::text(&crypto::digest(name.as_bytes()))))
+            let owner = crypto::text(&crypto::digest(name.as_bytes()));
+            Some(Place::daily("strangers", owner, limit, turn.now))
         }
         _ => None,
     }
@@ -42,10 +72,10 @@ pub fn attempt<S: Store>(turn: &Turn<'_, S>, who: &Who, id: &str, limit: Limit) 
     if let Found::Elsewhere(sub) = found {
         return Ok(Reply::Elsewhere(sub));
     }
-    let Some((table, owner)) = place(&found, who, turn, limit) else { return Ok(Reply::Unknown) };
-    let mut throttle: Throttle = read(turn.store, &table, &owner, "")?.unwrap_or_default();
+    let Some(place) = place(&found, who, turn, limit) else { return Ok(Reply::Unknown) };
+    let mut throttle: Throttle = place.read(turn.store)?;
     match throttle.begin(id, limit, turn.now) {
-        Admission::Go => write(turn.store, &table, &owner, "", &throttle)?,
+        Admission::Go => place.write(turn.store, &throttle)?,
         Admission::Wait => return Ok(Reply::Busy),
         Admission::Closed(until) => return Ok(Reply::Throttled(until)),
     }
@@ -57,13 +87,19 @@ pub fn attempt<S: Store>(turn: &Turn<'_, S>, who: &Who, id: &str, limit: Limit) 
     })
 }
 
-/// The password was wrong.
-pub fn fail<S: Store>(turn: &Turn<'_, S>, who: &Who, id: &str, limit: Limit) -> Result<Reply, Fault> {
+/// The password was wrong, or was not looked at.
+pub fn fail<S: Store>(
+    turn: &Turn<'_, S>,
+    who: &Who,
+    id: &str,
+    (limit, looked): (Limit, bool),
+) -> Result<Reply, Fault> {
     let found = find(turn.store, who)?;
-    if let Some((table, owner)) = place(&found, who, turn, limit) {
-        let mut throttle: Throttle = read(turn.store, &table, &owner, "")?.unwrap_or_default();
-        if throttle.fail(id, limit, turn.now) {
-            write(turn.store, &table, &owner, "", &throttle)?;
+    if let Some(place) = place(&found, who, turn, limit) {
+        let mut throttle: Throttle = place.read(turn.store)?;
+        let changed = if looked { throttle.fail(id, limit, turn.now) } else { throttle.leave(id) };
+        if changed {
+            place.write(turn.store, &throttle)?;
         }
     }
     Ok(Reply::Counted)
@@ -110,21 +146,21 @@ fn forgive<S: Store>(store: &S, sub: &str, id: &str) -> Result<(), Fault> {
     write(store, THROTTLE, sub, "", &throttle)
 }
 
-/// Failures of one address or client, and the wish that last added to them: a message that arrives twice counts once.
+/// Failures of one address or client, and the wishes that last added to them: a message that arrives twice counts once.
 #[derive(Default, Serialize, Deserialize)]
 struct Struck {
     failures: Failures,
-    last: Attempt,
+    attempts: Attempts,
 }
 
 /// Counts what the isolates tell, so that they count together.
 pub fn strike<S: Store>(turn: &Turn<'_, S>, key: &str, count: u32, limit: Limit) -> Result<Reply, Fault> {
-    let table = Table::daily(turn.now.plus(limit.window)).name("strikes");
-    let mut struck: Struck = read(turn.store, &table, key, "")?.unwrap_or_default();
-    if struck.last != turn.attempt {
+    let place = Place::daily("strikes", key.to_owned(), limit, turn.now);
+    let mut struck: Struck = place.read(turn.store)?;
+    if !struck.attempts.contain(&turn.attempt) {
         struck.failures.add(count, limit, turn.now);
-        struck.last = turn.attempt.clone();
-        write(turn.store, &table, key, "", &struck)?;
+        struck.attempts.push(&turn.attempt);
+        place.write(turn.store, &struck)?;
     }
     Ok(Reply::Struck(struck.failures.closed(limit, turn.now)))
 }

@@ -37,7 +37,7 @@ pub enum Command {
         /// How many may fail.
         limit: Limit,
     },
-    /// The password was wrong, or was not looked at.
+    /// The try is over, and gave no session.
     Failed {
         /// Whose.
         who: Who,
@@ -45,6 +45,8 @@ pub enum Command {
         id: String,
         /// How many may fail.
         limit: Limit,
+        /// Whether the password was looked at; else the name has no failure more.
+        looked: bool,
     },
     /// The password was right.
     Admit {

@@ -203,7 +203,8 @@ impl Life {
 
     /// The password was wrong, and the shard hears of it.
     fn fail(&mut self, name: &str, id: &str, now: Timestamp) -> Result<(), Broken> {
-        let command = Command::Failed { who: Who::Name(name.into()), id: id.into(), limit: LIMIT };
+        let command =
+            Command::Failed { who: Who::Name(name.into()), id: id.into(), limit: LIMIT, looked: true };
         let reply = self.ask("it was wrong", command)?;
         let failures = if name == "ada" { &mut self.failures } else { &mut self.strangers };
         failures.fail(id, now);
