@@ -10,6 +10,9 @@ import { formatDuration } from './progress.mjs';
 /** @typedef {import('./machine.mjs').Machine} Machine */
 /** @typedef {import('../tests/defects/table.mjs').Defect} Defect */
 
+/** Seconds that a test may take; a defect can make one wait for ever. */
+const PATIENCE = 900;
+
 const LEFT_OUT = new Set(['target', 'node_modules', '.git', '.wrangler', 'build', '.dev.vars', 'fuzz']);
 
 /** The source with its defect. @param {string} source @param {Defect} defect @returns {string | undefined} undefined: not there */
@@ -33,7 +36,7 @@ export async function seedDefects(machine) {
   try {
     cpSync(machine.root, copy, { recursive: true, filter: (path) => path === machine.root || !LEFT_OUT.has(basename(path)) });
     const env = { ...machine.env, CARGO_TARGET_DIR: target, CARGO_PROFILE_DEV_DEBUG: '0' };
-    const test = (/** @type {string[]} */ args) => run(machine, 'cargo', ['test', '--quiet', ...args], { cwd: copy, env });
+    const test = (/** @type {string[]} */ args) => run(machine, 'cargo', ['test', '--quiet', ...args], { cwd: copy, env, limit: PATIENCE });
     const sound = await test([]);
     if (sound.code !== 0) return { noticed: 0, unnoticed: ['the tests fail without any defect', ...sound.tail] };
     for (const defect of DEFECTS) {
@@ -62,8 +65,9 @@ async function judge(copy, defect, test) {
   writeFileSync(path, bent);
   try {
     if ((await test(['--no-run'])).code !== 0) return 'it does not compile';
-    const { code } = await test([defect.test]);
-    return code === 0 ? 'NOT NOTICED' : undefined;
+    const { tail } = await test([defect.test]);
+    // Another reason to end with an error would notice nothing.
+    return tail.some((line) => /test result: FAILED/.test(line)) ? undefined : 'NOT NOTICED';
   } finally {
     writeFileSync(path, sound);
   }

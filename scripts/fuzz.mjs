@@ -104,6 +104,7 @@ async function fuzzOne(machine, cargoFuzz, target, limit) {
     },
   });
   if (code !== 0) outcome.why = said.length > 0 ? said : tail;
+  else if (outcome.executions === 0) outcome.why = ['no input was read'];
   return outcome;
 }
 

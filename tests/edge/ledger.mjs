@@ -350,6 +350,7 @@ export class Ledger {
       this.reconciled.add(access.token);
       const revoked = (/** @type {(one: Entry) => boolean} */ holds) => access.revocations.some(holds);
       const before = access.seen.some((other) => other.done <= entry.sent && other.body?.active === false);
+      if (entry.status !== 200 && !isUnknown(entry)) this.complain(entry, 'is no answer of an introspection');
       if (entry.body?.active === true) {
         const dead = revoked((one) => isDone(one) && one.done <= entry.sent);
         const ended = of instanceof Family ? of.hasEnded(entry) : this.#hasEnded(of, access, entry);

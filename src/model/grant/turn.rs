@@ -84,7 +84,8 @@ impl Grant {
             && self.person.sub == offer.person.sub
             && self.scope == offer.scope;
         match &self.state {
-            State::Offered { redeem_by, .. } if same && at.now < *redeem_by => {
+            // A code that was cut off meanwhile would be good for nothing.
+            State::Offered { redeem_by, .. } if same && at.now < *redeem_by && self.is_spared(marks) => {
                 Reply::Offered(self.code_proof())
             }
             _ => Reply::Refused(Refusal::Taken),

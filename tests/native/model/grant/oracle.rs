@@ -210,7 +210,7 @@ impl Oracle {
         }
         if let Some((at, _, given)) = &self.offered {
             // 22: a double submit gets the same code while it is good; another decision is not silently this one.
-            let good = self.redeemed.is_none() && !self.over && now < at.plus(self.profile.code);
+            let good = self.redeemed.is_none() && !self.is_over() && now < at.plus(self.profile.code);
             return if good && given == scope { Verdict::Code } else { Verdict::Refused };
         }
         let barred = |of: &Standing, version: u64| {
