@@ -1,19 +1,23 @@
 //! Changes by administrators: of one client at the same time, and a client that others ask about while it is registered.
 
 use super::{
-    scenes::{Law, Meaning, Scene, administering, scene},
-    trial::{Trial, Verdict, demand},
+    scenes::{
+        EVERY, FAULT, FAULTS, Law, Meaning, PLAIN, Scene, administering, deciding, redeeming, refreshing,
+        scene,
+    },
+    trial::{Reply, Trial, Verdict, demand, grants, is_dead, is_refused, is_spent},
 };
 use crate::world::*;
 use edgemint::{host::Store as _, wire::Request};
 use http::Method;
 use serde_json::{Value, json};
 
-const TARGET: &str = "/admin/clients/demo-web";
+const CLIENT: &str = "/admin/clients/demo-web";
+const ALICE: &str = "/admin/users/alice";
 
-/// All of them.
-pub fn all(base: &Site) -> Vec<Scene> {
-    vec![registration(base), tagged_changes(base), harmless_changes(base), changes(base)]
+/// Of one client, and a registration.
+pub fn changes(base: &Site) -> Vec<Scene> {
+    vec![registration(base), tagged_changes(base), harmless_changes(base), switches(base)]
 }
 
 /// Asks for a token as a client without a secret: told `invalid_client` where there is none, `invalid_grant` where there is.
@@ -74,7 +78,7 @@ fn tagged_changes(base: &Site) -> Scene {
     let site = base.fork();
     let tag = format!("\"{}\"", record(&site)["version"]);
     let naming = |name: &str| {
-        administering(Method::PATCH, TARGET, &[("if-match", tag.as_str())], &json!({ "client_name": name }))
+        administering(Method::PATCH, CLIENT, &[("if-match", tag.as_str())], &json!({ "client_name": name }))
     };
     let law: Law = Box::new(|trial| {
         let winners = trial.winners();
@@ -95,10 +99,10 @@ fn tagged_changes(base: &Site) -> Scene {
 }
 
 /// One takes away, the other gives back.
-fn changes(base: &Site) -> Scene {
+fn switches(base: &Site) -> Scene {
     let site = base.fork();
     site.tokens();
-    let switching = |enabled: bool| administering(Method::PATCH, TARGET, &[], &json!({ "enabled": enabled }));
+    let switching = |enabled: bool| administering(Method::PATCH, CLIENT, &[], &json!({ "enabled": enabled }));
     let law: Law = Box::new(|trial| {
         for reply in &trial.replies {
             demand(reply.status == 200, || format!("200, not {} {}", reply.status, reply.body))?;
@@ -123,12 +127,12 @@ fn changes(base: &Site) -> Scene {
     let mut scene = scene("disable, enable", &site, vec![switching(false), switching(true)], law).half_warm();
     // Copies have an order of their own: that of the changes above and below.
     scene.plan.copies_at_once = true;
-    Scene { crowded: true, ..scene.meaning(meaning) }
+    Scene { crowded: true, ..scene.meaning(meaning).explored((&[PLAIN], &[])) }
 }
 
 /// Two that take nothing away: no shard is told, and both write the same copy.
 fn harmless_changes(base: &Site) -> Scene {
-    let naming = |name: &str| administering(Method::PATCH, TARGET, &[], &json!({ "client_name": name }));
+    let naming = |name: &str| administering(Method::PATCH, CLIENT, &[], &json!({ "client_name": name }));
     let law: Law = Box::new(|trial| {
         for reply in &trial.replies {
             demand(reply.status == 200, || format!("200, not {} {}", reply.status, reply.body))?;
@@ -137,4 +141,121 @@ fn harmless_changes(base: &Site) -> Scene {
         demand(name == "One" || name == "Two", || format!("one of them is written last, not {name}"))
     });
     scene("change, change", base, vec![naming("One"), naming("Two")], law).half_warm()
+}
+
+fn disabling(target: &str) -> Request {
+    administering(Method::PATCH, target, &[], &json!({ "enabled": false }))
+}
+
+/// Of clients and people, while they are at work.
+pub fn disablings(base: &Site) -> Vec<Scene> {
+    let site = base.fork();
+    let tokens = site.tokens();
+    let (access, refresh) = (string(&tokens, "access_token"), string(&tokens, "refresh_token"));
+    let offered = base.fork();
+    let code = offered.code("demo-web", &[]);
+    let asked = base.fork();
+    asked.tokens();
+    let pending = field(&asked.authorize("demo-web", &[]), "pending");
+    let allow = deciding(&asked, &pending, "all");
+    // A page whose grant would lie in the shard that holds one already.
+    let near = std::iter::repeat_with(|| {
+        let page = asked.authorize("demo-web", &[]);
+        deciding(&asked, &field(&page, "pending"), "all")
+    })
+    .find(|allow| {
+        let there = asked.fork();
+        there.send(allow);
+        there.world.disks("GRANTS").len() == 1
+    })
+    .expect("shards are drawn");
+    // The first disables; the second is what it takes away.
+    let law = || -> Law {
+        Box::new(|trial| {
+            let [disabled, other] = trial.replies.as_slice() else { return Err("two".to_owned()) };
+            demand(disabled.status == 200, || format!("disabling is answered 200, not {}", disabled.status))?;
+            if other.acted_after(disabled) {
+                let nothing = other.code.is_none() && other.body["access_token"].is_null();
+                demand(nothing, || "disabled means disabled".to_owned())?;
+            }
+            if let Some(code) = &other.code {
+                is_spent(&trial.site, code)?;
+            }
+            if other.status == 200 && other.body.is_object() {
+                trial.is_dead(&other.text("access_token"))?;
+                trial.is_dead(&other.text("refresh_token"))?;
+                is_refused(&trial.site, &other.text("refresh_token"))?;
+            }
+            Ok(())
+        })
+    };
+    let ended = || -> Meaning {
+        let (access, refresh) = (access.clone(), refresh.clone());
+        Box::new(move |who, reply, site| {
+            if who != 0 || reply.status != 200 {
+                return Ok(());
+            }
+            is_dead(site, &access)?;
+            is_refused(site, &refresh)
+        })
+    };
+    let spent: Meaning = {
+        let code = code.clone();
+        Box::new(
+            move |who, reply, site| {
+                if who == 0 && reply.status == 200 { is_spent(site, &code) } else { Ok(()) }
+            },
+        )
+    };
+    let client = || disabling(CLIENT);
+    let person = || disabling(ALICE);
+    let alone: Law =
+        Box::new(|trial| demand(trial.winners().len() == 1, || "disabling is answered 200".to_owned()));
+    vec![
+        scene("disable client", &site, vec![client()], alone)
+            .meaning(ended())
+            .copies_at_once()
+            .half_warm()
+            .explored((&[PLAIN, FAULT], &[FAULTS])),
+        scene("disable client, refresh", &site, vec![client(), refreshing(&refresh)], law())
+            .meaning(ended())
+            .warm()
+            .explored((&[PLAIN], &[])),
+        scene(
+            "disable client, refresh (no client is known)",
+            &site,
+            vec![client(), refreshing(&refresh)],
+            law(),
+        )
+        .meaning(ended())
+        .half_warm()
+        .explored((&[PLAIN], &[])),
+        scene("disable client, redeem", &offered, vec![client(), redeeming(&code)], law())
+            .meaning(spent)
+            .warm()
+            .copies_at_once(),
+        scene("disable person, refresh", &site, vec![person(), refreshing(&refresh)], law())
+            .meaning(ended())
+            .warm()
+            .explored((&[PLAIN, FAULT], &[EVERY])),
+        scene("disable person, allow", &asked, vec![person(), allow], law())
+            .meaning(Box::new(is_marked))
+            .warm()
+            .explored((&[PLAIN], &[])),
+        scene("disable person, allow (where she gave before)", &asked, vec![person(), near], law())
+            .meaning(Box::new(is_marked))
+            .warm(),
+    ]
+}
+
+/// Once alice is disabled the shards that hold her grants know it.
+fn is_marked(who: usize, reply: &Reply, site: &Site) -> Verdict {
+    if who != 0 || reply.status != 200 {
+        return Ok(());
+    }
+    let shards = site.world.disks("GRANTS");
+    let marks = shards.iter().map(|(_, disk)| disk.scan("marks", Some("person"), None, 9).unwrap().len());
+    demand(marks.sum::<usize>() > 0 || grants(&site.world).is_empty(), || {
+        "the shards of her grants are told before she is disabled".to_owned()
+    })
 }

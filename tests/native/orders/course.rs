@@ -340,12 +340,8 @@ impl<'a> Course<'a> {
 
     fn answered(&mut self, number: usize, answer: Response) {
         self.desk.tell(|| {
-            format!(
-                "{}: answers {} {}",
-                letter(number),
-                answer.status.as_u16(),
-                String::from_utf8_lossy(&answer.body)
-            )
+            let body: String = String::from_utf8_lossy(&answer.body).chars().take(120).collect();
+            format!("{}: answers {} {body}", letter(number), answer.status.as_u16())
         });
         // Nobody knows what happened: the client asks again, once.
         self.outcomes[number].unknown |= answer.status == 503;

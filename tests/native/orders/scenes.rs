@@ -3,10 +3,10 @@
 use super::{
     administration, boot,
     course::{Plan, Steps, Wish},
-    trial::{Reply, Trial, Verdict, demand, grants, is_dead, is_refused, is_spent},
+    trial::{Reply, Trial, Verdict, demand, is_dead, is_refused, is_spent},
 };
 use crate::world::*;
-use edgemint::{host::Store as _, wire::Request};
+use edgemint::wire::Request;
 use http::Method;
 use serde_json::{Value, json};
 use std::rc::Rc;
@@ -36,10 +36,10 @@ pub struct Scene {
 /// How finely, and with how many faults.
 pub type Mode = (Steps, usize);
 
-const PLAIN: Mode = (Steps::Meeting, 0);
-const EVERY: Mode = (Steps::Every, 0);
-const FAULT: Mode = (Steps::Meeting, 1);
-const FAULTS: Mode = (Steps::Meeting, 2);
+pub const PLAIN: Mode = (Steps::Meeting, 0);
+pub const EVERY: Mode = (Steps::Every, 0);
+pub const FAULT: Mode = (Steps::Meeting, 1);
+pub const FAULTS: Mode = (Steps::Meeting, 2);
 
 /// Two that meet in one object only.
 pub const SMALL: (&[Mode], &[Mode]) = (&[PLAIN, EVERY, FAULT], &[FAULTS]);
@@ -51,9 +51,6 @@ pub const COLD: (&[Mode], &[Mode]) = (&[PLAIN], &[EVERY, FAULT, FAULTS]);
 pub const WIDE: (&[Mode], &[Mode]) = (&[PLAIN], &[FAULT]);
 /// Those that share an isolate.
 pub const SHARED: (&[Mode], &[Mode]) = (&[EVERY], &[(Steps::Every, 1)]);
-
-const CLIENT: &str = "/admin/clients/demo-web";
-const ALICE: &str = "/admin/users/alice";
 
 pub fn scene(name: &'static str, site: &Site, requests: Vec<Request>, law: Law) -> Scene {
     let plan = Plan {
@@ -80,6 +77,12 @@ impl Scene {
         self
     }
 
+    /// Its copies are written at once: their order is explored where they are not.
+    pub fn copies_at_once(mut self) -> Self {
+        self.plan.copies_at_once = true;
+        self
+    }
+
     /// Its requests share one isolate.
     fn in_one_isolate(mut self) -> Self {
         self.plan.one_isolate = true;
@@ -98,11 +101,11 @@ impl Scene {
     }
 }
 
-fn redeeming(code: &str) -> Request {
+pub fn redeeming(code: &str) -> Request {
     post("/token", WEB, &redemption(code))
 }
 
-fn refreshing(token: &str) -> Request {
+pub fn refreshing(token: &str) -> Request {
     post("/token", WEB, &[("grant_type", "refresh_token"), ("refresh_token", token)])
 }
 
@@ -121,12 +124,8 @@ pub fn administering(method: Method, target: &str, more: &[(&str, &str)], body: 
     request(method, target, &headers, &body.to_string())
 }
 
-fn disabling(target: &str) -> Request {
-    administering(Method::PATCH, target, &[], &json!({ "enabled": false }))
-}
-
 /// The decision of the person whose browser this is, on the page it was shown.
-fn deciding(site: &Site, pending: &str, decision: &str) -> Request {
+pub fn deciding(site: &Site, pending: &str, decision: &str) -> Request {
     let cookie = |name: &str| format!("{name}={}", site.cookie(name).unwrap());
     let cookies = format!("{}; {}", cookie("edgemint-session"), cookie("edgemint-browser"));
     let fields = form(&[("pending", pending), ("decision", decision)]);
@@ -139,8 +138,8 @@ pub fn all(base: &Site) -> Vec<Scene> {
     scenes.extend(refreshes(base));
     scenes.extend(revocations(base));
     scenes.extend(consents(base));
-    scenes.extend(disablings(base));
-    scenes.extend(administration::all(base));
+    scenes.extend(administration::disablings(base));
+    scenes.extend(administration::changes(base));
     scenes.extend(boot::boots());
     scenes
 }
@@ -353,6 +352,7 @@ fn consents(base: &Site) -> Vec<Scene> {
             return demand(allowed.status == 400, || format!("a code or no code, not {}", allowed.status));
         };
         trial.only_grant()?;
+        demand(!denied.turns.is_empty() || denied.unknown, || "a denial is told to the shard".to_owned())?;
         let (first, last) = (allowed.turns.first(), denied.turns.last());
         if first < last && last.is_some() {
             return is_spent(&trial.site, code);
@@ -379,95 +379,5 @@ fn consents(base: &Site) -> Vec<Scene> {
         scene("redeem, replayed allow", &again, vec![redeeming(&code), allow], replay)
             .warm()
             .explored(TRIPLE),
-    ]
-}
-
-fn disablings(base: &Site) -> Vec<Scene> {
-    let site = base.fork();
-    let tokens = site.tokens();
-    let (access, refresh) = (string(&tokens, "access_token"), string(&tokens, "refresh_token"));
-    let offered = base.fork();
-    let code = offered.code("demo-web", &[]);
-    let asked = base.fork();
-    asked.tokens();
-    let pending = field(&asked.authorize("demo-web", &[]), "pending");
-    let allow = deciding(&asked, &pending, "all");
-    // The first disables; the second is what it takes away.
-    let law = || -> Law {
-        Box::new(|trial| {
-            let [disabled, other] = trial.replies.as_slice() else { return Err("two".to_owned()) };
-            demand(disabled.status == 200, || format!("disabling is answered 200, not {}", disabled.status))?;
-            if other.acted_after(disabled) {
-                let nothing = other.code.is_none() && other.body["access_token"].is_null();
-                demand(nothing, || "disabled means disabled".to_owned())?;
-            }
-            if let Some(code) = &other.code {
-                is_spent(&trial.site, code)?;
-            }
-            if other.status == 200 && other.body.is_object() {
-                trial.is_dead(&other.text("access_token"))?;
-                trial.is_dead(&other.text("refresh_token"))?;
-                is_refused(&trial.site, &other.text("refresh_token"))?;
-            }
-            Ok(())
-        })
-    };
-    let ended = || -> Meaning {
-        let (access, refresh) = (access.clone(), refresh.clone());
-        Box::new(move |who, reply, site| {
-            if who != 0 || reply.status != 200 {
-                return Ok(());
-            }
-            is_dead(site, &access)?;
-            is_refused(site, &refresh)
-        })
-    };
-    let spent: Meaning = {
-        let code = code.clone();
-        Box::new(
-            move |who, reply, site| {
-                if who == 0 && reply.status == 200 { is_spent(site, &code) } else { Ok(()) }
-            },
-        )
-    };
-    let marked: Meaning = Box::new(|who, reply, site| {
-        if who != 0 || reply.status != 200 {
-            return Ok(());
-        }
-        // Whatever alice had given is dead, and a shard that comes to hold a grant of hers knows why.
-        let live = grants(&site.world).len();
-        let marks: usize = site
-            .world
-            .disks("GRANTS")
-            .iter()
-            .map(|(_, disk)| disk.scan("marks", Some("person"), None, 9).unwrap().len())
-            .sum();
-        demand(marks > 0 || live == 0, || {
-            "the shards of her grants are told before she is disabled".to_owned()
-        })
-    });
-    let client = || disabling(CLIENT);
-    let person = || disabling(ALICE);
-    vec![
-        scene("disable client, refresh", &site, vec![client(), refreshing(&refresh)], law())
-            .meaning(ended())
-            .warm(),
-        scene(
-            "disable client, refresh (no client is known)",
-            &site,
-            vec![client(), refreshing(&refresh)],
-            law(),
-        )
-        .meaning(ended())
-        .half_warm()
-        .explored((&[PLAIN], &[])),
-        scene("disable client, redeem", &offered, vec![client(), redeeming(&code)], law())
-            .meaning(spent)
-            .warm(),
-        scene("disable person, refresh", &site, vec![person(), refreshing(&refresh)], law())
-            .meaning(ended())
-            .warm()
-            .explored((&[PLAIN, FAULT], &[EVERY])),
-        scene("disable person, allow", &asked, vec![person(), allow], law()).meaning(marked).warm(),
     ]
 }

@@ -29,7 +29,7 @@ pub struct Reply {
     pub error: Option<String>,
     /// Whether this request, or its repetition, was told 503 before.
     pub unknown: bool,
-    /// The step at which it went out.
+    /// The step at which it went out; of a last repetition, the end.
     pub at: usize,
     /// The steps at which it had turns in shards of grants.
     pub turns: Vec<usize>,
@@ -73,15 +73,16 @@ impl Trial {
     pub fn of(site: Site, wishes: &[Rc<Wish>], outcomes: &[Outcome]) -> Self {
         let settle = |(outcome, wish): (&Outcome, &Rc<Wish>)| {
             let answer = outcome.answer.as_ref().expect("every request has its answer");
-            let mut reply = Reply::of(answer);
+            let mut reply = Reply { at: outcome.at, ..Reply::of(answer) };
             if reply.status == 503 {
                 reply = match &**wish {
                     Wish::Request(request) => Reply::of(&site.send(request)),
                     // Who finds no data makes it.
                     Wish::Messages(_) => Reply::of(&site.get("/healthz")),
                 };
+                reply.at = usize::MAX;
             }
-            Reply { unknown: outcome.unknown, at: outcome.at, turns: outcome.turns.clone(), ..reply }
+            Reply { unknown: outcome.unknown, turns: outcome.turns.clone(), ..reply }
         };
         let replies = outcomes.iter().zip(wishes).map(settle).collect();
         Self { site, replies }
