@@ -209,14 +209,15 @@ pub fn disablings(base: &Site) -> Vec<Scene> {
     };
     let client = || disabling(CLIENT);
     let person = || disabling(ALICE);
-    let alone: Law =
-        Box::new(|trial| demand(trial.winners().len() == 1, || "disabling is answered 200".to_owned()));
+    let alone = |name, request| {
+        let law: Law =
+            Box::new(|trial| demand(trial.winners().len() == 1, || "disabling is answered 200".to_owned()));
+        let scene = scene(name, &site, vec![request], law).meaning(ended()).half_warm();
+        scene.copies_at_once().explored((&[PLAIN, FAULT], &[FAULTS]))
+    };
     vec![
-        scene("disable client", &site, vec![client()], alone)
-            .meaning(ended())
-            .copies_at_once()
-            .half_warm()
-            .explored((&[PLAIN, FAULT], &[FAULTS])),
+        alone("disable client", client()),
+        alone("disable person", person()),
         scene("disable client, refresh", &site, vec![client(), refreshing(&refresh)], law())
             .meaning(ended())
             .warm()
@@ -237,7 +238,7 @@ pub fn disablings(base: &Site) -> Vec<Scene> {
         scene("disable person, refresh", &site, vec![person(), refreshing(&refresh)], law())
             .meaning(ended())
             .warm()
-            .explored((&[PLAIN, FAULT], &[EVERY])),
+            .explored((&[PLAIN], &[FAULT, EVERY])),
         scene("disable person, allow", &asked, vec![person(), allow], law())
             .meaning(Box::new(is_marked))
             .warm()
