@@ -62,6 +62,8 @@ impl Object for AccountShard {
         if told.of == 0 {
             return Ok(Reply::Account(account, told));
         }
+        // Between the turn and here somebody else may have taken what this change owes: whoever answers for it sends it.
+        outbox::hurry(store, &format!("person/{}", account.sub), host.now())?;
         outbox::flush(host, store, &Self).await?;
         let owed = outbox::owed(store, &format!("person/{}", account.sub), account.version)?;
         let told = Told { acknowledged: told.of.saturating_sub(owed), ..told };

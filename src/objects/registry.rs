@@ -72,6 +72,12 @@ impl Object for Registry {
             reply,
             Reply::Changed(..) | Reply::PolicyChanged(..) | Reply::ScopeChanged(..) | Reply::Done
         );
+        // Between the turn and here somebody else may have taken what this change owes: whoever answers for it sends it.
+        match &reply {
+            Reply::Changed(client, _) => outbox::hurry(store, &format!("client/{}", client.id), host.now())?,
+            Reply::PolicyChanged(..) => outbox::hurry(store, "policy/", host.now())?,
+            _ => {}
+        }
         if changed {
             outbox::flush(host, store, &Self).await?;
         }

@@ -81,7 +81,7 @@ fn judge(
     let digest = trial.digest();
     let verdict = seen
         .into_inner()
-        .and_then(|()| trial.is_regular(faults, scene.crowded))
+        .and_then(|()| trial.is_regular(faults))
         .and_then(|()| (scene.law)(&trial))
         .and_then(|()| trial.settles());
     (verdict.map(|()| digest), end)

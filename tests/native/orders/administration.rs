@@ -127,7 +127,7 @@ fn switches(base: &Site) -> Scene {
     let mut scene = scene("disable, enable", &site, vec![switching(false), switching(true)], law).half_warm();
     // Copies have an order of their own: that of the changes above and below.
     scene.plan.copies_at_once = true;
-    Scene { crowded: true, ..scene.meaning(meaning).explored((&[PLAIN], &[])) }
+    scene.meaning(meaning).explored((&[PLAIN], &[]))
 }
 
 /// Two that take nothing away: no shard is told, and both write the same copy.

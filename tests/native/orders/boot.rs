@@ -114,7 +114,7 @@ fn boot(
         law(trial)
     });
     let meaning = Box::new(|_: usize, _: &_, _: &Site| Ok(()));
-    Scene { name, plan, meaning, law, crowded: false, explored: WIDE }
+    Scene { name, plan, meaning, law, explored: WIDE }
 }
 
 fn one_of_people(trial: &Trial) -> Verdict {

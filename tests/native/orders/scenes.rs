@@ -27,8 +27,6 @@ pub struct Scene {
     pub meaning: Meaning,
     /// How it may end.
     pub law: Law,
-    /// Whether a change may find that another is telling the shards, and not wait for it.
-    pub crowded: bool,
     /// What every run explores of it, and what the long one adds.
     pub explored: (&'static [Mode], &'static [Mode]),
 }
@@ -61,7 +59,7 @@ pub fn scene(name: &'static str, site: &Site, requests: Vec<Request>, law: Law) 
         before: Vec::new(),
         one_isolate: false,
     };
-    Scene { name, plan, meaning: Box::new(|_, _, _| Ok(())), law, crowded: false, explored: WIDE }
+    Scene { name, plan, meaning: Box::new(|_, _, _| Ok(())), law, explored: WIDE }
 }
 
 impl Scene {
