@@ -203,7 +203,7 @@ async fn limit<H: Host>(cx: &Context<'_, H>, request: &Request, error: Error) ->
             let cause = error.cause.as_deref().unwrap_or(&error.detail);
             Error::new(Code::TooManyRequests, detail)
                 .because(format_args!("{}: {cause}", error.code.name()))
-                .after(until.wait(cx.now))
+                .after(until.wait(cx.host.now()))
         }
     }
 }

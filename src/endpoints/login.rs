@@ -62,7 +62,7 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
         }
         Outcome::Throttled(until) => {
             cx.note(|event| event.event = "login.throttled");
-            let wait = until.wait(cx.now);
+            let wait = until.wait(cx.host.now());
             let problem = match wait.div_ceil(60) {
                 1 => "Too many failed tries. Wait a minute, then try again.".to_owned(),
                 minutes => format!("Too many failed tries. Wait {minutes} minutes, then try again."),
