@@ -13,7 +13,7 @@ import { formatDuration } from './progress.mjs';
 /** Seconds that a test may take; a defect can make one wait for ever. */
 const PATIENCE = 900;
 
-const LEFT_OUT = new Set(['target', 'node_modules', '.git', '.wrangler', 'build', '.dev.vars', 'fuzz']);
+const LEFT_OUT = new Set(['target', 'node_modules', '.git', '.wrangler', 'build', '.dev.vars', 'artifacts', 'corpus']);
 
 /** The source with its defect. @param {string} source @param {Defect} defect @returns {string | undefined} undefined: not there */
 export function seed(source, defect) {
@@ -23,9 +23,10 @@ export function seed(source, defect) {
 
 /**
  * @param {Machine} machine
+ * @param {(line: string) => void} [tell] what becomes of each
  * @returns {Promise<{ noticed: number, unnoticed: string[] }>}
  */
-export async function seedDefects(machine) {
+export async function seedDefects(machine, tell = console.log) {
   const scratch = mkdtempSync(join(tmpdir(), 'edgemint-defects-'));
   const copy = join(scratch, 'project');
   // Kept between runs: what does not change is compiled once.
@@ -36,13 +37,16 @@ export async function seedDefects(machine) {
   try {
     cpSync(machine.root, copy, { recursive: true, filter: (path) => path === machine.root || !LEFT_OUT.has(basename(path)) });
     const env = { ...machine.env, CARGO_TARGET_DIR: target, CARGO_PROFILE_DEV_DEBUG: '0' };
-    const test = (/** @type {string[]} */ args) => run(machine, 'cargo', ['test', '--quiet', ...args], { cwd: copy, env, limit: PATIENCE });
+    const test = (/** @type {string[]} */ args) => run(machine, 'cargo', ['test', '--quiet', '--lib', '--test', 'native', ...args], { cwd: copy, env, limit: PATIENCE });
     const sound = await test([]);
-    if (sound.code !== 0) return { noticed: 0, unnoticed: ['the tests fail without any defect', ...sound.tail] };
+    if (sound.code !== 0) {
+      sound.tail.forEach(tell);
+      return { noticed: 0, unnoticed: ['the tests fail without any defect'] };
+    }
     for (const defect of DEFECTS) {
       const started = Date.now();
       const verdict = await judge(copy, defect, test);
-      console.log(`${verdict ?? 'noticed'}: ${defect.what} (${formatDuration(Date.now() - started)})`);
+      tell(`${verdict ?? 'noticed'}: ${defect.what} (${formatDuration(Date.now() - started)})`);
       if (verdict) unnoticed.push(`${defect.what}: ${verdict}`);
     }
   } finally {

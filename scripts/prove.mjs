@@ -72,8 +72,8 @@ async function proveNatively(machine, read) {
 }
 
 /** @type {Proof['run']} */
-async function proveThatDefectsAreNoticed(machine) {
-  const { noticed, unnoticed } = await seedDefects(machine);
+async function proveThatDefectsAreNoticed(machine, read) {
+  const { noticed, unnoticed } = await seedDefects(machine, read);
   count('seeded defects noticed', noticed);
   return unnoticed;
 }
@@ -99,7 +99,7 @@ async function proveAtTheEdge(machine, read) {
 async function judge(machine, { title, run }) {
   const started = Date.now();
   const log = join(machine.root, 'target', 'proofs', `${title.toLowerCase().replaceAll(' ', '-')}.log`);
-  console.log(`${title}: begun; its output goes to ${log}`);
+  console.log(`${title}: begun; what it says goes to ${log}`);
   /** @type {string[]} */
   let violations;
   try {
