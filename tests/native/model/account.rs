@@ -372,7 +372,7 @@ impl Life {
         }
         let given_up = now > at.plus(PATIENCE).plus(PATIENCE).plus(SKEW);
         let late = given_up || effect.is_some_and(|effect| effect < self.effects);
-        let (first, changed) = (first.clone(), effect.is_some());
+        let (first, changed, message) = (first.clone(), effect.is_some(), message.clone());
         let step = format!("message {id} arrives once more ({words})");
         self.story.step(step);
         let before = self.kept();
@@ -387,8 +387,13 @@ impl Life {
             "one effect: a message that arrives late is told so",
             || text.clone(),
         )?;
+        // A session may have come to its end in between.
+        let is_of = |session: &SessionRef| message.contains(&format!("\"id\":\"{}\"", session.id));
+        let ended = (0..self.sessions.len()).any(|at| {
+            is_of(&self.sessions[at]) && !self.oracle.stands(at, now) && text.contains("NoSession")
+        });
         // How many shards have heard of a change may be more by now.
-        let alike = !last || late || changed || text == first;
+        let alike = !last || late || changed || ended || text == first;
         self.story.hold(
             alike,
             "one effect, one answer: a message that arrives again is answered as before",
