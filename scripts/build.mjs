@@ -38,6 +38,8 @@ export async function build(machine) {
     rmSync(stamp, { force: true });
     await runOrFail(machine, machine.env.WORKER_BUILD_BIN ?? 'worker-build', ['--release'], {
       output: 'show',
+      // Else the runtime may drop a request whose sender hangs up half-way, with what it was about to count.
+      env: { ...machine.env, RUN_TO_COMPLETION: '1' },
       failure: 'The Worker could not be built: worker-build failed as shown above.',
     });
     const missing = OUTPUTS.find((file) => !existsSync(join(machine.root, file)));

@@ -8,7 +8,7 @@ mod limits;
 pub use config::Config;
 pub use copies::Memory;
 pub use event::Event;
-pub use limits::Limited;
+pub use limits::{Entry, Limited, Undecided};
 
 use crate::{
     error::{Error, Fault},

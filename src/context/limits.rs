@@ -61,6 +61,8 @@ type Map = HashMap<String, Seen>;
 #[derive(Default)]
 struct Seen {
     failures: Failures,
+    /// Begun, and not decided yet.
+    open: u32,
     /// Not yet told to the shard.
     untold: u32,
     /// All isolates together have seen too many, until then.
@@ -83,8 +85,8 @@ impl Limits {
         seen.failures.closed(limit, now).max(together)
     }
 
-    /// One more.
-    fn count(&self, what: Limited, key: &str, limit: Limit, now: Timestamp) {
+    /// What is known of a key; it is known from now on.
+    fn with<T>(&self, what: Limited, key: &str, now: Timestamp, then: impl FnOnce(&mut Seen) -> T) -> T {
         let mut seen = self.of(what).borrow_mut();
         if !seen.contains_key(key) && seen.len() >= MOST {
             // The one that was quiet for longest: a flood of addresses makes nobody forget one that goes on.
@@ -92,12 +94,35 @@ impl Limits {
             quietest.and_then(|key| seen.remove(&key));
         }
         let seen = seen.entry(key.to_owned()).or_default();
-        if seen.failures.count(limit, now) == 0 {
-            seen.untold = 0;
-        }
-        seen.failures.add(1, limit, now);
-        seen.untold += 1;
         seen.touched = now;
+        then(seen)
+    }
+
+    /// One more.
+    fn count(&self, what: Limited, key: &str, limit: Limit, now: Timestamp) {
+        self.with(what, key, now, |seen| {
+            if seen.failures.count(limit, now) == 0 {
+                seen.untold = 0;
+            }
+            seen.failures.add(1, limit, now);
+            seen.untold += 1;
+        });
+    }
+
+    /// One more is begun, if all that are could fail. `false`: not now.
+    fn open(&self, what: Limited, key: &str, limit: Limit, now: Timestamp) -> bool {
+        self.with(what, key, now, |seen| {
+            let room = seen.open.saturating_add(seen.failures.count(limit, now)) < limit.most;
+            seen.open += u32::from(room);
+            room
+        })
+    }
+
+    /// One is decided.
+    fn shut(&self, what: Limited, key: &str) {
+        if let Some(seen) = self.of(what).borrow_mut().get_mut(key) {
+            seen.open = seen.open.saturating_sub(1);
+        }
     }
 
     /// How many are to be told, where a quarter of the limit is together.
@@ -126,23 +151,17 @@ impl<H: Host> Context<'_, H> {
         self.memory.limits.closed(what, &self.key(what, request, client), what.limit(policy), self.now)
     }
 
-    /// Something is begun whose outcome decides whether it counts: if it is given up half-way, it does.
-    pub fn undecided(
-        &self,
-        what: Limited,
-        policy: &Policy,
-        request: &Request,
-        client: &str,
-    ) -> Undecided<'_> {
+    /// Begins something whose outcome decides whether it counts. No more are under way than may fail.
+    pub fn enter(&self, what: Limited, policy: &Policy, request: &Request, client: &str) -> Entry<'_> {
+        let (limits, limit, now) = (&self.memory.limits, what.limit(policy), self.now);
         let key = self.key(what, request, client);
-        Undecided {
-            limits: &self.memory.limits,
-            what,
-            key,
-            limit: what.limit(policy),
-            now: self.now,
-            open: true,
+        if let Some(until) = limits.closed(what, &key, limit, now) {
+            return Entry::Closed(until);
         }
+        if !limits.open(what, &key, limit, now) {
+            return Entry::Full;
+        }
+        Entry::Open(Undecided { limits, what, key, limit, now, open: true })
     }
 
     /// Counts a failure. Gives until when too many had failed before this one.
@@ -181,7 +200,17 @@ impl<H: Host> Context<'_, H> {
     }
 }
 
-/// What counts as a failure once it is dropped: the runtime drops a request whose sender hangs up.
+/// Whether something may begin.
+pub enum Entry<'a> {
+    /// It has.
+    Open(Undecided<'a>),
+    /// As many are under way as may fail: soon.
+    Full,
+    /// Too many failed, until then.
+    Closed(Timestamp),
+}
+
+/// What counts as a failure if it is dropped half-way.
 pub struct Undecided<'a> {
     limits: &'a Limits,
     what: Limited,
@@ -200,6 +229,7 @@ impl Undecided<'_> {
 
 impl Drop for Undecided<'_> {
     fn drop(&mut self) {
+        self.limits.shut(self.what, &self.key);
         if self.open {
             self.limits.count(self.what, &self.key, self.limit, self.now);
         }

@@ -6,7 +6,7 @@ use super::{
     interaction::{Pending, Purpose, ask_consent, show_login},
 };
 use crate::{
-    context::{Context, Limited},
+    context::{Context, Entry, Limited, Undecided},
     crypto,
     error::{Error, Fault},
     host::{Host, Seconds, Timestamp},
@@ -39,14 +39,13 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let username = params.optional("username").unwrap_or_default();
     let password = params.optional("password").unwrap_or_default();
     cx.note(|event| event.important = true);
-    let outcome = match cx.closed(Limited::Login, &asked.policy, request, "") {
-        None => {
-            let undecided = cx.undecided(Limited::Login, &asked.policy, request, "");
+    let outcome = match enter(cx, request, &asked).await {
+        Ok(undecided) => {
             let outcome = sign_in(cx, request, &asked, username, password).await;
             undecided.decide();
             outcome?
         }
-        Some(until) => Outcome::Throttled(until),
+        Err(until) => Outcome::Throttled(until),
     };
     match outcome {
         Outcome::Admitted(session, person) => {
@@ -89,13 +88,33 @@ fn again<H: Host>(
 struct Try {
     shard: String,
     who: Who,
+    /// Under what it is counted where nobody has the name.
+    stranger: String,
     id: String,
     limit: Limit,
 }
 
-/// How often a try asks again while others hold all places, and how long it waits each time, in milliseconds.
-const TURNS: u32 = 50;
-const MOMENT: u64 = 200;
+/// How long a try waits, time after time, while others hold all places: in milliseconds, ten seconds in all.
+const MOMENTS: &[u64] = &[200, 400, 800, 1600, 2000, 2500, 2500];
+
+/// Begins a try from this address; waits while as many are under way as may fail. `Err`: too many have, until then.
+async fn enter<'a, H: Host>(
+    cx: &'a Context<'_, H>,
+    request: &Request,
+    asked: &Asked,
+) -> Result<Undecided<'a>, Timestamp> {
+    let mut moments = MOMENTS.iter();
+    loop {
+        match cx.enter(Limited::Login, &asked.policy, request, "") {
+            Entry::Open(undecided) => return Ok(undecided),
+            Entry::Closed(until) => return Err(until),
+            Entry::Full => match moments.next() {
+                Some(moment) => cx.host.pause(*moment).await,
+                None => return Err(cx.now),
+            },
+        }
+    }
+}
 
 async fn sign_in<H: Host>(
     cx: &Context<'_, H>,
@@ -113,6 +132,7 @@ async fn sign_in<H: Host>(
     let mut tried = Try {
         shard: account::shard_of_name(username).to_string(),
         who: Who::Name(username.to_owned()),
+        stranger: crypto::text(&cx.config.keys.blind(&[b"stranger", username.as_bytes()]).0),
         id: crypto::text(&cx.host.random::<12>()),
         limit: Limit { most, window: WINDOW },
     };
@@ -140,28 +160,29 @@ async fn sign_in<H: Host>(
     if looked {
         cx.strike(Limited::Login, &asked.policy, request, "").await;
     }
-    let Try { shard, who, id, limit } = tried;
+    let Try { shard, who, stranger, id, limit } = tried;
     // Where this does not arrive the place is held until it counts as failed by itself.
-    let _ = cx.ask::<AccountShard>(&shard, Command::Failed { who, id, limit, looked }).await;
+    let _ = cx.ask::<AccountShard>(&shard, Command::Failed { who, id, limit, looked, stranger }).await;
     Ok(closed.map_or(Outcome::Wrong, Outcome::Throttled))
 }
 
 /// Takes a place among the tries at this login, in the shard where the account is.
 async fn begin<H: Host>(cx: &Context<'_, H>, tried: &mut Try) -> Result<Reply, Error> {
-    let mut turns = 0;
+    let mut moments = MOMENTS.iter();
     loop {
-        let Try { who, id, limit, .. } = tried;
-        let attempt = Command::Attempt { who: who.clone(), id: id.clone(), limit: *limit };
+        let Try { who, id, limit, stranger, .. } = tried;
+        let (who, id, stranger) = (who.clone(), id.clone(), stranger.clone());
+        let attempt = Command::Attempt { who, id, limit: *limit, stranger };
         match cx.ask::<AccountShard>(&tried.shard, attempt).await? {
             Reply::Elsewhere(sub) if matches!(tried.who, Who::Name(_)) => {
                 let shard = account::shard_of_sub(&sub);
                 tried.shard = shard.ok_or_else(|| Fault::new("a name leads to no subject"))?;
                 tried.who = Who::Sub(sub);
             }
-            Reply::Busy if turns < TURNS => {
-                turns += 1;
-                cx.host.pause(MOMENT).await;
-            }
+            Reply::Busy => match moments.next() {
+                Some(moment) => cx.host.pause(*moment).await,
+                None => return Ok(Reply::Busy),
+            },
             reply => return Ok(reply),
         }
     }

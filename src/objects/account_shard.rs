@@ -27,8 +27,12 @@ const NAMES: &str = "names";
 impl Object for AccountShard {
     fn handle<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
         match command {
-            Command::Attempt { who, id, limit } => logins::attempt(turn, &who, &id, limit),
-            Command::Failed { who, id, limit, looked } => logins::fail(turn, &who, &id, (limit, looked)),
+            Command::Attempt { who, id, limit, stranger } => {
+                logins::attempt(turn, &who, &stranger, &id, limit)
+            }
+            Command::Failed { who, id, limit, looked, stranger } => {
+                logins::fail(turn, &who, &stranger, &id, (limit, looked))
+            }
             Command::Strike { key, count, limit } => logins::strike(turn, &key, count, limit),
             Command::Admit { sub, version, id, lifetime } => logins::admit(turn, &sub, version, id, lifetime),
             Command::Session(session) => Ok(match signed_in(turn, &session)? {

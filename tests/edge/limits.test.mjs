@@ -1,9 +1,11 @@
 // Limits where they are hard to keep: many tries at the same moment, over several isolates.
 
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { MACHINE, post, read } from './caller.mjs';
 import { field, Person } from './person.mjs';
+import { until } from './until.mjs';
 import { Worker } from './worker.mjs';
 
 const HERE = '192.0.2.1';
@@ -89,4 +91,28 @@ test('a locked login page tells the person when to come again, and keeps what th
 
 test('nothing of all this was an error of the server', () => {
   assert.deepEqual(worker.failures(), []);
+});
+
+test('who hangs up after asking is counted, and a request is done to its end', async () => {
+  const address = '192.0.2.77';
+  const [{ person, page }] = await arrive(1);
+  const cookie = [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+  const headers = { 'cf-connecting-ip': address, 'content-type': 'application/x-www-form-urlencoded' };
+  const body = (/** @type {string} */ username) =>
+    String(new URLSearchParams({ pending: field(page, 'pending'), username, password: 'wrong' }));
+  const failed = () => worker.log.filter(({ message }) => message.includes('"login.failed"')).length;
+  const before = failed();
+  for (let number = 0; number < 25; number += 1) {
+    const text = body(`hung up ${number}`);
+    const all = { ...headers, host: new URL(worker.issuer).host, cookie, 'content-length': String(text.length) };
+    const lines = ['POST /login HTTP/1.1', ...Object.entries(all).map(([name, value]) => `${name}: ${value}`), '', text];
+    const socket = connect(Number(new URL(door(0)).port), '127.0.0.1');
+    // Sent, and gone: nobody is there for the answer.
+    socket.end(lines.join('\r\n'), () => socket.destroy());
+    socket.on('error', () => {});
+  }
+  await until('all of them are done', () => failed() === before + 25);
+  const guess = (/** @type {string} */ name) => person.send('/login', { method: 'POST', headers, body: body(name) });
+  for (let number = 0; number < 5; number += 1) assert.equal((await guess(`waited ${number}`)).status, 400);
+  assert.equal((await guess('one more')).status, 429);
 });

@@ -2,8 +2,9 @@
 
 use crate::world::*;
 use edgemint::{
+    crypto::Keys,
     error::Fault,
-    host::{Host, Place, Seconds, Timestamp},
+    host::{Host, Place, Seconds, Store, Timestamp},
     model::{account::shard_of_name, place::Region},
     objects::protocol::account_shard::AccountShard,
     wire::{Request, Response},
@@ -202,26 +203,111 @@ fn message(attempt: &str, command: &Value) -> String {
     json!({ "format": 1, "attempt": attempt, "command": command }).to_string()
 }
 
+/// A message to the shard of a name, as the edge sends it.
+fn tell(site: &Site, kind: &str, name: &str, number: u32) -> String {
+    let keys = Keys::parse(&development().master_key.unwrap(), "http://localhost:8787").unwrap();
+    let stranger = edgemint::crypto::text(&keys.blind(&[b"stranger", name.as_bytes()]).0);
+    let mut members = json!({ "who": { "Name": name }, "id": format!("try {number}"), "stranger": stranger,
+        "limit": { "most": 10, "window": 300 } });
+    if kind == "Failed" {
+        members["looked"] = json!(true);
+    }
+    let text = message(&format!("{kind} {name} {number}"), &json!({ kind: members }));
+    site.world.deliver_raw::<AccountShard>(&shard_of_name(name).to_string(), &text)
+}
+
 #[test]
 fn a_try_that_arrives_again_after_its_outcome_takes_no_second_place() {
     let site = Site::new();
-    let shard = shard_of_name("alice").to_string();
-    let send = |kind: &str, number: u32| {
-        let mut members = json!({ "who": { "Name": "alice" }, "id": format!("try {number}"),
-            "limit": { "most": 10, "window": 300 } });
-        if kind == "Failed" {
-            members["looked"] = json!(true);
-        }
-        let text = message(&format!("{kind} {number}"), &json!({ kind: members }));
-        site.world.deliver_raw::<AccountShard>(&shard, &text)
-    };
     for number in 0..5 {
-        send("Attempt", number);
-        send("Failed", number);
-        send("Attempt", number); // The delivery that was believed lost.
+        tell(&site, "Attempt", "alice", number);
+        tell(&site, "Failed", "alice", number);
+        tell(&site, "Attempt", "alice", number); // The delivery that was believed lost.
     }
     site.world.pass(Seconds(21));
-    assert!(send("Attempt", 99).contains("Hash"), "five wrong passwords do not close a name");
+    assert!(tell(&site, "Attempt", "alice", 99).contains("Hash"), "five wrong passwords do not close a name");
+}
+
+#[test]
+fn a_success_whose_first_message_arrives_again_becomes_no_failure() {
+    let site = Site::new();
+    let page = site.authorize("demo-web", &[]);
+    let answer: Value = serde_json::from_str(&tell(&site, "Attempt", "alice", 0)).unwrap();
+    let sub = &answer["reply"]["Ok"]["Hash"]["sub"];
+    let admit = json!({ "Admit": { "sub": sub, "version": 1, "id": "try 0", "lifetime": 3600 } });
+    let shard = shard_of_name("alice").to_string();
+    assert!(site.world.deliver_raw::<AccountShard>(&shard, &message("admit", &admit)).contains("Admitted"));
+    tell(&site, "Attempt", "alice", 0); // The delivery that was believed lost.
+    site.world.pass(Seconds(21));
+    for number in 0..10 {
+        let address = format!("192.0.2.{number}");
+        assert_eq!(status(&guess(&site, &page, &address, "alice")), 400, "failure {number}");
+    }
+}
+
+#[test]
+fn tries_that_nobody_reported_before_midnight_tell_no_name_apart_after_it() {
+    let site = Site::new();
+    // From eight in the morning to 23:54:50.
+    site.world.pass(Seconds(57_290));
+    let page = site.authorize("demo-web", &[]);
+    for (name, number) in ["alice", "nobody"].into_iter().flat_map(|name| (0..10).map(move |n| (name, n))) {
+        tell(&site, "Attempt", name, number);
+    }
+    // They failed twenty seconds later, so both names are closed until ten seconds after midnight.
+    site.world.pass(Seconds(311));
+    site.world.ring();
+    let seen = ["alice", "nobody"].map(|name| {
+        let answer = guess(&site, &page, "198.51.100.1", name);
+        (status(&answer), answer.header("retry-after").map(str::to_owned))
+    });
+    assert_eq!(seen[0], seen[1]);
+    assert_eq!(seen[0].0, 429);
+}
+
+#[test]
+fn of_a_burst_from_one_address_no_more_names_take_a_row_than_the_address_may_fail() {
+    let site = Site::new();
+    let page = site.authorize("demo-web", &[]);
+    let host = Slow::of(&site, false);
+    let tries: Vec<_> =
+        (0..500).map(|number| login(&site, &page, HERE, &format!("invented {number}"), "x")).collect();
+    let respond = |request| -> Pin<Box<dyn Future<Output = Response> + '_>> {
+        Box::pin(site.server.respond(&host, request, Region::default()))
+    };
+    let mut tasks: Vec<_> = tries.iter().map(respond).collect();
+    while !tasks.is_empty() {
+        tasks.retain_mut(|task| task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    let rows = |disk: &Disk| {
+        let tables = disk.tables().unwrap().into_iter().filter(|table| table.starts_with("strangers"));
+        tables.map(|table| disk.scan(&table, None, None, usize::MAX).unwrap().len()).sum::<usize>()
+    };
+    let rows: usize = site.world.disks("ACCOUNTS").iter().map(|(_, disk)| rows(disk)).sum();
+    assert_eq!(rows, 30);
+}
+
+#[test]
+fn a_try_that_waits_asks_a_few_times_and_no_more() {
+    let site = Site::new();
+    let page = site.authorize("demo-web", &[]);
+    for number in 0..10 {
+        tell(&site, "Attempt", "nobody", number);
+    }
+    site.world.operations();
+    assert_eq!(status(&guess(&site, &page, HERE, "nobody")), 429);
+    let asked = site.world.operations().into_iter().filter(|asked| asked == "ACCOUNTS").count();
+    assert_eq!(asked, 8);
+}
+
+#[test]
+fn what_is_typed_as_a_name_that_nobody_has_lies_in_storage_only_under_a_key() {
+    let site = Site::new();
+    let page = site.authorize("demo-web", &[]);
+    guess(&site, &page, HERE, "a password in the wrong field");
+    let digest = edgemint::crypto::text(&edgemint::crypto::digest(b"a password in the wrong field"));
+    let kept = site.world.dump();
+    assert!(kept.contains("strangers") && !kept.contains("wrong field") && !kept.contains(&digest));
 }
 
 #[test]

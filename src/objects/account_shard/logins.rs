@@ -9,13 +9,13 @@ use super::{
     Found, account, find, person,
 };
 use crate::{
-    crypto::{self, Secret},
+    crypto::Secret,
     error::Fault,
     host::{Attempts, FORMAT, Seconds, Store, Timestamp, Turn},
     model::{
         account::Session,
         place::Table,
-        throttle::{Admission, Failures, Limit, Throttle},
+        throttle::{Admission, Failures, Limit, OPEN, Throttle},
     },
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -33,7 +33,8 @@ impl Place {
     /// A count that is forgotten after its window, and dropped with its day.
     fn daily(sort: &str, owner: String, limit: Limit, now: Timestamp) -> Self {
         let named = |end| Table::daily(end).name(sort);
-        Self { table: named(now.plus(limit.window)), before: Some(named(now)), owner }
+        // A try that nobody reports fails only later, and its window begins then.
+        Self { table: named(now.plus(OPEN).plus(limit.window)), before: Some(named(now)), owner }
     }
 
     fn read<T: DeserializeOwned + Default, S: Store>(&self, store: &S) -> Result<T, Fault> {
@@ -53,26 +54,37 @@ impl Place {
 /// Where the tries at one login are counted. `None`: not in this shard.
 ///
 /// Those at a name that nobody has are counted in the same way, so that neither answers nor their times tell it apart.
-fn place(found: &Found, who: &Who, turn: &Turn<'_, impl Store>, limit: Limit) -> Option<Place> {
+fn place(
+    found: &Found,
+    who: &Who,
+    stranger: &str,
+    turn: &Turn<'_, impl Store>,
+    limit: Limit,
+) -> Option<Place> {
     match (found, who) {
         (Found::Here(account), _) => {
             Some(Place { table: THROTTLE.to_owned(), before: None, owner: account.sub.clone() })
         }
-        (Found::Nowhere, Who::Name(name)) => {
-            let owner = crypto::text(&crypto::digest(name.as_bytes()));
-            Some(Place::daily("strangers", owner, limit, turn.now))
+        (Found::Nowhere, Who::Name(_)) => {
+            Some(Place::daily("strangers", stranger.to_owned(), limit, turn.now))
         }
         _ => None,
     }
 }
 
 /// A try takes its place before it is known whether the password is right, and gets the hash to find out.
-pub fn attempt<S: Store>(turn: &Turn<'_, S>, who: &Who, id: &str, limit: Limit) -> Result<Reply, Fault> {
+pub fn attempt<S: Store>(
+    turn: &Turn<'_, S>,
+    who: &Who,
+    stranger: &str,
+    id: &str,
+    limit: Limit,
+) -> Result<Reply, Fault> {
     let found = find(turn.store, who)?;
     if let Found::Elsewhere(sub) = found {
         return Ok(Reply::Elsewhere(sub));
     }
-    let Some(place) = place(&found, who, turn, limit) else { return Ok(Reply::Unknown) };
+    let Some(place) = place(&found, who, stranger, turn, limit) else { return Ok(Reply::Unknown) };
     let mut throttle: Throttle = place.read(turn.store)?;
     match throttle.begin(id, limit, turn.now) {
         Admission::Go => place.write(turn.store, &throttle)?,
@@ -91,11 +103,12 @@ pub fn attempt<S: Store>(turn: &Turn<'_, S>, who: &Who, id: &str, limit: Limit) 
 pub fn fail<S: Store>(
     turn: &Turn<'_, S>,
     who: &Who,
+    stranger: &str,
     id: &str,
     (limit, looked): (Limit, bool),
 ) -> Result<Reply, Fault> {
     let found = find(turn.store, who)?;
-    if let Some(place) = place(&found, who, turn, limit) {
+    if let Some(place) = place(&found, who, stranger, turn, limit) {
         let mut throttle: Throttle = place.read(turn.store)?;
         let changed = if looked { throttle.fail(id, limit, turn.now) } else { throttle.leave(id) };
         if changed {
@@ -140,9 +153,6 @@ pub fn admit<S: Store>(
 fn forgive<S: Store>(store: &S, sub: &str, id: &str) -> Result<(), Fault> {
     let Some(mut throttle) = read::<Throttle, S>(store, THROTTLE, sub, "")? else { return Ok(()) };
     throttle.succeed(id);
-    if throttle.is_clear() {
-        return store.delete(THROTTLE, sub, "");
-    }
     write(store, THROTTLE, sub, "", &throttle)
 }
 

@@ -36,6 +36,8 @@ pub enum Command {
         id: String,
         /// How many may fail.
         limit: Limit,
+        /// Under what it is counted where nobody has the name. Under a secret: what is typed there may be one.
+        stranger: String,
     },
     /// The try is over, and gave no session.
     Failed {
@@ -47,6 +49,8 @@ pub enum Command {
         limit: Limit,
         /// Whether the password was looked at; else the name has no failure more.
         looked: bool,
+        /// Under what it is counted where nobody has the name.
+        stranger: String,
     },
     /// The password was right.
     Admit {

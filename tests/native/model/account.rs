@@ -203,8 +203,13 @@ impl Life {
 
     /// The password was wrong, and the shard hears of it.
     fn fail(&mut self, name: &str, id: &str, now: Timestamp) -> Result<(), Broken> {
-        let command =
-            Command::Failed { who: Who::Name(name.into()), id: id.into(), limit: LIMIT, looked: true };
+        let command = Command::Failed {
+            who: Who::Name(name.into()),
+            id: id.into(),
+            limit: LIMIT,
+            looked: true,
+            stranger: name.into(),
+        };
         let reply = self.ask("it was wrong", command)?;
         let failures = if name == "ada" { &mut self.failures } else { &mut self.strangers };
         failures.fail(id, now);
@@ -434,7 +439,7 @@ impl Life {
 const LIMIT: Limit = Limit { most: 10, window: Seconds(300) };
 
 fn typed(name: &str, id: &str) -> Command {
-    Command::Attempt { who: Who::Name(name.into()), id: id.into(), limit: LIMIT }
+    Command::Attempt { who: Who::Name(name.into()), id: id.into(), limit: LIMIT, stranger: name.into() }
 }
 
 /// A question that was answered is open until it is known what became of it.
