@@ -194,6 +194,8 @@ impl Life {
         let old = |version: u64, kind| if copy == kind { version.saturating_sub(1).max(1) } else { version };
         let version = if client == "app" { old(self.oracle.client_version, Copy::OldClient) } else { 1 };
         let policy = old(self.oracle.policy_version, Copy::OldSettings);
+        // Nobody can hold a code that was not given, also if it is given before this message arrives again.
+        let forged = forged || (matches!(wish, Wish::Redeem(_)) && self.given.code.is_none());
         let ask = Ask { client, life: self.oracle.life, version, policy, forged, wish };
         let known = (ask.client != "app" || version == self.oracle.client_version)
             && policy == self.oracle.policy_version;
