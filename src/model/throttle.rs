@@ -88,10 +88,10 @@ const REMEMBERED: usize = 16;
 impl Throttle {
     /// A try begins. The same try again, by a message that arrives twice, holds the same place.
     pub fn begin(&mut self, id: &str, limit: Limit, now: Timestamp) -> Admission {
-        self.settle(limit, now);
         if self.open.iter().any(|(known, _)| known == id) || self.over.iter().any(|known| known == id) {
             return Admission::Go;
         }
+        self.settle(limit, now);
         if let Some(end) = self.failed.closed(limit, now) {
             return Admission::Closed(end);
         }

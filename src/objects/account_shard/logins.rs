@@ -85,8 +85,10 @@ pub fn attempt<S: Store>(
         return Ok(Reply::Elsewhere(sub));
     }
     let Some(place) = place(&found, who, stranger, turn, limit) else { return Ok(Reply::Unknown) };
-    let mut throttle: Throttle = place.read(turn.store)?;
+    let before: Throttle = place.read(turn.store)?;
+    let mut throttle = before.clone();
     match throttle.begin(id, limit, turn.now) {
+        Admission::Go if throttle == before => {} // The same message again.
         Admission::Go => place.write(turn.store, &throttle)?,
         Admission::Wait => return Ok(Reply::Busy),
         Admission::Closed(until) => return Ok(Reply::Throttled(until)),
