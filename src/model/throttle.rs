@@ -130,9 +130,9 @@ impl Throttle {
     }
 
     /// A try succeeded: it forgives those that failed before it, and no other that is under way.
-    pub fn succeed(&mut self, id: &str) {
+    pub fn succeed(&mut self, id: &str, now: Timestamp) {
         self.failed = Failures::default();
-        self.open.retain(|(known, _)| known != id);
+        self.open.retain(|(known, since)| known != id && now < since.plus(OPEN));
         self.remember(id);
     }
 
@@ -187,7 +187,7 @@ mod tests {
             assert_eq!(begin(&mut throttle, id), Admission::Go);
         }
         assert_eq!(begin(&mut throttle, 10), Admission::Wait);
-        throttle.succeed("0");
+        throttle.succeed("0", START);
         assert_eq!(begin(&mut throttle, 10), Admission::Go);
         for id in 1..=10 {
             throttle.fail(&id.to_string(), LIMIT, START);
@@ -204,8 +204,12 @@ mod tests {
         let later = START.plus(OPEN);
         assert_eq!(throttle.begin("x", LIMIT, later), Admission::Closed(later.plus(Seconds(300))));
         assert!(!throttle.fail("0", LIMIT, later) && !throttle.leave("0"), "it was counted");
-        throttle.succeed("x");
-        assert_eq!((throttle.failed.count, throttle.open.len()), (0, 0));
+        let mut unseen = throttle.clone();
+        unseen.open = vec![("y".to_owned(), START), ("z".to_owned(), later)];
+        unseen.succeed("x", later);
+        assert_eq!(unseen.open.len(), 1, "it had failed, though nobody had looked since");
+        throttle.succeed("x", later);
+        assert_eq!((throttle.failed.count, throttle.open.len()), (0, 0), "what had failed is forgiven");
         // Its first message, which was believed lost, arrives now: nobody will report on it.
         assert_eq!(throttle.begin("x", LIMIT, later), Admission::Go);
         assert!(throttle.open.is_empty());

@@ -143,7 +143,7 @@ pub fn admit<S: Store>(
             let attempt = turn.attempt.clone();
             let secret = Secret(turn.dice.to_vec());
             let session = Session { format: FORMAT, secret, auth_time: turn.now, ends, version, attempt };
-            forgive(turn.store, sub, &id)?;
+            forgive(turn, sub, &id)?;
             write(turn.store, &name, sub, &id, &session)?;
             session
         }
@@ -152,10 +152,10 @@ pub fn admit<S: Store>(
     Ok(Reply::Admitted(session, person(&account)))
 }
 
-fn forgive<S: Store>(store: &S, sub: &str, id: &str) -> Result<(), Fault> {
-    let Some(mut throttle) = read::<Throttle, S>(store, THROTTLE, sub, "")? else { return Ok(()) };
-    throttle.succeed(id);
-    write(store, THROTTLE, sub, "", &throttle)
+fn forgive<S: Store>(turn: &Turn<'_, S>, sub: &str, id: &str) -> Result<(), Fault> {
+    let Some(mut throttle) = read::<Throttle, S>(turn.store, THROTTLE, sub, "")? else { return Ok(()) };
+    throttle.succeed(id, turn.now);
+    write(turn.store, THROTTLE, sub, "", &throttle)
 }
 
 /// Failures of one address or client, and the wishes that last added to them: a message that arrives twice counts once.

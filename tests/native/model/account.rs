@@ -253,7 +253,7 @@ impl Life {
             let ended = self.oracle.cut.is_some_and(|cut| now <= cut.plus(SKEW));
             self.oracle.sessions.push((now, ended));
             self.sessions.push(session);
-            self.failures.succeed(id);
+            self.failures.succeed(id, now);
         }
         Ok(())
     }

@@ -118,7 +118,8 @@ impl Failures {
         }
     }
 
-    pub fn succeed(&mut self, id: &str) {
+    pub fn succeed(&mut self, id: &str, now: Timestamp) {
+        self.give_up(now);
         self.all.clear();
         self.open.retain(|(known, _)| known != id);
     }
