@@ -45,13 +45,11 @@ impl Request {
         given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type)
     }
 
-    /// The value of a cookie (RFC 6265 §4.2).
+    /// The value of a cookie: the first of that name (RFC 6265 §4.2.1).
     pub fn cookie(&self, name: &str) -> Option<String> {
-        let header = self.header("cookie")?;
-        cookie::Cookie::split_parse(header)
-            .filter_map(Result::ok)
-            .find(|cookie| cookie.name() == name)
-            .map(|cookie| cookie.value().to_owned())
+        let pairs = self.header("cookie")?.split(';').filter_map(|pair| pair.split_once('='));
+        let found = pairs.map(|(own, value)| (own.trim(), value.trim())).find(|(own, _)| *own == name);
+        found.map(|(_, value)| value.to_owned())
     }
 
     /// True where a browser says that another site made this request (Fetch Metadata; else `Origin`).
