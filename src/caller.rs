@@ -38,12 +38,12 @@ impl Caller {
         let client = cx.client(&id).await?.ok_or_else(|| refused("unknown client"))?;
         // Only now: what was typed as an id may have been a secret.
         cx.note(|event| event.client = Some(id));
-        match (&client.secret, &secret) {
-            (None, None) => {}
-            (Some(kept), Some(given)) if kept.is(given) => {}
-            (Some(_), Some(_)) => return Err(refused("wrong secret")),
-            (Some(_), None) => return Err(refused("secret missing")),
-            (None, Some(_)) => return Err(refused("public client sent a secret")),
+        match (client.is_confidential(), &secret) {
+            (false, None) => {}
+            (true, Some(given)) if client.knows(given, cx.now) => {}
+            (true, Some(_)) => return Err(refused("wrong secret")),
+            (true, None) => return Err(refused("secret missing")),
+            (false, Some(_)) => return Err(refused("public client sent a secret")),
         }
         if !client.metadata.enabled {
             return Err(refused("disabled client"));

@@ -12,7 +12,7 @@ pub use limits::{Entry, Limited, Undecided};
 
 use crate::{
     error::{Error, Fault},
-    host::{self, Host, Protocol, Timestamp},
+    host::{self, Author, Host, Protocol, Timestamp},
     model::{
         client::Client,
         grant,
@@ -51,6 +51,8 @@ pub struct Context<'a, H> {
     by_copy: Cell<bool>,
     /// What was typed as the id of a client, for the limits alone: it may be a secret, so the log never learns it.
     claimed: RefCell<String>,
+    /// Who administers, once that is known.
+    author: RefCell<Option<Author>>,
     event: RefCell<Event>,
 }
 
@@ -67,13 +69,15 @@ impl<'a, H: Host> Context<'a, H> {
             fresh: Cell::new(false),
             by_copy: Cell::new(false),
             claimed: RefCell::default(),
+            author: RefCell::default(),
             event: RefCell::default(),
         }
     }
 
     /// Asks an object, exactly once.
     pub async fn ask<O: Protocol>(&self, name: &str, command: O::Command) -> Result<O::Reply, Fault> {
-        host::ask::<O, H>(self.host, name, command).await
+        let by = self.author.borrow().clone();
+        host::ask::<O, H>(self.host, name, command, by).await
     }
 
     /// Asks the shard of a grant. `policy`: the version of the settings that this was decided by.
@@ -132,6 +136,11 @@ impl<'a, H: Host> Context<'a, H> {
     /// Who is said to be calling; nobody is an empty text.
     pub fn claimed(&self) -> String {
         self.claimed.borrow().clone()
+    }
+
+    /// From here on every object is told who is behind what it is asked.
+    pub fn sign(&self, author: Author) {
+        *self.author.borrow_mut() = Some(author);
     }
 
     /// Tells the log more of what is being decided.

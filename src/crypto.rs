@@ -220,6 +220,12 @@ pub fn hash_password(password: &str, salt: [u8; 16]) -> Result<String, Fault> {
         .map_err(|_| Fault::new("the password could not be hashed"))
 }
 
+/// True for a hash of ours: of another method or cost, who signs in would do somebody else's work.
+pub fn is_hash(text: &str) -> bool {
+    let costs_as_ours = text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$");
+    costs_as_ours && text.len() <= 200 && PasswordHash::new(text).is_ok_and(|hash| hash.hash.is_some())
+}
+
 /// Whether the password is the one that was hashed.
 pub fn is_password(password: &str, hash: &str) -> bool {
     let Ok(hash) = PasswordHash::new(hash) else { return false };
@@ -229,6 +235,19 @@ pub fn is_password(password: &str, hash: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hash_that_comes_from_outside_is_one_of_ours() {
+        let ours = hash_password("a password", [1; 16]).unwrap();
+        assert!(is_hash(&ours) && is_password("a password", &ours));
+        let dearer = ours.replace("m=19456", "m=999999");
+        let bare = ours.rsplit_once('$').unwrap().0;
+        for text in
+            ["", "a password", &dearer, bare, &ours.replace("argon2id", "argon2i"), &format!("{ours}$x")]
+        {
+            assert!(!is_hash(text), "{text}");
+        }
+    }
 
     const ONE: &str = "a:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     const TWO: &str = "b:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";

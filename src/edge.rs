@@ -84,6 +84,11 @@ impl Host for Edge {
         let put = self.0.kv("REPLICA")?.put(key, value).map_err(Fault::new)?;
         in_time(put.execute()).await?.map_err(Fault::new)
     }
+
+    async fn drop_copy(&self, key: &str) -> std::result::Result<(), Fault> {
+        let kv = self.0.kv("REPLICA")?;
+        in_time(kv.delete(key)).await?.map_err(Fault::new)
+    }
 }
 
 /// What comes of it, if it comes in time.

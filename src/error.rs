@@ -55,6 +55,7 @@ codes! {
     InvalidRedirectUri      "invalid_redirect_uri"      BAD_REQUEST            sure "RFC 7591 §3.2.2"
     InvalidToken            "invalid_token"             UNAUTHORIZED           sure "RFC 6750 §3.1"
     MissingToken            "invalid_token"             UNAUTHORIZED           sure "RFC 6750 §3: the challenge to a request without a token has no error"
+    InsufficientScope       "insufficient_scope"        FORBIDDEN              sure "RFC 6750 §3.1"
     TooManyRequests         "temporarily_unavailable"   TOO_MANY_REQUESTS      sure "RFC 6585 §4"
     NotFound                "not_found"                 NOT_FOUND              sure "RFC 9110 §15.5.5"
     MethodNotAllowed        "method_not_allowed"        METHOD_NOT_ALLOWED     sure "RFC 9110 §15.5.6"

@@ -119,8 +119,24 @@ pub struct Envelope<C> {
     /// When it was wished, by the asker's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent: Option<Timestamp>,
+    /// Who is behind it, where that is to be known later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Author>,
     /// What is wished.
     pub command: C,
+}
+
+/// Who administers, and from where.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// `token` (the administrator's), `user` or `client`.
+    pub kind: String,
+    /// `username` or `client_id`; empty for the token.
+    pub name: String,
+    /// The address that the request came from, as the platform says.
+    pub address: Option<String>,
+    /// The trace id of the request: the log has more.
+    pub trace: String,
 }
 
 /// Which Durable Object, and near whom it is to live if this is the first time anyone touches it.
@@ -195,6 +211,8 @@ pub struct Turn<'a, S> {
     pub dice: [u8; 32],
     /// The wish that this is a delivery of.
     pub attempt: Attempt,
+    /// Who is behind it, where that is to be known later.
+    pub by: Option<Author>,
 }
 
 /// A row, its owner and its key.
@@ -239,6 +257,10 @@ pub trait Host {
     async fn read_copy(&self, key: &str) -> Result<Option<String>, Fault>;
     /// Writes the replica.
     async fn write_copy(&self, key: &str, value: &str) -> Result<(), Fault>;
+    /// Takes a key from the replica. An empty value is no record, either.
+    async fn drop_copy(&self, key: &str) -> Result<(), Fault> {
+        self.write_copy(key, "").await
+    }
 
     /// `N` random bytes.
     fn random<const N: usize>(&self) -> [u8; N] {
@@ -260,10 +282,15 @@ pub struct Answer<R> {
 /// Asks an object, exactly once: a delivery that fails is repeated once under the same attempt id.
 ///
 /// A [`Fault`] means *unknown*, never *undone*.
-pub async fn ask<O: Protocol, H: Host>(host: &H, name: &str, command: O::Command) -> Result<O::Reply, Fault> {
+pub async fn ask<O: Protocol, H: Host>(
+    host: &H,
+    name: &str,
+    command: O::Command,
+    by: Option<Author>,
+) -> Result<O::Reply, Fault> {
     let attempt = Attempt(base64ct::Base64UrlUnpadded::encode_string(&host.random::<12>()));
     let sent = Some(host.now());
-    let message = serde_json::to_string(&Envelope { format: FORMAT, attempt, sent, command })?;
+    let message = serde_json::to_string(&Envelope { format: FORMAT, attempt, sent, by, command })?;
     let to = Place { binding: O::BINDING, name: name.to_owned(), near: O::near(name) };
     let text = match host.deliver(&to, message.clone()).await {
         Ok(text) => text,

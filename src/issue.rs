@@ -3,7 +3,7 @@
 use crate::{
     caller::Caller,
     context::Context,
-    crypto::{self, Secret},
+    crypto,
     error::Error,
     host::{Host, Timestamp},
     model::{
@@ -42,10 +42,9 @@ pub fn tokens<H: Host>(
     let expires = until.map_or(Timestamp(u64::MAX), |until| until).min(issued.plus(lifetime));
     let id = crypto::text(&cx.host.random::<12>());
     let claims = Claims { subject, scope, issued, expires, id };
-    // Without a grant there is no secret to prove; the seal is all there is.
     let proof = match access_key {
         Some(key) => key.proof(&[&claims.bytes()?]),
-        None => Secret::default(),
+        None => caller.client.prove(&claims)?,
     };
     let mut body = json!({
         "token_type": "Bearer",

@@ -47,7 +47,7 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | clients, settings, scopes, the roster of shards | [`objects::registry`]: one object, the truth |
+//! | clients, settings, scopes, the roster of shards, the log of changes | [`objects::registry`]: one object, the truth |
 //! | copies of clients and of settings with scopes | KV (the replica); the memory of an isolate, at most 30 s |
 //! | people, sessions, failed logins | [`objects::account_shard`]: 256 objects, fixed for life |
 //! | grants, marks, revoked access tokens | [`objects::grant_shard`]: a few a region |
@@ -103,6 +103,7 @@ pub mod model {
     //! What things are and what they do: types with their rules, pure. Nothing here waits, draws or looks at a clock.
 
     pub mod account;
+    pub mod audit;
     pub mod authority;
     pub mod client;
     pub mod grant;

@@ -2,7 +2,7 @@
 //!
 //! | object | how many | holds |
 //! |---|---|---|
-//! | [`protocol::registry::Registry`] | one | clients, settings, scopes, the roster of shards |
+//! | [`protocol::registry::Registry`] | one | clients, settings, scopes, the roster of shards, the log of changes |
 //! | [`protocol::account_shard::AccountShard`] | 256 | people, sessions, failed logins |
 //! | [`protocol::grant_shard::GrantShard`] | a few a region | grants, marks, revoked access tokens |
 //!
@@ -12,6 +12,7 @@
 
 pub mod protocol;
 
+pub mod audit;
 pub mod outbox;
 
 pub mod account_shard;
@@ -61,7 +62,8 @@ pub async fn turn<O: Object, H: Host, S: Store>(
     }
     envelope.refuse_late(host.now())?;
     O::prepare(host, store, name, &envelope.command).await?;
-    let turn = Turn { store, now: host.now(), dice: host.random(), attempt: envelope.attempt };
+    let turn =
+        Turn { store, now: host.now(), dice: host.random(), attempt: envelope.attempt, by: envelope.by };
     O::handle(&turn, envelope.command)
 }
 

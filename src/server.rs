@@ -2,7 +2,10 @@
 
 use crate::{
     context::{Config, Context, Event, Limited, Memory, config::Vars, draw_trace},
-    endpoints::{admin, authorize, consent, development, healthz, introspect, login, metadata, revoke},
+    endpoints::{
+        admin::{self, Resource},
+        authorize, consent, development, healthz, introspect, login, metadata, revoke,
+    },
     error::{Code, Error},
     grants,
     host::Host,
@@ -12,6 +15,7 @@ use crate::{
 };
 use http::Method;
 use serde_json::json;
+use std::borrow::Cow;
 
 /// What answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,15 +31,8 @@ enum Endpoint {
     Revoke,
     Introspect,
     DevCallback,
-    AdminClients,
-    AdminClient,
-    AdminScopes,
-    AdminScope,
-    AdminUsers,
-    AdminUser,
-    AdminSettings,
-    AdminGrants,
-    AdminGrant,
+    OpenApi,
+    Admin(Resource),
 }
 
 /// Who may call an endpoint with a script of their own (Fetch, CORS protocol).
@@ -71,24 +68,33 @@ const ROUTES: &[Route] = &[
     route(Method::POST,   "/revoke",                                 Surface::Json,    Cors::Any, Endpoint::Revoke),
     route(Method::POST,   "/introspect",                             Surface::Json,    Cors::Own, Endpoint::Introspect),
     route(Method::GET,    "/dev/callback",                           Surface::Page,    Cors::Own, Endpoint::DevCallback),
-    route(Method::GET,    "/admin/clients",                          Surface::Problem, Cors::Own, Endpoint::AdminClients),
-    route(Method::POST,   "/admin/clients",                          Surface::Problem, Cors::Own, Endpoint::AdminClients),
-    route(Method::GET,    "/admin/clients/{}",                       Surface::Problem, Cors::Own, Endpoint::AdminClient),
-    route(Method::PATCH,  "/admin/clients/{}",                       Surface::Problem, Cors::Own, Endpoint::AdminClient),
-    route(Method::GET,    "/admin/scopes",                           Surface::Problem, Cors::Own, Endpoint::AdminScopes),
-    route(Method::POST,   "/admin/scopes",                           Surface::Problem, Cors::Own, Endpoint::AdminScopes),
-    route(Method::GET,    "/admin/scopes/{}",                        Surface::Problem, Cors::Own, Endpoint::AdminScope),
-    route(Method::PATCH,  "/admin/scopes/{}",                        Surface::Problem, Cors::Own, Endpoint::AdminScope),
-    route(Method::DELETE, "/admin/scopes/{}",                        Surface::Problem, Cors::Own, Endpoint::AdminScope),
-    route(Method::GET,    "/admin/users",                            Surface::Problem, Cors::Own, Endpoint::AdminUsers),
-    route(Method::POST,   "/admin/users",                            Surface::Problem, Cors::Own, Endpoint::AdminUsers),
-    route(Method::GET,    "/admin/users/{}",                         Surface::Problem, Cors::Own, Endpoint::AdminUser),
-    route(Method::PATCH,  "/admin/users/{}",                         Surface::Problem, Cors::Own, Endpoint::AdminUser),
-    route(Method::GET,    "/admin/settings",                         Surface::Problem, Cors::Own, Endpoint::AdminSettings),
-    route(Method::PATCH,  "/admin/settings",                         Surface::Problem, Cors::Own, Endpoint::AdminSettings),
-    route(Method::GET,    "/admin/grants",                           Surface::Problem, Cors::Own, Endpoint::AdminGrants),
-    route(Method::GET,    "/admin/grants/{}",                        Surface::Problem, Cors::Own, Endpoint::AdminGrant),
-    route(Method::DELETE, "/admin/grants/{}",                        Surface::Problem, Cors::Own, Endpoint::AdminGrant),
+    route(Method::GET,    "/admin/openapi.json",                     Surface::Problem, Cors::Any, Endpoint::OpenApi),
+    route(Method::GET,    "/admin/clients",                          Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Clients)),
+    route(Method::POST,   "/admin/clients",                          Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Clients)),
+    route(Method::GET,    "/admin/clients/{}",                       Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Client)),
+    route(Method::PATCH,  "/admin/clients/{}",                       Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Client)),
+    route(Method::PUT,    "/admin/clients/{}",                       Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Client)),
+    route(Method::DELETE, "/admin/clients/{}",                       Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Client)),
+    route(Method::POST,   "/admin/clients/{}/secret",                Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Secret)),
+    route(Method::GET,    "/admin/scopes",                           Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Scopes)),
+    route(Method::POST,   "/admin/scopes",                           Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Scopes)),
+    route(Method::GET,    "/admin/scopes/{}",                        Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Scope)),
+    route(Method::PUT,    "/admin/scopes/{}",                        Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Scope)),
+    route(Method::PATCH,  "/admin/scopes/{}",                        Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Scope)),
+    route(Method::DELETE, "/admin/scopes/{}",                        Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Scope)),
+    route(Method::GET,    "/admin/users",                            Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Users)),
+    route(Method::POST,   "/admin/users",                            Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Users)),
+    route(Method::GET,    "/admin/users/{}",                         Surface::Problem, Cors::Own, Endpoint::Admin(Resource::User)),
+    route(Method::PATCH,  "/admin/users/{}",                         Surface::Problem, Cors::Own, Endpoint::Admin(Resource::User)),
+    route(Method::PUT,    "/admin/users/{}",                         Surface::Problem, Cors::Own, Endpoint::Admin(Resource::User)),
+    route(Method::DELETE, "/admin/users/{}",                         Surface::Problem, Cors::Own, Endpoint::Admin(Resource::User)),
+    route(Method::GET,    "/admin/settings",                         Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Settings)),
+    route(Method::PATCH,  "/admin/settings",                         Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Settings)),
+    route(Method::GET,    "/admin/grants",                           Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Grants)),
+    route(Method::DELETE, "/admin/grants",                           Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Grants)),
+    route(Method::GET,    "/admin/grants/{}",                        Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Grant)),
+    route(Method::DELETE, "/admin/grants/{}",                        Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Grant)),
+    route(Method::GET,    "/admin/audit",                            Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Audit)),
 ];
 
 const fn route(
@@ -99,6 +105,31 @@ const fn route(
     endpoint: Endpoint,
 ) -> Route {
     Route { method, path, surface, cors, endpoint }
+}
+
+/// The addresses of the administration.
+pub fn administration() -> impl Iterator<Item = (Method, &'static str, Resource)> {
+    ROUTES.iter().filter_map(|route| match route.endpoint {
+        Endpoint::Admin(resource) => Some((route.method.clone(), route.path, resource)),
+        _ => None,
+    })
+}
+
+/// The vendor's addresses of the administration, and ours, which answer there as well.
+const ALIASES: &[(&str, &str)] = &[
+    ("/admin/oauth/client", "/admin/clients"),
+    ("/admin/oauth/scope", "/admin/scopes"),
+    ("/admin/oauth/token", "/admin/grants"),
+    ("/admin/oauth/globalsetting", "/admin/settings"),
+];
+
+/// An address of ours for one of the vendor's; any other as it is.
+fn ours(path: &str) -> Cow<'_, str> {
+    let alias = ALIASES.iter().find_map(|(theirs, ours)| {
+        let rest = path.strip_prefix(theirs)?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| format!("{ours}{rest}"))
+    });
+    alias.map_or(Cow::Borrowed(path), Cow::Owned)
 }
 
 /// What a deployment is made of, and lives as long as its isolate.
@@ -149,8 +180,8 @@ impl Server {
 type Here = Vec<(&'static Route, Option<String>)>;
 
 async fn answer<H: Host>(cx: &Context<'_, H>, request: &Request) -> Response {
-    let here: Here =
-        ROUTES.iter().filter_map(|route| Some((route, matches(route.path, &request.path)?))).collect();
+    let path = ours(&request.path);
+    let here: Here = ROUTES.iter().filter_map(|route| Some((route, matches(route.path, &path)?))).collect();
     let (mut response, error) = decide(cx, request, &here).await;
     // The pattern, not the path: people paste anything into an address.
     let path = here.first().map_or("-", |(route, _)| route.path);
@@ -231,15 +262,8 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
         Endpoint::Revoke => revoke::post(cx, request).await,
         Endpoint::Introspect => introspect::post(cx, request).await,
         Endpoint::DevCallback => development::callback(cx, request),
-        Endpoint::AdminClients => admin::clients::collection(cx, request).await,
-        Endpoint::AdminClient => admin::clients::item(cx, request, segment).await,
-        Endpoint::AdminScopes => admin::scopes::collection(cx, request).await,
-        Endpoint::AdminScope => admin::scopes::item(cx, request, segment).await,
-        Endpoint::AdminUsers => admin::users::collection(cx, request).await,
-        Endpoint::AdminUser => admin::users::item(cx, request, segment).await,
-        Endpoint::AdminSettings => admin::settings::item(cx, request).await,
-        Endpoint::AdminGrants => admin::grants::collection(cx, request).await,
-        Endpoint::AdminGrant => admin::grants::item(cx, request, segment).await,
+        Endpoint::OpenApi => Ok(admin::description()),
+        Endpoint::Admin(resource) => admin::respond(cx, request, resource, segment).await,
     }
 }
 
@@ -286,8 +310,11 @@ fn allowed(here: &Here) -> String {
 /// Whether a path is one of a route's, and the segment that stands for `{}`.
 #[allow(clippy::option_option)] // The path is another; is the same; is the same and has a segment.
 fn matches(pattern: &str, path: &str) -> Option<Option<String>> {
-    let Some(stem) = pattern.strip_suffix("{}") else { return (pattern == path).then_some(None) };
-    let segment = path.strip_prefix(stem).filter(|rest| !rest.is_empty() && !rest.contains('/'))?;
+    let Some((stem, end)) = pattern.split_once("{}") else { return (pattern == path).then_some(None) };
+    let segment = path.strip_prefix(stem)?.strip_suffix(end)?;
+    if segment.is_empty() || segment.contains('/') {
+        return None;
+    }
     // In a path, unlike in a form, a plus is a plus.
     wire::decode(segment.replace('+', "%2B").as_bytes()).map(Some)
 }

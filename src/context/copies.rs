@@ -84,10 +84,12 @@ impl Memory {
         let copy = if fresh { None } else { read::<Policy, H>(host, registry::POLICY_KEY).await };
         let (policy, confirmed) = match copy {
             Some(policy) => (policy, Timestamp::default()),
-            None => match host::ask::<Registry, H>(host, registry::NAME, registry::Command::Policy).await? {
-                registry::Reply::Policy(policy) => (*policy, now),
-                _ => return Err(Fault::new("the registry gave no policy").into()),
-            },
+            None => {
+                match host::ask::<Registry, H>(host, registry::NAME, registry::Command::Policy, None).await? {
+                    registry::Reply::Policy(policy) => (*policy, now),
+                    _ => return Err(Fault::new("the registry gave no policy").into()),
+                }
+            }
         };
         let value = Rc::new(policy);
         let entry = Entry { value: Rc::clone(&value), read: now, confirmed };
@@ -124,7 +126,7 @@ impl Memory {
                 return Ok(Found { value: entry.value.clone(), confirmed });
             }
         }
-        if !known && is_shaped_as_generated(id) && !policy.has_generated(id) && !policy.filter.0.is_empty() {
+        if !known && Policy::draws(id) && !policy.has_generated(id) && !policy.filter.0.is_empty() {
             // An invented id of the generated form dies here, before it costs a read.
             return Ok(Found { value: None, confirmed: true });
         }
@@ -136,7 +138,7 @@ impl Memory {
                     self.charge_stranger(now)?;
                 }
                 let command = registry::Command::Client(id.to_owned());
-                match host::ask::<Registry, H>(host, registry::NAME, command).await? {
+                match host::ask::<Registry, H>(host, registry::NAME, command, None).await? {
                     registry::Reply::Client(client) => (client.map(|client| *client), now),
                     _ => return Err(Fault::new("the registry gave no client").into()),
                 }
@@ -170,11 +172,6 @@ impl Memory {
         *bucket = (if refilled > 0 { now } else { since }, used + 1);
         Ok(())
     }
-}
-
-/// The form of ids that `Policy::draw_client_id` makes.
-fn is_shaped_as_generated(id: &str) -> bool {
-    id.len() == 22 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 /// A record of the replica; one that does not read, or cannot be read, is as good as none: the truth is asked.

@@ -10,8 +10,16 @@ use wasm_bindgen::JsValue;
 use worker::{Headers, Request, Response, Result};
 
 /// The headers that the server reads.
-const HEADERS: &[&str] =
-    &["authorization", "cf-connecting-ip", "content-type", "cookie", "if-match", "origin", "sec-fetch-site"];
+const HEADERS: &[&str] = &[
+    "accept",
+    "authorization",
+    "cf-connecting-ip",
+    "content-type",
+    "cookie",
+    "if-match",
+    "origin",
+    "sec-fetch-site",
+];
 
 /// Reads a request. The URL is taken apart as text: the `url` crate would make this Worker larger.
 pub async fn read(request: &mut Request) -> std::result::Result<wire::Request, &'static str> {

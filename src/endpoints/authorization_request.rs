@@ -128,7 +128,7 @@ fn verify_rest(client: &Client, policy: &Policy, params: &Params) -> Result<(Sco
     };
     let scope = match params.optional("scope") {
         Some(text) => Scope::parse(text).map_err(|why| Error::new(Code::InvalidScope, why))?,
-        None => client.metadata.scope.clone(),
+        None => Policy::usual(&client.metadata.scope),
     };
     check_client(client, policy, &scope, challenge.is_some())?;
     Ok((scope, challenge))

@@ -113,6 +113,7 @@ async fn people<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
             password: crypto::hash_password(password, cx.host.random())?,
             version: 1,
             min_version: 0,
+            min_grants: 0,
             not_before: Timestamp::default(),
             changed: cx.now,
             enabled: true,
@@ -142,6 +143,7 @@ fn client<H: Host>(cx: &Context<'_, H>, demo: &DemoClient) -> Result<Client, Fau
         issued: cx.now,
         changed: cx.now,
         secret: demo.secret.map(|secret| Hashed::of(secret, cx.host.random())),
+        previous_secret: None,
         metadata: Metadata {
             client_name: Some(demo.name.to_owned()),
             redirect_uris: demo.redirect_uris.iter().map(redirect).collect(),

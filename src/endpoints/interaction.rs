@@ -146,9 +146,8 @@ fn show_consent(asked: &Asked, person: &Person, pending: &str) -> Result<Respons
         .scope
         .names()
         .map(|name| {
-            let known = asked.policy.scopes.get(name).map(|entry| entry.description.clone());
-            let description = known.filter(|text| !text.is_empty()).unwrap_or_else(|| "use".to_owned());
-            AskedScope { name: name.to_owned(), description }
+            let known = asked.policy.description(name).filter(|text| !text.is_empty());
+            AskedScope { name: name.to_owned(), description: known.unwrap_or("use").to_owned() }
         })
         .collect();
     let page = pages::Consent {

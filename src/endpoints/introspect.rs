@@ -8,6 +8,7 @@ use crate::{
     host::Host,
     model::{
         grant::{self, Active, Reply, Token},
+        mark::ClientRef,
         place::Address,
         ticket::{Access, Claims, Refresh, Subject, Ticket as _},
     },
@@ -34,29 +35,48 @@ impl Presented {
                 let Refresh { address, generation, proof } = Refresh::open(keys, token)?;
                 Some(Self::OfGrant(address, Token::Refresh { generation, proof }))
             }
-            Kind::Access => {
-                let Access { claims, proof } = Access::open(keys, token)?;
-                Some(match &claims.subject {
-                    Subject::Grant(address) => {
-                        Self::OfGrant(address.clone(), Token::Access { claims, proof })
-                    }
-                    Subject::Client { .. } => Self::OfClient(claims),
-                })
-            }
+            Kind::Access => Access::open(keys, token).map(Self::of),
             _ => None,
+        }
+    }
+
+    /// An access token.
+    pub fn of(Access { claims, proof }: Access) -> Self {
+        match &claims.subject {
+            Subject::Grant(address) => Self::OfGrant(address.clone(), Token::Access { claims, proof }),
+            Subject::Client { .. } => Self::OfClient(claims),
         }
     }
 }
 
-/// Asks the one shard that knows.
+/// Asks the one shard that knows, for a client.
 pub async fn ask<H: Host>(
     cx: &Context<'_, H>,
     caller: &Caller,
     presented: Presented,
     wish: Wish,
 ) -> Result<Reply, Error> {
-    let policy = caller.policy.version;
-    let asker = caller.client.reference();
+    let whole = caller.policy.settings.revoke_ends_grant == 1;
+    put(cx, caller.client.reference(), caller.policy.version, presented, wish, whole).await
+}
+
+/// Asks it for this server itself: what the token is good for, if it is.
+pub async fn look<H: Host>(cx: &Context<'_, H>, presented: Presented) -> Result<Option<Active>, Error> {
+    // Nobody's copy of a record decides, so none can be out of date.
+    match put(cx, ClientRef::ours(), u64::MAX, presented, Wish::Inspect(true), false).await? {
+        Reply::Active(active) => Ok(Some(*active)),
+        _ => Ok(None),
+    }
+}
+
+async fn put<H: Host>(
+    cx: &Context<'_, H>,
+    asker: ClientRef,
+    policy: u64,
+    presented: Presented,
+    wish: Wish,
+    whole: bool,
+) -> Result<Reply, Error> {
     match presented {
         Presented::OfClient(claims) => {
             let shard = claims.shard().to_string();
@@ -68,7 +88,6 @@ pub async fn ask<H: Host>(
         }
         Presented::OfGrant(address, token) => {
             cx.note(|event| event.grant = Some(address.to_string()));
-            let whole = caller.policy.settings.revoke_ends_grant == 1;
             let command = match wish {
                 Wish::Revoke => grant::Command::Revoke { by: Some((asker, token, whole)) },
                 Wish::Inspect(any) => grant::Command::Inspect { caller: asker, any, token },

@@ -5,7 +5,7 @@ use crate::{
     error::{Code, Error},
     host::Host,
     issue::{self, Authorization},
-    model::scope::Scope,
+    model::{policy::Policy, scope::Scope},
     objects::protocol::grant_shard::{Command, GrantShard, Reply},
 };
 
@@ -23,7 +23,7 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
             }
             scope
         }
-        None => client.metadata.scope.clone(),
+        None => Policy::usual(&client.metadata.scope),
     };
     client.demand(&scope)?;
     if client.metadata.strict {

@@ -14,7 +14,7 @@ use crate::{
     host::{Attempt, Attempts, Timestamp},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// The number of account shards, fixed for life.
@@ -56,6 +56,9 @@ pub struct Account {
     pub min_version: u64,
     /// Sessions and grants until then are dead.
     pub not_before: Timestamp,
+    /// Grants of older versions are dead; sessions are not.
+    #[serde(default)]
+    pub min_grants: u64,
     /// When it last changed.
     pub changed: Timestamp,
     /// Whether the person may sign in, and what they gave still holds.
@@ -117,12 +120,39 @@ impl Account {
         Ok(after)
     }
 
+    /// What administrators may see and change, as JSON.
+    pub fn members(&self) -> Map<String, Value> {
+        let not_before = Some(self.not_before.seconds()).filter(|seconds| *seconds > 0);
+        let members = [
+            ("username", json!(self.username)),
+            ("sub", json!(self.sub)),
+            ("groups", json!(self.groups)),
+            ("roles", json!(self.roles)),
+            ("enabled", json!(self.enabled)),
+            ("not_before", json!(not_before)),
+            ("claims", json!(self.claims)),
+        ];
+        members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+    }
+
+    /// With members that are all there is from now on: what they leave out is as in a new account.
+    pub fn replace(&self, members: Map<String, Value>, now: Timestamp) -> Result<Self, Invalid> {
+        let plain = Self {
+            enabled: true,
+            groups: BTreeSet::new(),
+            roles: BTreeSet::new(),
+            claims: Map::new(),
+            ..self.clone()
+        };
+        plain.amend(members, now)
+    }
+
     /// What the shards are told of a change.
     pub fn mark(&self) -> Mark {
         Mark {
             version: self.version,
             standing: if self.enabled { Standing::Enabled } else { Standing::Disabled },
-            min_version: self.min_version,
+            min_version: self.min_version.max(self.min_grants),
             not_before: self.not_before,
             groups: Some(self.groups.iter().cloned().collect()),
             ..Mark::default()
@@ -155,7 +185,8 @@ impl Session {
 
     /// Whether it still speaks for the account.
     pub fn stands(&self, account: &Account, now: Timestamp) -> bool {
-        now < self.ends && account.mark().spares(self.version, self.auth_time)
+        let mark = Mark { min_version: account.min_version, ..account.mark() };
+        now < self.ends && mark.spares(self.version, self.auth_time)
     }
 }
 

@@ -4,13 +4,14 @@ use super::{
     grant::Terms,
     mark::{ClientRef, Mark, Restrictions, Standing},
     metadata::{Metadata, Rotation},
-    policy::Policy,
+    policy::{ADMIN, ADMIN_READ, Policy},
     redirect_uri::RedirectUri,
     scope::Scope,
+    ticket::{Access, Claims},
 };
 use crate::{
-    crypto::Secret,
-    error::{Code, Error, quotable},
+    crypto::{self, Secret},
+    error::{Code, Error, Fault, quotable},
     host::{Attempts, Seconds, Timestamp},
 };
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub struct Client {
     /// HMAC of the secret under a salt; absent for public clients. The secret has 256 bits, so a slow hash would add
     /// nothing but a way to exhaust us.
     pub secret: Option<Hashed>,
+    /// The secret before that, until it is no longer taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_secret: Option<(Hashed, Timestamp)>,
     /// The rest.
     pub metadata: Metadata,
     /// When something was taken away from it.
@@ -51,11 +55,26 @@ pub struct Hashed {
     mac: Secret,
 }
 
+/// How secrets are kept.
+const METHOD: &str = "hmac-sha256";
+
 impl Hashed {
     /// Of a secret that has 256 bits.
     pub fn of(secret: &str, salt: [u8; 16]) -> Self {
         let salt = Secret(salt.to_vec());
         Self { mac: salt.mac(&[b"client secret", secret.as_bytes()]), salt }
+    }
+
+    /// As an export has it: method, salt and MAC.
+    pub fn to_text(&self) -> String {
+        format!("{METHOD}${}${}", crypto::text(&self.salt.0), crypto::text(&self.mac.0))
+    }
+
+    /// Reads what [`Hashed::to_text`] wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (salt, mac) = text.strip_prefix(METHOD)?.strip_prefix('$')?.split_once('$')?;
+        let read = |text: &str, length| crypto::bytes(text).filter(|bytes| bytes.len() == length).map(Secret);
+        Some(Self { salt: read(salt, 16)?, mac: read(mac, 32)? })
     }
 
     /// In constant time.
@@ -65,9 +84,32 @@ impl Hashed {
 }
 
 impl Client {
+    /// Goes into an access token of its own. Only administration asks for more than the seal, which is all that proves
+    /// others: who holds a master key, and not what is kept of the client's secret, makes no administrator of himself.
+    pub fn prove(&self, claims: &Claims) -> Result<Secret, Fault> {
+        let administers = [ADMIN, ADMIN_READ].iter().any(|name| claims.scope.contains(name));
+        match self.secret.as_ref().filter(|_| administers) {
+            Some(kept) => Ok(kept.mac.proof(&[b"administration", &claims.bytes()?])),
+            None => Ok(Secret::default()),
+        }
+    }
+
+    /// Whether a token that administers was made so.
+    pub fn has_proved(&self, Access { claims, proof }: &Access) -> Result<bool, Fault> {
+        let own = self.prove(claims)?;
+        Ok(!own.0.is_empty() && own == *proof)
+    }
+
     /// For a command.
     pub fn reference(&self) -> ClientRef {
         ClientRef { id: self.id.clone(), incarnation: self.incarnation.clone(), version: self.version }
+    }
+
+    /// Whether this is its secret, or still is.
+    pub fn knows(&self, secret: &str, now: Timestamp) -> bool {
+        let current = self.secret.as_ref().is_some_and(|kept| kept.is(secret));
+        let previous = self.previous_secret.as_ref();
+        current | previous.is_some_and(|(kept, until)| kept.is(secret) && now < *until)
     }
 
     /// True where it holds a secret.
@@ -180,5 +222,9 @@ mod tests {
         assert!(hashed.is("hush") && !hashed.is("hus") && !hashed.is(""));
         assert_ne!(hashed, Hashed::of("hush", [2; 16]));
         assert!(!serde_json::to_string(&hashed).unwrap().contains("hush"));
+        assert_eq!(Hashed::parse(&hashed.to_text()), Some(hashed));
+        for text in ["", "hmac-sha256$$", "hmac-sha256$AA$AA", "md5$AA$AA", "hush"] {
+            assert_eq!(Hashed::parse(text), None, "{text}");
+        }
     }
 }

@@ -99,6 +99,13 @@ pub struct ClientRef {
     pub version: u64,
 }
 
+impl ClientRef {
+    /// This server itself, which is no client: no mark concerns it.
+    pub fn ours() -> Self {
+        Self { id: String::new(), incarnation: String::new(), version: u64::MAX }
+    }
+}
+
 /// The marks that concern one command.
 #[derive(Clone, Debug, Default)]
 pub struct Marks {

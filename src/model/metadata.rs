@@ -53,6 +53,7 @@ pub enum AccessFormat {
 /// may not be used is refused where it is used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[allow(clippy::struct_excessive_bools)] // Members on the wire, each with a meaning of its own.
 pub struct Metadata {
     /// What people are shown.
     pub client_name: Option<String>,
@@ -80,6 +81,8 @@ pub struct Metadata {
     pub strict: bool,
     /// May introspect the tokens of others.
     pub resource_server: bool,
+    /// May administer by a token of its own with the scope for it.
+    pub administrative: bool,
     /// Seconds; null: as the settings say.
     pub access_token_lifetime: Option<u64>,
     /// `opaque`.
@@ -109,13 +112,31 @@ impl Metadata {
         }
     }
 
+    /// What a registration says, in front of what its profile says where it is silent.
+    pub fn register(said: Map<String, Value>) -> Result<Self, Invalid> {
+        let profile = match said.get("profile") {
+            None | Some(Value::Null) => Profile::default(),
+            Some(name) => serde_json::from_value(name.clone())
+                .map_err(|_| Invalid::new("profile", "must be oauth21 or legacy"))?,
+        };
+        Self::template(profile).amend(said)
+    }
+
+    /// As JSON, under the names of the wire.
+    pub fn members(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(members)) => members,
+            _ => Map::new(),
+        }
+    }
+
     /// With a patch merged in (RFC 7396): `null` takes a member away, so that it is what it is where nothing was said.
     /// Names the first member that does not fit.
     pub fn amend(&self, patch: Map<String, Value>) -> Result<Self, Invalid> {
         for (name, value) in &patch {
             alone(name, value)?;
         }
-        let mut merged = members(self);
+        let mut merged = self.members();
         // What still is as the old profile had it is from now on as the new one has it.
         let said = |name: &str| patch.contains_key(name);
         if said("profile")
@@ -130,7 +151,7 @@ impl Metadata {
         let response_types_said = patch.get("response_types").is_some_and(|said| !said.is_null());
         patch::merge(&mut merged, patch);
         for name in ["enabled", "grant_types"] {
-            let start = members(&Self::template(Profile::default()));
+            let start = Self::template(Profile::default()).members();
             merged.entry(name).or_insert_with(|| start.get(name).cloned().unwrap_or_default());
         }
         let mut amended: Self = serde_json::from_value(Value::Object(merged))
@@ -201,6 +222,9 @@ impl Metadata {
         if public && self.resource_server {
             return refused("resource_server", "a resource server must authenticate (RFC 7662 section 2.1)");
         }
+        if public && self.administrative {
+            return refused("administrative", "who administers must authenticate");
+        }
         if let Some(unknown) = self.scope.names().find(|name| !scopes.contains(name)) {
             return refused("scope", &format!("there is no scope {}", quotable(unknown)));
         }
@@ -248,6 +272,7 @@ impl Metadata {
             // Whoever has not heard of it asks no shard, and gives what may be given anyway.
             strict: self.strict,
             resource_server: self.resource_server,
+            administrative: self.administrative,
             access_token_lifetime: self.access_token_lifetime,
             code_lifetime: self.code_lifetime,
             refresh_count: self.refresh_count,
@@ -256,6 +281,7 @@ impl Metadata {
         judged != *self
             || (self.enabled && !next.enabled)
             || (self.resource_server && !next.resource_server)
+            || (self.administrative && !next.administrative)
             || shorter(self.access_token_lifetime, next.access_token_lifetime)
             || shorter(self.code_lifetime, next.code_lifetime)
             || fewer
@@ -281,6 +307,7 @@ const FORMS: &[(&str, &str)] = &[
     ("enabled",                    "must be true or false"),
     ("strict",                     "must be true or false"),
     ("resource_server",            "must be true or false"),
+    ("administrative",             "must be true or false"),
     ("access_token_lifetime",      "must be a whole number of seconds, or null"),
     ("access_token_format",        "must be opaque"),
     ("code_lifetime",              "must be a whole number of seconds, or null"),
@@ -292,7 +319,7 @@ const FORMS: &[(&str, &str)] = &[
 
 /// What one member says, as if it were said alone.
 fn alone(name: &str, value: &Value) -> Result<(), Invalid> {
-    let mut start = members(&Metadata::default());
+    let mut start = Metadata::default().members();
     let Some((_, form)) = FORMS.iter().find(|(known, _)| *known == name) else {
         return Err(Invalid::new(&quotable(name), "is not a member that this server keeps"));
     };
@@ -300,13 +327,6 @@ fn alone(name: &str, value: &Value) -> Result<(), Invalid> {
     serde_json::from_value::<Metadata>(Value::Object(start))
         .map(|_| ())
         .map_err(|_| Invalid::new(name, *form))
-}
-
-fn members(metadata: &Metadata) -> Map<String, Value> {
-    match serde_json::to_value(metadata) {
-        Ok(Value::Object(members)) => members,
-        _ => Map::new(),
-    }
 }
 
 #[cfg(test)]
@@ -347,6 +367,21 @@ mod tests {
         assert_eq!(field(spared(Profile::Oauth21, AuthMethod::None)), Err("require_pkce".to_owned()));
         assert_eq!(field(spared(Profile::Oauth21, AuthMethod::ClientSecretBasic)), Ok(()));
         assert_eq!(field(spared(Profile::Legacy, AuthMethod::None)), Ok(()));
+    }
+
+    #[test]
+    fn what_a_registration_leaves_out_is_its_profiles() {
+        let read = |body: Value| Metadata::register(body.as_object().unwrap().clone());
+        assert_eq!(read(json!({})).unwrap(), Metadata::template(Profile::Oauth21));
+        assert_eq!(read(json!({"profile": "legacy"})).unwrap(), Metadata::template(Profile::Legacy));
+        assert_eq!(read(json!({"profile": null})).unwrap(), Metadata::template(Profile::Oauth21));
+        for (field, body) in [
+            ("profile", json!({"profile": "magic"})),
+            ("client_secret", json!({"client_secret": "hush"})),
+            ("magic", json!({"magic": 1})),
+        ] {
+            assert_eq!(read(body).unwrap_err().field, field);
+        }
     }
 
     #[test]
@@ -426,7 +461,7 @@ mod tests {
 
     #[test]
     fn a_record_with_members_of_another_version_is_read() {
-        let mut stored = members(&web());
+        let mut stored = web().members();
         stored.insert("logo_uri".to_owned(), json!("https://app.test/logo"));
         stored.remove("contacts");
         stored.insert("redirect_uris".to_owned(), json!(["what once was allowed"]));
@@ -436,7 +471,7 @@ mod tests {
 
     #[test]
     fn every_member_says_what_it_must_be() {
-        let known: Vec<String> = members(&Metadata::default()).keys().cloned().collect();
+        let known: Vec<String> = Metadata::default().members().keys().cloned().collect();
         let mut said: Vec<&str> = FORMS.iter().map(|(name, _)| *name).collect();
         said.sort_unstable();
         assert_eq!(said, known);

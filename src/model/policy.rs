@@ -32,6 +32,10 @@ macro_rules! settings {
                 out
             }
 
+            /// The table: key, least, most, default, meaning.
+            pub const TABLE: &'static [(&'static str, u64, u64, u64, &'static str)] =
+                &[$(($key, $least, $most, $default, $doc),)*];
+
             /// Sets one. The error is what to tell the administrator; nothing changed then.
             pub fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
                 match key {
@@ -66,8 +70,21 @@ settings! {
     client_failures    "client.failuresPerMinute"     1 1_000_000  60        "How often one client from one address may fail in a minute to prove itself, or send what is no token, before failures are 429."
     shards             "grants.shardsPerRegion"       1 1024       8         "Among how many shards of a region new grants are spread."
     log_success        "log.successPercent"           0 100        100       "How many of a hundred successes are logged; refusals and changes always are."
+    audit_retention    "audit.retentionDays"          1 3650       365       "How long the log of changes reaches back at least, in days."
     revoke_ends_grant  "revoke.accessTokenEndsGrant"  0 1          0         "1: revoking an access token ends its grant."
 }
+
+/// The scope that lets its holder administer this server, if they have the right.
+pub const ADMIN: &str = "admin";
+/// The scope that lets its holder see what administrators see.
+pub const ADMIN_READ: &str = "admin.read";
+/// The server's own scopes and what a person is told of them. They are given only to who asks for them by name.
+const OWN: &[(&str, &str)] =
+    &[(ADMIN, "Administer this server"), (ADMIN_READ, "See what administrators see")];
+
+/// The key, beside the settings, of what tells ids that were drawn from invented ones. An export has it, so that another
+/// server knows the ids.
+pub const FILTER: &str = "clients.filter";
 
 /// What a scope is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +106,17 @@ pub struct ScopeEntry {
 }
 
 impl ScopeEntry {
+    /// What administrators may see and change, as JSON.
+    pub fn members(&self) -> Map<String, Value> {
+        let members = [
+            ("description", json!(self.description)),
+            ("folders", json!(self.folders)),
+            ("urls", json!(self.urls)),
+            ("groups", json!(self.groups)),
+        ];
+        members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+    }
+
     /// With a patch merged in (RFC 7396). Names the first member that does not fit.
     pub fn amend(&self, patch: Map<String, Value>) -> Result<Self, Invalid> {
         let mut entry = self.clone();
@@ -104,7 +132,11 @@ impl ScopeEntry {
                 }
                 ("description", _) => return refused("must be a string"),
                 // Kept and shown, and nothing decides by it yet: who set it would believe that something does.
-                ("folders" | "urls" | "groups", _) => return refused("cannot be set in this version"),
+                ("folders" | "urls" | "groups", value) => {
+                    if self.members().get(&name) != Some(&value) {
+                        return refused("cannot be set in this version");
+                    }
+                }
                 _ => return refused("is not a member that this server keeps"),
             }
         }
@@ -141,9 +173,20 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The names of the catalogue.
+    /// The names that a client may have: the catalogue's, and the server's own.
     pub fn names(&self) -> Scope {
-        Scope::of(self.scopes.keys().map(String::as_str))
+        Scope::of(self.scopes.keys().map(String::as_str).chain(OWN.iter().map(|(name, _)| *name)))
+    }
+
+    /// What a person is told of a scope.
+    pub fn description(&self, name: &str) -> Option<&str> {
+        let own = OWN.iter().find(|(own, _)| *own == name).map(|(_, text)| *text);
+        own.or_else(|| self.scopes.get(name).map(|entry| entry.description.as_str()))
+    }
+
+    /// What a client gets that asks for nothing: never one of the server's own.
+    pub fn usual(scope: &Scope) -> Scope {
+        Scope::of(scope.names().filter(|name| OWN.iter().all(|(own, _)| own != name)))
     }
 
     /// A generated client id: 96 random bits and a short MAC.
@@ -151,6 +194,11 @@ impl Policy {
         let id = crate::crypto::text(&dice);
         let mark = self.filter_of(&id);
         format!("{id}{mark}")
+    }
+
+    /// True where an id has the form of those that are drawn.
+    pub fn draws(id: &str) -> bool {
+        id.len() == 22 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     }
 
     /// True where the id has the form of a generated one and its MAC: it was ours once.

@@ -112,7 +112,7 @@ impl Claims {
 pub struct Access {
     /// What it says.
     pub claims: Claims,
-    /// That the grant said so; empty for a client acting for itself.
+    /// That the grant said so; of a client acting for itself: that the server knew its secret. Else empty.
     pub proof: Secret,
 }
 

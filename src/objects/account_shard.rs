@@ -1,5 +1,6 @@
 //! A shard of accounts: people, the names that lead to them, their sessions and failed logins.
 
+mod changes;
 mod logins;
 
 use super::{
@@ -12,17 +13,19 @@ use super::{
 };
 use crate::{
     error::Fault,
-    host::{Attempts, Host, Object, Store, Timestamp, Turn},
+    host::{Attempt, Host, Object, Store, Timestamp, Turn},
     model::{
         account::{Account, Session},
         grant::Person,
         mark::Mark,
     },
 };
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
 
 const ACCOUNTS: &str = "accounts";
 const NAMES: &str = "names";
+/// Accounts that were deleted.
+const GONE: &str = "gone";
 
 impl Object for AccountShard {
     fn handle<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
@@ -48,30 +51,38 @@ impl Object for AccountShard {
                 }
                 Ok(Reply::Person(person(&account)))
             }
-            Command::Create(account) => create(turn, *account),
+            Command::Create(account) => changes::create(turn, *account),
             Command::Read(who) => Ok(match find(turn.store, &who)? {
                 Found::Here(account) => Reply::Account(account, Told::default()),
                 Found::Elsewhere(sub) => Reply::Elsewhere(sub),
                 Found::Nowhere => Reply::Unknown,
             }),
-            Command::Change { sub, patch, password, expected } => {
-                change(turn, &sub, patch, password, expected)
+            Command::Change { sub, patch, whole, password, expected } => {
+                changes::change(turn, &sub, (patch, whole), password, expected)
             }
+            Command::Cut(sub) => changes::cut(turn, &sub),
+            Command::Delete { sub, expected } => changes::delete(turn, &sub, expected),
             Command::List { after, q, limit } => list(turn.store, after.as_deref(), q.as_deref(), limit),
         }
     }
 
     async fn follow<H: Host, S: Store>(host: &H, store: &S, reply: Reply) -> Result<Reply, Fault> {
-        let Reply::Account(account, told) = reply else { return Ok(reply) };
-        if told.of == 0 {
-            return Ok(Reply::Account(account, told));
+        let (sub, version, told) = match &reply {
+            Reply::Account(account, told) => (account.sub.clone(), account.version, *told),
+            Reply::Deleted { sub, version, told } => (sub.clone(), *version, *told),
+            _ => return Ok(reply),
+        };
+        if told.of > 0 {
+            // Between the turn and here somebody else may have taken what this change owes: whoever answers for it sends it.
+            outbox::hurry(store, &format!("person/{sub}"), host.now())?;
         }
-        // Between the turn and here somebody else may have taken what this change owes: whoever answers for it sends it.
-        outbox::hurry(store, &format!("person/{}", account.sub), host.now())?;
         outbox::flush(host, store, &Self).await?;
-        let owed = outbox::owed(store, &format!("person/{}", account.sub), account.version)?;
+        let owed = outbox::owed(store, &format!("person/{sub}"), version)?;
         let told = Told { acknowledged: told.of.saturating_sub(owed), ..told };
-        Ok(Reply::Account(account, told))
+        Ok(match reply {
+            Reply::Account(account, _) => Reply::Account(account, told),
+            _ => Reply::Deleted { sub, version, told },
+        })
     }
 
     fn wake<S: Store>(store: &S) -> Result<Option<Timestamp>, Fault> {
@@ -91,7 +102,10 @@ impl<S: Store> outbox::Truth<S> for AccountShard {
 
     fn mark(&self, store: &S, id: &str) -> Result<Option<Mark>, Fault> {
         let Some(sub) = id.strip_prefix("person/") else { return Ok(None) };
-        Ok(account(store, sub)?.map(|account| account.mark()))
+        match account(store, sub)? {
+            Some(account) => Ok(Some(account.mark())),
+            None => Ok(read::<Gone, S>(store, GONE, sub, "")?.map(|gone| gone.mark)),
+        }
     }
 }
 
@@ -135,67 +149,13 @@ fn person(account: &Account) -> Person {
     }
 }
 
-fn create<S: Store>(turn: &Turn<'_, S>, mut new: Account) -> Result<Reply, Fault> {
-    if let Some(sub) = read::<String, S>(turn.store, NAMES, &new.username, "")? {
-        let known = account(turn.store, &sub)?.filter(|known| known.attempts.is_newest(&turn.attempt));
-        return Ok(match known {
-            Some(known) => Reply::Account(Box::new(known), Told::default()),
-            None => Reply::Taken,
-        });
-    }
-    new.version = 1;
-    new.changed = turn.now;
-    new.attempts = Attempts::of(&turn.attempt);
-    // The account first: a name must not lead nowhere.
-    write(turn.store, ACCOUNTS, &new.sub, "", &new)?;
-    write(turn.store, NAMES, &new.username, "", &new.sub)?;
-    Ok(Reply::Account(Box::new(new), Told::default()))
-}
-
-fn change<S: Store>(
-    turn: &Turn<'_, S>,
-    sub: &str,
-    patch: Map<String, Value>,
-    password: Option<String>,
-    expected: Option<u64>,
-) -> Result<Reply, Fault> {
-    let Some(before) = account(turn.store, sub)? else { return Ok(Reply::Unknown) };
-    let told = Told::none(before.shards.len(), false);
-    let mark = format!("person/{sub}");
-    if before.attempts.is_newest(&turn.attempt) {
-        outbox::hurry(turn.store, &mark, turn.now)?;
-        return Ok(Reply::Account(Box::new(before), told));
-    }
-    before.attempts.refuse_late(&turn.attempt)?;
-    if expected.is_some_and(|expected| expected != before.version) {
-        return Ok(Reply::Outdated);
-    }
-    let mut after = match before.amend(patch, turn.now) {
-        Ok(after) => after,
-        Err(invalid) => return Ok(Reply::Invalid(invalid)),
-    };
-    let same = after == before && password.is_none();
-    after.attempts.push(&turn.attempt);
-    if same {
-        // Perhaps a repetition of a change that some shards have not heard of yet: those are still owed it.
-        write(turn.store, ACCOUNTS, sub, "", &after)?;
-        outbox::hurry(turn.store, &mark, turn.now)?;
-        return Ok(Reply::Account(Box::new(after), told));
-    }
-    after.version = before.version + 1;
-    after.changed = turn.now;
-    // Disabling and a new password end every session and every grant, also for the day of enabling again.
-    if password.is_some() || (before.enabled && !after.enabled) {
-        after.min_version = after.version;
-    }
-    if let Some(hash) = password {
-        after.password = hash;
-    }
-    for shard in &after.shards {
-        outbox::owe_mark(turn.store, shard, &mark, after.version, turn.now)?;
-    }
-    write(turn.store, ACCOUNTS, sub, "", &after)?;
-    Ok(Reply::Account(Box::new(after), told))
+/// What is left of an account that was deleted: nothing of the person.
+#[derive(Serialize, Deserialize)]
+struct Gone {
+    /// What the shards must hold.
+    mark: Mark,
+    /// The wish that ended it.
+    attempt: Attempt,
 }
 
 fn list<S: Store>(store: &S, after: Option<&str>, q: Option<&str>, limit: usize) -> Result<Reply, Fault> {

@@ -1,7 +1,7 @@
 //! A shard of grants: rows in tables of their end, marks beside them, one alarm that drops tables.
 
 use super::{
-    drop_ended, first_end,
+    audit, drop_ended, first_end, outbox,
     protocol::{
         grant_shard::{Command, Filter, GrantShard, Listed, Reply, Wish},
         registry,
@@ -18,6 +18,7 @@ use crate::{
         ticket::{Claims, Subject},
     },
 };
+use serde_json::{Map, Value};
 
 /// Rows looked at in one turn of a listing or of the sweep of what never ends.
 const PAGE: usize = 5000;
@@ -41,7 +42,7 @@ impl Object for GrantShard {
         }
         let join = registry::Command::Join { shard: name.to_owned() };
         let registry::Reply::Marks(marks) =
-            host::ask::<registry::Registry, H>(host, registry::NAME, join).await?
+            host::ask::<registry::Registry, H>(host, registry::NAME, join, None).await?
         else {
             return Err(Fault::new("the registry did not let this shard join"));
         };
@@ -64,19 +65,44 @@ impl Object for GrantShard {
                 Ok(if stale { Reply::Grant(GrantReply::Stale) } else { Reply::Good })
             }
             Command::Mark { id, mark } => keep(turn.store, &id, &mark).map(|()| Reply::Acknowledged),
-            Command::List { filter, after, limit } => list(turn.store, &filter, after.as_deref(), limit),
+            Command::End { filter, after } => end(turn, &filter, after.as_deref()),
+            Command::List { filter, after, limit } => {
+                let (found, next) = find(turn.store, &filter, after.as_deref(), limit)?;
+                let listed = found.into_iter().map(|(address, grant)| grant.listed(address.to_string()));
+                Ok(Reply::Listed(listed.collect(), next))
+            }
         }
+    }
+
+    async fn follow<H: Host, S: Store>(host: &H, store: &S, reply: Reply) -> Result<Reply, Fault> {
+        if matches!(reply, Reply::Grant(GrantReply::Revoked(_)) | Reply::Ended(_)) {
+            outbox::flush(host, store, &Self).await?;
+        }
+        Ok(reply)
     }
 
     fn wake<S: Store>(store: &S) -> Result<Option<Timestamp>, Fault> {
         let lasting = store.tables()?.iter().any(|name| name == &Table::Never.name("grants"));
         let sweep: Timestamp = read(store, "meta", "", "sweep")?.unwrap_or_default();
-        Ok(first_end(store)?.into_iter().chain(lasting.then_some(sweep)).min())
+        let owed = outbox::due(store)?;
+        Ok(first_end(store)?.into_iter().chain(lasting.then_some(sweep)).chain(owed).min())
     }
 
-    async fn sweep<H: Host, S: Store>(_: &H, store: &S, now: Timestamp) -> Result<(), Fault> {
+    async fn sweep<H: Host, S: Store>(host: &H, store: &S, now: Timestamp) -> Result<(), Fault> {
         drop_ended(store, now)?;
-        sweep_lasting(store, now)
+        sweep_lasting(store, now)?;
+        outbox::flush(host, store, &Self).await
+    }
+}
+
+/// It is nobody's truth: all that it owes are notes.
+impl<S: Store> outbox::Truth<S> for GrantShard {
+    fn copy(&self, _: &S, _: &str) -> Result<Option<String>, Fault> {
+        Ok(None)
+    }
+
+    fn mark(&self, _: &S, _: &str) -> Result<Option<Mark>, Fault> {
+        Ok(None)
     }
 }
 
@@ -115,6 +141,7 @@ fn one<S: Store>(
     let claims = claims.cloned();
     marks.token_revoked = claims.as_ref().map_or(Ok(false), |claims| is_revoked(turn.store, claims))?;
     let at = Instant { now: turn.now, attempt: turn.attempt.clone(), dice: turn.dice, policy };
+    let noted = matches!(command, grant::Command::Revoke { by: None }) && row.is_some();
     let reply = grant::handle(&mut row, &marks, command, &at);
     if let (GrantReply::Revoked(true), Some(claims)) = (&reply, &claims) {
         mark_revoked(turn.store, claims)?;
@@ -122,6 +149,12 @@ fn one<S: Store>(
     let after = row.as_ref().map(serde_json::to_string).transpose()?;
     if let Some(text) = after.filter(|text| before.as_ref() != Some(text)) {
         turn.store.put(table, owner, key, &text)?;
+        if noted {
+            let shard: String = read(turn.store, "meta", "", "name")?.unwrap_or_default();
+            // As an address is written.
+            let target = format!("grant/{shard}.{table}.{key}.{owner}");
+            audit::owe(turn, "grant.ended", target, Map::new(), Map::new())?;
+        }
     }
     Ok(reply)
 }
@@ -216,11 +249,20 @@ fn is_revoked<S: Store>(store: &S, claims: &Claims) -> Result<bool, Fault> {
     Ok(store.get(&Table::daily(claims.expires).name("revoked"), "", &claims.id)?.is_some())
 }
 
-fn list<S: Store>(store: &S, filter: &Filter, after: Option<&str>, limit: usize) -> Result<Reply, Fault> {
+/// Where a row is, and what is in it.
+type Found = (Address, Grant);
+
+/// Grants that fit, in order of their addresses, and where to go on.
+fn find<S: Store>(
+    store: &S,
+    filter: &Filter,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<Found>, Option<String>), Fault> {
     let name: String = read(store, "meta", "", "name")?.unwrap_or_default();
-    let Some(shard) = Shard::parse(&name) else { return Ok(Reply::Listed(Vec::new(), None)) };
+    let Some(shard) = Shard::parse(&name) else { return Ok((Vec::new(), None)) };
     let only = match filter.address.as_deref().map(Address::parse) {
-        Some(None) => return Ok(Reply::Listed(Vec::new(), None)),
+        Some(None) => return Ok((Vec::new(), None)),
         only => only.flatten(),
     };
     let after = after.and_then(Address::parse);
@@ -244,19 +286,44 @@ fn list<S: Store>(store: &S, filter: &Filter, after: Option<&str>, limit: usize)
         for (owner, key, text) in store.scan(&name, owner, behind, PAGE)? {
             looked += 1;
             let grant: Grant = super::decode(&text)?;
-            let id = Address { shard, table, owner, key }.to_string();
+            let address = Address { shard, table, owner, key };
+            let id = address.to_string();
             let wanted = filter.client_id.as_ref().is_none_or(|client| *client == grant.client.id)
                 && filter.scope.as_ref().is_none_or(|scope| grant.scope.contains(scope))
                 && filter.address.as_ref().is_none_or(|address| *address == id);
             if wanted {
-                found.push(grant.listed(id.clone()));
+                found.push((address, grant));
             }
             if found.len() >= limit || looked >= PAGE {
-                return Ok(Reply::Listed(found, Some(id)));
+                return Ok((found, Some(id)));
             }
         }
     }
-    Ok(Reply::Listed(found, None))
+    Ok((found, None))
+}
+
+/// Ends what fits and has not ended.
+fn end<S: Store>(turn: &Turn<'_, S>, filter: &Filter, after: Option<&str>) -> Result<Reply, Fault> {
+    let (found, next) = find(turn.store, filter, after, usize::MAX)?;
+    let at = Instant { now: turn.now, attempt: turn.attempt.clone(), dice: turn.dice, policy: 0 };
+    let mut ended = 0_usize;
+    for (address, grant) in found {
+        if matches!(grant.state, State::Ended { .. }) {
+            continue;
+        }
+        let mut row = Some(grant);
+        grant::handle(&mut row, &Marks::default(), grant::Command::Revoke { by: None }, &at);
+        if let Some(grant) = row {
+            write(turn.store, &address.table.name("grants"), &address.owner, &address.key, &grant)?;
+            ended += 1;
+        }
+    }
+    if ended > 0 {
+        let target = filter.scope.as_ref().map(|scope| format!("scope/{scope}")).unwrap_or_default();
+        let count = Map::from_iter([("ended".to_owned(), Value::from(ended))]);
+        audit::owe(turn, "grants.ended", target, Map::new(), count)?;
+    }
+    Ok(Reply::Ended(next))
 }
 
 /// Rows without an end are deleted once nothing of them can be alive: a page of them an alarm, with a cursor.

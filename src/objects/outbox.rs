@@ -3,18 +3,22 @@
 //! alarm. Of a copy one write is in flight per key. Marks may overtake each other: whoever gets one ignores the older.
 
 use super::{
-    protocol::grant_shard::{self, GrantShard},
+    protocol::{
+        grant_shard::{self, GrantShard},
+        registry::{self, Registry},
+    },
     read, write,
 };
 use crate::{
     error::Fault,
     host::{self, Host, PATIENCE, Seconds, Store, Timestamp},
-    model::mark::Mark,
+    model::{audit::Change, mark::Mark},
 };
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 const TABLE: &str = "outbox";
+const NOTES: &str = "notes";
 /// No delivery takes longer; if its sender died, somebody else takes over then.
 const LEASE: Seconds = Seconds(30);
 /// Keys sent in one go, and how often one request goes on: the platform bounds what one request may ask of others.
@@ -49,6 +53,8 @@ enum Kind {
     Copy,
     /// A mark to bring to a shard.
     Mark,
+    /// A change to note in the registry. Facts do not change, so these are kept as they are to be sent.
+    Note,
 }
 
 impl Kind {
@@ -56,6 +62,7 @@ impl Kind {
         match self {
             Self::Copy => "copy",
             Self::Mark => "mark",
+            Self::Note => "note",
         }
     }
 }
@@ -68,6 +75,12 @@ pub fn owe_copy<S: Store>(store: &S, key: &str, stamp: u64, now: Timestamp) -> R
     let in_flight = known.leased && known.due > now;
     let due = if in_flight { known.due.min(now.plus(PATIENCE)) } else { now };
     write(store, TABLE, Kind::Copy.owner(), key, &Entry { stamp, due, tries: 0, ..known })
+}
+
+/// The registry has not heard of a change.
+pub fn owe_note<S: Store>(store: &S, change: &Change, now: Timestamp) -> Result<(), Fault> {
+    write(store, NOTES, "", &change.id, change)?;
+    write(store, TABLE, Kind::Note.owner(), &change.id, &Entry { due: now, ..Entry::default() })
 }
 
 /// A shard has not heard of a mark. `id` is the mark's: `client/<id>`, `person/<sub>`, `policy/`.
@@ -115,7 +128,7 @@ pub fn due<S: Store>(store: &S) -> Result<Option<Timestamp>, Fault> {
 
 /// The truth at this moment.
 pub trait Truth<S: Store> {
-    /// The text of a record, by its key in the replica.
+    /// The text of a record, by its key in the replica; `None`: it is to go from there.
     fn copy(&self, store: &S, key: &str) -> Result<Option<String>, Fault>;
     /// A mark, by its id.
     fn mark(&self, store: &S, id: &str) -> Result<Option<Mark>, Fault>;
@@ -127,7 +140,8 @@ pub async fn flush<H: Host, S: Store>(host: &H, store: &S, truth: &impl Truth<S>
     for _ in 0..ROUNDS {
         let marks = lease(host, store, Kind::Mark)?;
         let copies = lease(host, store, Kind::Copy)?;
-        if marks.is_empty() && copies.is_empty() {
+        let notes = lease(host, store, Kind::Note)?;
+        if marks.is_empty() && copies.is_empty() && notes.is_empty() {
             break;
         }
         let marks = marks.into_iter().map(|(key, entry)| async move {
@@ -138,8 +152,13 @@ pub async fn flush<H: Host, S: Store>(host: &H, store: &S, truth: &impl Truth<S>
             let sent = copy(host, store, truth, &key).await;
             settle_copy(host, store, &key, &entry, sent)
         });
-        let (marks, copies) = futures_util::future::join(join_all(marks), join_all(copies)).await;
-        marks.into_iter().chain(copies).collect::<Result<(), Fault>>()?;
+        let notes = notes.into_iter().map(|(key, entry)| async move {
+            let sent = note(host, store, &key).await;
+            settle_note(host, store, &key, entry, sent)
+        });
+        let (marks, copies, notes) =
+            futures_util::future::join3(join_all(marks), join_all(copies), join_all(notes)).await;
+        marks.into_iter().chain(copies).chain(notes).collect::<Result<(), Fault>>()?;
     }
     Ok(())
 }
@@ -174,12 +193,37 @@ async fn bring<H: Host, S: Store>(
     let Some(mark) = truth.mark(store, id)? else { return Ok(u64::MAX) };
     let version = mark.version;
     let command = grant_shard::Command::Mark { id: id.to_owned(), mark };
-    host::ask::<GrantShard, H>(host, shard, command).await.map(|_| version)
+    host::ask::<GrantShard, H>(host, shard, command, None).await.map(|_| version)
 }
 
 async fn copy<H: Host, S: Store>(host: &H, store: &S, truth: &impl Truth<S>, key: &str) -> Result<(), Fault> {
-    let Some(text) = truth.copy(store, key)? else { return Ok(()) };
-    host.write_copy(key, &text).await
+    match truth.copy(store, key)? {
+        Some(text) => host.write_copy(key, &text).await,
+        None => host.drop_copy(key).await,
+    }
+}
+
+async fn note<H: Host, S: Store>(host: &H, store: &S, key: &str) -> Result<(), Fault> {
+    let Some(change) = read::<Change, S>(store, NOTES, "", key)? else { return Ok(()) };
+    host::ask::<Registry, H>(host, registry::NAME, registry::Command::Note(Box::new(change)), None).await?;
+    Ok(())
+}
+
+/// After a note was sent: it arrives as often as it likes, and is one row.
+fn settle_note<H: Host, S: Store>(
+    host: &H,
+    store: &S,
+    key: &str,
+    entry: Entry,
+    outcome: Result<(), Fault>,
+) -> Result<(), Fault> {
+    match outcome {
+        Ok(()) => {
+            store.delete(NOTES, "", key)?;
+            store.delete(TABLE, Kind::Note.owner(), key)
+        }
+        Err(fault) => again(host, store, Kind::Note, key, entry, &fault),
+    }
 }
 
 /// After a mark was brought: forgets the key if the shard holds all that was owed.

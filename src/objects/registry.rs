@@ -11,7 +11,7 @@ mod seed;
 
 use self::rows::{CLIENTS, MARKS, ROSTER, roster};
 use super::{
-    decode, outbox,
+    audit, decode, outbox,
     protocol::{
         Told,
         registry::{Command, Registry, Reply},
@@ -34,7 +34,19 @@ impl Object for Registry {
                 clients::list(store, after.as_deref(), q.as_deref(), limit)
             }
             Command::Create(client) => clients::create(turn, *client),
-            Command::Change { id, patch, expected } => clients::change(turn, &id, patch, expected),
+            Command::Change { id, patch, whole, expected } => {
+                clients::change(turn, &id, patch, whole, expected)
+            }
+            Command::Rekey { id, secret, overlap, expected } => {
+                clients::rekey(turn, &id, secret, overlap, expected)
+            }
+            Command::Cut(id) => clients::cut(turn, &id),
+            Command::Delete { id, expected } => clients::delete(turn, &id, expected),
+            Command::Note(change) => audit::keep(store, &change).map(|()| Reply::Noted),
+            Command::Audit { after, q, limit } => {
+                let query = audit::Query { after: after.as_deref(), q: q.as_deref(), limit };
+                audit::list(store, &query).map(|(changes, next)| Reply::Audit(changes, next))
+            }
             Command::ChangePolicy { patch, expected } => policy::change(turn, &patch, expected),
             Command::Scope(name) => {
                 Ok(Reply::Scope(scopes::find(store, &policy::current(turn)?, &name)?.map(Box::new)))
@@ -43,7 +55,9 @@ impl Object for Registry {
                 scopes::list(store, &policy::current(turn)?, after.as_deref(), q.as_deref(), limit)
             }
             Command::CreateScope { name, patch } => scopes::create(turn, &name, patch),
-            Command::ChangeScope { name, patch, expected } => scopes::change(turn, &name, patch, expected),
+            Command::ChangeScope { name, patch, whole, expected } => {
+                scopes::change(turn, &name, patch, whole, expected)
+            }
             Command::DeleteScope { name, expected } => scopes::delete(turn, &name, expected),
             Command::Join { shard } => {
                 let marks = store.scan(MARKS, None, None, usize::MAX)?;
@@ -70,11 +84,16 @@ impl Object for Registry {
     async fn follow<H: Host, S: Store>(host: &H, store: &S, reply: Reply) -> Result<Reply, Fault> {
         let changed = matches!(
             reply,
-            Reply::Changed(..) | Reply::PolicyChanged(..) | Reply::ScopeChanged(..) | Reply::Done
+            Reply::Changed(..)
+                | Reply::Deleted { .. }
+                | Reply::PolicyChanged(..)
+                | Reply::ScopeChanged(..)
+                | Reply::Done
         );
         // Between the turn and here somebody else may have taken what this change owes: whoever answers for it sends it.
         match &reply {
             Reply::Changed(client, _) => outbox::hurry(store, &format!("client/{}", client.id), host.now())?,
+            Reply::Deleted { id, .. } => outbox::hurry(store, &format!("client/{id}"), host.now())?,
             Reply::PolicyChanged(..) => outbox::hurry(store, "policy/", host.now())?,
             _ => {}
         }
@@ -90,6 +109,10 @@ impl Object for Registry {
                 let told = told(&format!("client/{}", client.id), client.version, so_far)?;
                 Reply::Changed(client, told)
             }
+            Reply::Deleted { id, version, told: so_far } => {
+                let told = told(&format!("client/{id}"), version, so_far)?;
+                Reply::Deleted { id, version, told }
+            }
             Reply::PolicyChanged(policy, so_far) => {
                 let told = told("policy/", policy.version, so_far)?;
                 Reply::PolicyChanged(policy, told)
@@ -99,10 +122,12 @@ impl Object for Registry {
     }
 
     fn wake<S: Store>(store: &S) -> Result<Option<Timestamp>, Fault> {
-        outbox::due(store)
+        let old = audit::due(store, policy::retention(store)?)?;
+        Ok(outbox::due(store)?.into_iter().chain(old).min())
     }
 
-    async fn sweep<H: Host, S: Store>(host: &H, store: &S, _: Timestamp) -> Result<(), Fault> {
+    async fn sweep<H: Host, S: Store>(host: &H, store: &S, now: Timestamp) -> Result<(), Fault> {
+        audit::sweep(store, policy::retention(store)?, now)?;
         outbox::flush(host, store, &Self).await
     }
 }

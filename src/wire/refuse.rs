@@ -82,6 +82,10 @@ fn with_headers(response: Response, error: &Error, surface: Surface) -> Response
         (StatusCode::UNAUTHORIZED, Surface::Problem) => {
             response.with("www-authenticate", "Bearer realm=\"edgemint\", error=\"invalid_token\"")
         }
+        (StatusCode::FORBIDDEN, Surface::Problem) if code == Code::InsufficientScope => response.with(
+            "www-authenticate",
+            "Bearer realm=\"edgemint\", error=\"insufficient_scope\", scope=\"admin\"",
+        ),
         (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, _) => {
             response.with("retry-after", error.retry_after.unwrap_or(1).to_string())
         }

@@ -17,10 +17,12 @@ mod grant;
 mod registry;
 mod storm;
 
+use edgemint::host::{Attempt, Envelope, FORMAT, Timestamp};
 use proptest::{
     strategy::Strategy,
     test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner},
 };
+use serde::Serialize;
 use std::{
     cell::Cell,
     fmt::{Debug, Display},
@@ -51,6 +53,12 @@ fn seed() -> u64 {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
         if is_long() { now.as_secs() } else { 20_261_121 }
     })
+}
+
+/// A message as the edge sends it: of a wish, at an instant by the edge's clock.
+fn message<C: Serialize>(attempt: &str, sent: Option<Timestamp>, command: C) -> String {
+    let envelope = Envelope { format: FORMAT, attempt: Attempt(attempt.to_owned()), sent, by: None, command };
+    serde_json::to_string(&envelope).expect("commands can be written")
 }
 
 /// What one line of `proof:` counts.

@@ -3,6 +3,7 @@
 
 use crate::{
     error::{Code, Error, quotable},
+    model::patch::Invalid,
     wire::Request,
 };
 use serde::{
@@ -42,6 +43,21 @@ pub(super) fn members(request: &Request) -> Result<Map<String, Value>, Error> {
             Err(Error::new(Code::InvalidRequest, why).in_field(quotable(&member)))
         }
         None => Ok(members),
+    }
+}
+
+/// Reads it where there is one.
+pub(super) fn members_if_any(request: &Request) -> Result<Map<String, Value>, Error> {
+    if request.body.as_ref().is_some_and(Vec::is_empty) { Ok(Map::new()) } else { members(request) }
+}
+
+/// A member that says what the address says already, and may say nothing else.
+pub(super) fn keeps(body: &mut Map<String, Value>, name: &str, is: &str) -> Result<(), Invalid> {
+    match body.remove(name) {
+        Some(given) if given != is => {
+            Err(Invalid::new(name, "is not that of this address, and can't be changed"))
+        }
+        _ => Ok(()),
     }
 }
 

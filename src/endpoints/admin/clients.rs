@@ -1,20 +1,19 @@
 //! `/admin/clients`: registration and change of clients, under the names of RFC 7591 §2.
 
 use super::{
-    Page, addressable, authorize, expected, following, invalid, lost, members, page, precondition_failed,
-    settled, shown, strange, tell, unknown,
+    Page, addressable, expected, following, invalid, keeps, lost, members, members_if_any, page,
+    precondition_failed, settled, shown, strange, tell, unknown,
 };
 use crate::{
     context::Context,
     crypto,
-    error::{Code, Error, Fault},
-    host::{Attempts, FORMAT, Host, Timestamp},
+    error::{Code, Error, quotable},
+    host::{Attempts, FORMAT, Host, Seconds, Timestamp},
     model::{
         client::{Client, Hashed},
         mark::Restrictions,
         metadata::{AuthMethod, Metadata},
         patch::Invalid,
-        profile::Profile,
     },
     objects::protocol::registry::{self, Command, Registry, Reply},
     wire::{self, Params, Request, Response},
@@ -22,31 +21,99 @@ use crate::{
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
+/// The longest time that two secrets are good: thirty days.
+const LONGEST_OVERLAP: u64 = 2_592_000;
+
 /// `GET`: a page of clients. `POST`: a new one.
-pub async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
-    authorize(cx, request)?;
+pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     match request.method {
         Method::POST => create(cx, members(request)?).await,
         _ => list(cx, Page::of(&Params::of_query(request, &[])?)?).await,
     }
 }
 
-/// `GET`: a client, as the registry holds it. `PATCH`: a change to it (RFC 7396).
-pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request, id: &str) -> Result<Response, Error> {
-    authorize(cx, request)?;
-    if request.method == Method::PATCH {
-        let expected = expected(request)?;
-        return change(cx, id, members(request)?, expected).await;
+/// `GET`: a client, as the registry holds it. `PATCH`: a change to it (RFC 7396). `PUT`: all that it is from now on.
+/// `DELETE`: its end, and that of every token of it.
+pub(super) async fn item<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    id: &str,
+) -> Result<Response, Error> {
+    match request.method {
+        Method::PATCH => {
+            let expected = expected(request)?;
+            return change(cx, id, members(request)?, false, expected).await;
+        }
+        Method::PUT => {
+            let expected = expected(request)?;
+            let mut body = members(request)?;
+            keeps(&mut body, "client_id", id).map_err(refused)?;
+            // What `GET` gave may come back.
+            body.remove("client_id_issued_at");
+            return change(cx, id, body, true, expected).await;
+        }
+        Method::DELETE => return delete(cx, id, expected(request)?).await,
+        _ => {}
     }
     match ask(cx, Command::Client(id.to_owned())).await? {
-        Reply::Client(Some(client)) => Ok(shown(StatusCode::OK, client.version, display(&client)?)),
+        Reply::Client(Some(client)) => Ok(shown(StatusCode::OK, client.version, display(&client))),
         Reply::Client(None) => Err(unknown("client")),
         _ => Err(strange()),
     }
 }
 
+/// `POST`: a new secret, shown once. The old one is taken for `overlap_seconds` more (0).
+pub(super) async fn secret<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    id: &str,
+) -> Result<Response, Error> {
+    let expected = expected(request)?;
+    let mut body = members_if_any(request)?;
+    let overlap = match body.remove("overlap_seconds") {
+        None => Seconds(0),
+        Some(given) => {
+            let seconds = given.as_u64().filter(|seconds| *seconds <= LONGEST_OVERLAP);
+            let why = format!("must be a whole number of seconds from 0 to {LONGEST_OVERLAP}");
+            Seconds(seconds.ok_or_else(|| refused(Invalid::new("overlap_seconds", why)))?)
+        }
+    };
+    if let Some(name) = body.keys().next() {
+        return Err(refused(Invalid::new(&quotable(name), "is not a member that this request has")));
+    }
+    let secret = crypto::text(&cx.host.random::<32>());
+    let kept = Hashed::of(&secret, cx.host.random());
+    let command = Command::Rekey { id: id.to_owned(), secret: kept, overlap, expected };
+    let (client, lags) = changed(cx, "admin.client.rekeyed", command).await?;
+    let response = shown(StatusCode::OK, client.version, with_secret(&client, &secret));
+    Ok(if lags { following(response) } else { response })
+}
+
+async fn delete<H: Host>(cx: &Context<'_, H>, id: &str, expected: Option<u64>) -> Result<Response, Error> {
+    match tell(cx, Command::Delete { id: id.to_owned(), expected }).await? {
+        Reply::Deleted { id, told, .. } => {
+            cx.note(|e| {
+                e.event = "admin.client.deleted";
+                e.important = true;
+                e.client = Some(id);
+            });
+            settled(told)?;
+            Ok(following(Response::no_content()))
+        }
+        Reply::Unknown => Err(unknown("client")),
+        Reply::Outdated => Err(precondition_failed()),
+        _ => Err(strange()),
+    }
+}
+
+/// Ends everything that was issued to a client until now.
+pub(super) async fn cut<H: Host>(cx: &Context<'_, H>, id: &str) -> Result<Response, Error> {
+    changed(cx, "admin.client.cut", Command::Cut(id.to_owned())).await?;
+    Ok(following(Response::no_content()))
+}
+
 async fn list<H: Host>(cx: &Context<'_, H>, asked: Page) -> Result<Response, Error> {
-    let Page { limit, after, q } = asked;
+    let Page { limit, after, q, hashes } = asked;
     if after.as_deref().is_some_and(|after| !is_id(after)) {
         return Err(lost());
     }
@@ -54,20 +121,25 @@ async fn list<H: Host>(cx: &Context<'_, H>, asked: Page) -> Result<Response, Err
         return Err(strange());
     };
     let next = clients.last().filter(|_| more).map(|client| client.id.as_str());
-    let items: Vec<_> =
-        clients.iter().map(|one| display(one).map(Value::Object)).collect::<Result<_, _>>()?;
+    let shown = |client| if hashes { with_hashes(client) } else { display(client) };
+    let items: Vec<_> = clients.iter().map(|client| Value::Object(shown(client))).collect();
     Ok(page(&items, next))
 }
 
 async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> Result<Response, Error> {
     let chosen = body.remove("client_id");
-    let metadata = read(body).map_err(refused)?;
+    let kept = Kept::take(&mut body, cx.now).map_err(refused)?;
+    refuse_secret(&body).map_err(refused)?;
+    let metadata = Metadata::register(body).map_err(refused)?;
     let id = match chosen {
         Some(chosen) => choose(&chosen).map_err(refused)?,
         None => cx.policy().await?.draw_client_id(cx.host.random()),
     };
     let confidential = metadata.token_endpoint_auth_method != AuthMethod::None;
-    let secret = confidential.then(|| crypto::text(&cx.host.random::<32>()));
+    if kept.secret.is_some() && !confidential {
+        return Err(refused(Invalid::new(SECRETS, "a public client has none")));
+    }
+    let secret = (confidential && kept.secret.is_none()).then(|| crypto::text(&cx.host.random::<32>()));
     let client = Client {
         format: FORMAT,
         id,
@@ -75,20 +147,19 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
         // The registry's, as are the times and the attempt.
         version: 0,
         min_version: 0,
-        issued: Timestamp::default(),
+        issued: kept.issued,
         changed: Timestamp::default(),
-        secret: secret.as_deref().map(|secret| Hashed::of(secret, cx.host.random())),
+        secret: kept.secret.or_else(|| secret.as_deref().map(|secret| Hashed::of(secret, cx.host.random()))),
+        previous_secret: kept.previous,
         metadata,
         restrictions: Restrictions::default(),
         attempts: Attempts::default(),
     };
     let (client, _) = changed(cx, "admin.client.created", Command::Create(Box::new(client))).await?;
-    let mut body = display(&client)?;
-    if let Some(secret) = secret {
-        // The only time it is shown: what is kept is a MAC.
-        body.insert("client_secret".to_owned(), json!(secret));
-        body.insert("client_secret_expires_at".to_owned(), json!(0)); // RFC 7591 §3.2.1: never.
-    }
+    let body = match &secret {
+        Some(secret) => with_secret(&client, secret),
+        None => display(&client),
+    };
     let location = cx.url(&format!("/admin/clients/{}", wire::encode(&client.id)));
     Ok(shown(StatusCode::CREATED, client.version, body).with("location", location))
 }
@@ -97,12 +168,13 @@ async fn change<H: Host>(
     cx: &Context<'_, H>,
     id: &str,
     patch: Map<String, Value>,
+    whole: bool,
     expected: Option<u64>,
 ) -> Result<Response, Error> {
     refuse_secret(&patch).map_err(refused)?;
-    let command = Command::Change { id: id.to_owned(), patch, expected };
+    let command = Command::Change { id: id.to_owned(), patch, whole, expected };
     let (client, lags) = changed(cx, "admin.client.changed", command).await?;
-    let response = shown(StatusCode::OK, client.version, display(&client)?);
+    let response = shown(StatusCode::OK, client.version, display(&client));
     Ok(if lags { following(response) } else { response })
 }
 
@@ -140,17 +212,6 @@ fn refused(why: Invalid) -> Error {
     invalid(if redirect { Code::InvalidRedirectUri } else { Code::InvalidClientMetadata }, why)
 }
 
-/// What a registration says, in front of what its profile says where it is silent.
-fn read(body: Map<String, Value>) -> Result<Metadata, Invalid> {
-    refuse_secret(&body)?;
-    let profile = match body.get("profile") {
-        None | Some(Value::Null) => Profile::default(),
-        Some(name) => serde_json::from_value(name.clone())
-            .map_err(|_| Invalid::new("profile", "must be oauth21 or legacy"))?,
-    };
-    Metadata::template(profile).amend(body)
-}
-
 fn refuse_secret(body: &Map<String, Value>) -> Result<(), Invalid> {
     // A secret that somebody chose may be weak, or used elsewhere; a drawn one needs no slow hash.
     let chosen = body.contains_key("client_secret");
@@ -163,11 +224,6 @@ fn choose(given: &Value) -> Result<String, Invalid> {
     let refused = |why: &str| Invalid::new("client_id", why);
     let id = given.as_str().filter(|id| is_id(id));
     let id = id.ok_or_else(|| refused("must be 1 to 100 letters, digits, or characters of - . _ ~"))?;
-    let drawn = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if id.len() == 22 && id.bytes().all(drawn) {
-        // Of these, ones that we did not draw are dropped unread.
-        return Err(refused("has the form of those that this server draws: make it longer or shorter"));
-    }
     addressable("client_id", id)?;
     Ok(id.to_owned())
 }
@@ -178,13 +234,68 @@ fn is_id(text: &str) -> bool {
 }
 
 /// A client as administrators see it: neither its secret nor what is kept of it.
-fn display(client: &Client) -> Result<Map<String, Value>, Error> {
-    let Value::Object(mut body) = serde_json::to_value(&client.metadata).map_err(Fault::from)? else {
-        return Err(strange());
-    };
+fn display(client: &Client) -> Map<String, Value> {
+    let mut body = client.metadata.members();
     body.insert("client_id".to_owned(), json!(client.id));
     body.insert("client_id_issued_at".to_owned(), json!(client.issued.seconds()));
-    Ok(body)
+    body
+}
+
+/// What an export has, and only an export: what is kept of the secrets, the older one with its end.
+const SECRETS: &str = "client_secret_hashes";
+
+fn with_hashes(client: &Client) -> Map<String, Value> {
+    let current = client.secret.iter().map(Hashed::to_text);
+    let previous = client.previous_secret.iter();
+    let previous = previous.map(|(kept, until)| format!("{}${}", kept.to_text(), until.seconds()));
+    let mut body = display(client);
+    body.insert(SECRETS.to_owned(), current.chain(previous).collect());
+    body
+}
+
+/// What a registration takes over from another server.
+#[derive(Default)]
+struct Kept {
+    secret: Option<Hashed>,
+    previous: Option<(Hashed, Timestamp)>,
+    issued: Timestamp,
+}
+
+impl Kept {
+    fn take(body: &mut Map<String, Value>, now: Timestamp) -> Result<Self, Invalid> {
+        let mut kept = Self::default();
+        if let Some(given) = body.remove("client_id_issued_at") {
+            let seconds = given.as_u64().filter(|seconds| *seconds <= now.seconds());
+            let why = "must be a NumericDate, and not in the future";
+            kept.issued = Timestamp(1000 * seconds.ok_or_else(|| Invalid::new("client_id_issued_at", why))?);
+        }
+        if let Some(given) = body.remove(SECRETS) {
+            let refused = || Invalid::new(SECRETS, "is not what an export has");
+            let texts: Vec<String> = serde_json::from_value(given).map_err(|_| refused())?;
+            let mut texts = texts.iter();
+            kept.secret = texts.next().map(|text| Hashed::parse(text).ok_or_else(refused)).transpose()?;
+            kept.previous =
+                texts.next().map(|text| Self::read_previous(text).ok_or_else(refused)).transpose()?;
+            if texts.next().is_some() {
+                return Err(refused());
+            }
+        }
+        Ok(kept)
+    }
+
+    fn read_previous(text: &str) -> Option<(Hashed, Timestamp)> {
+        let (kept, until) = text.rsplit_once('$')?;
+        let until: u64 = until.parse().ok()?;
+        Some((Hashed::parse(kept)?, Timestamp(until.checked_mul(1000)?)))
+    }
+}
+
+/// The only time it is shown: what is kept is a MAC.
+fn with_secret(client: &Client, secret: &str) -> Map<String, Value> {
+    let mut body = display(client);
+    body.insert("client_secret".to_owned(), json!(secret));
+    body.insert("client_secret_expires_at".to_owned(), json!(0)); // RFC 7591 §3.2.1: never.
+    body
 }
 
 #[cfg(test)]
@@ -192,31 +303,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chosen_id_is_of_plain_characters_and_not_of_the_drawn_form() {
+    fn a_chosen_id_is_of_plain_characters() {
         let longest = "x".repeat(100);
         for id in ["a", "demo-web", "A.b_c~d-9", "abcdefghijklmnopqrstu", "abcdefghijklmnopqrstu.", &longest]
         {
             assert_eq!(choose(&json!(id)), Ok(id.to_owned()));
         }
         let long = "x".repeat(101);
-        for id in ["", "a b", "a/b", "ä", "a:b", ".", "..", "abcdefghijklmnopqrst-_", &long] {
+        for id in ["", "a b", "a/b", "ä", "a:b", ".", "..", &long] {
             assert_eq!(choose(&json!(id)).unwrap_err().field, "client_id", "{id}");
         }
         assert!(choose(&json!(7)).is_err() && choose(&Value::Null).is_err());
-    }
-
-    #[test]
-    fn what_a_registration_leaves_out_is_its_profiles() {
-        let read = |body: Value| read(body.as_object().unwrap().clone());
-        assert_eq!(read(json!({})).unwrap(), Metadata::template(Profile::Oauth21));
-        assert_eq!(read(json!({"profile": "legacy"})).unwrap(), Metadata::template(Profile::Legacy));
-        assert_eq!(read(json!({"profile": null})).unwrap(), Metadata::template(Profile::Oauth21));
-        for (field, body) in [
-            ("profile", json!({"profile": "magic"})),
-            ("client_secret", json!({"client_secret": "hush"})),
-            ("magic", json!({"magic": 1})),
-        ] {
-            assert_eq!(read(body).unwrap_err().field, field);
-        }
     }
 }

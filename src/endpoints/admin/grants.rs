@@ -1,9 +1,9 @@
 //! `/admin/grants`: what people have allowed, to see and to end. The id of a grant is its address.
 
-use super::{Page, authorize, lost, object, page, roster, strange, unknown, users};
+use super::{Page, clients, lost, object, page, roster, strange, unknown, users};
 use crate::{
     context::Context,
-    error::Error,
+    error::{Code, Error},
     host::{Host, Timestamp},
     model::{
         grant,
@@ -20,10 +20,13 @@ const BATCH: usize = super::MOST + 1;
 /// Turns of shards that one request may cost. Each looks at up to 5,000 rows; what is left is behind `next`.
 const TURNS: usize = 50;
 
-/// `GET`: a page of grants that stand, of all or of one `client_id`, `username`, `scope`.
-pub async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
-    authorize(cx, request)?;
+/// `GET`: a page of grants that stand, of all or of one `client_id`, `username`, `scope`. `DELETE`: the end of all of
+/// one of these, and of every token of them.
+pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let params = Params::of_query(request, &[])?;
+    if request.method == Method::DELETE {
+        return end_all(cx, &params).await;
+    }
     let asked = Page::of(&params)?;
     let owned = |name: &str| params.optional(name).map(str::to_owned);
     let mut filter = Filter { client_id: owned("client_id"), scope: owned("scope"), ..Filter::default() };
@@ -45,8 +48,11 @@ pub async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Resu
 }
 
 /// `GET`: one grant that stands. `DELETE`: its end, and that of every token of it.
-pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request, id: &str) -> Result<Response, Error> {
-    authorize(cx, request)?;
+pub(super) async fn item<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    id: &str,
+) -> Result<Response, Error> {
     let address =
         Address::parse(id).filter(|address| address.to_string() == id).ok_or_else(|| unknown("grant"))?;
     let (shards, _) = roster(cx).await?;
@@ -57,10 +63,63 @@ pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request, id: &str) -> 
         return end(cx, address).await;
     }
     let filter = Filter { address: Some(id.to_owned()), ..Filter::default() };
-    let asked = Page { limit: 1, after: None, q: None };
+    let asked = Page { limit: 1, after: None, q: None, hashes: false };
     let (grants, _) = gather(cx, &filter, &[address.shard], &asked).await?;
     let grant = grants.first().ok_or_else(|| unknown("grant"))?;
     Ok(Response::json(StatusCode::OK, &Value::Object(display(grant))))
+}
+
+/// By client and by person one mark ends them, however many there are; by scope each is ended, and the answer has `next`
+/// where there is more to look at.
+async fn end_all<H: Host>(cx: &Context<'_, H>, params: &Params) -> Result<Response, Error> {
+    let by = |name: &str| params.optional(name);
+    match (by("client_id"), by("username"), by("scope")) {
+        (Some(id), None, None) => clients::cut(cx, id).await,
+        (None, Some(username), None) => users::cut(cx, username).await,
+        (None, None, Some(scope)) => end_of_scope(cx, scope, by("after")).await,
+        _ => Err(Error::new(Code::InvalidRequest, "needs one of client_id, username, scope, and no other")),
+    }
+}
+
+async fn end_of_scope<H: Host>(
+    cx: &Context<'_, H>,
+    scope: &str,
+    after: Option<&str>,
+) -> Result<Response, Error> {
+    let filter = Filter { scope: Some(scope.to_owned()), ..Filter::default() };
+    let shards: Vec<Shard> = roster(cx).await?.0.iter().filter_map(|name| Shard::parse(name)).collect();
+    let (mut at, mut after) = start(&shards, after)?;
+    cx.note(|e| {
+        e.event = "admin.grants.ended";
+        e.important = true;
+        e.scope = Some(scope.to_owned());
+    });
+    for _ in 0..TURNS {
+        let Some(shard) = shards.get(at) else { return Ok(Response::no_content()) };
+        let command = Command::End { filter: filter.clone(), after: after.take() };
+        let Reply::Ended(more) = cx.ask::<GrantShard>(&shard.to_string(), command).await? else {
+            return Err(strange());
+        };
+        match more {
+            Some(_) => after = more,
+            None => at += 1,
+        }
+    }
+    match shards.get(at) {
+        None => Ok(Response::no_content()),
+        Some(shard) => {
+            let next = after.unwrap_or_else(|| beginning(*shard));
+            Ok(Response::json(StatusCode::OK, &json!({ "next": next })))
+        }
+    }
+}
+
+/// The shard that a cursor names, and the address in it.
+fn start(shards: &[Shard], cursor: Option<&str>) -> Result<(usize, Option<String>), Error> {
+    let Some(cursor) = cursor else { return Ok((0, None)) };
+    let address = Address::parse(cursor).ok_or_else(lost)?;
+    let at = shards.iter().position(|shard| *shard == address.shard).ok_or_else(lost)?;
+    Ok((at, Some(cursor.to_owned())))
 }
 
 async fn end<H: Host>(cx: &Context<'_, H>, address: Address) -> Result<Response, Error> {
@@ -87,12 +146,7 @@ async fn gather<H: Host>(
     shards: &[Shard],
     asked: &Page,
 ) -> Result<(Vec<Listed>, Option<String>), Error> {
-    let (mut at, mut after) = (0, None);
-    if let Some(cursor) = &asked.after {
-        let address = Address::parse(cursor).ok_or_else(lost)?;
-        at = shards.iter().position(|shard| *shard == address.shard).ok_or_else(lost)?;
-        after = Some(cursor.clone());
-    }
+    let (mut at, mut after) = start(shards, asked.after.as_deref())?;
     let mut found: Vec<Listed> = Vec::new();
     for _ in 0..TURNS {
         let Some(shard) = shards.get(at) else { return Ok((found, None)) };

@@ -1,7 +1,7 @@
 //! `/admin/scopes`: the catalogue. What is not in it can be given to no client, and what a client has stays in it.
 
 use super::{
-    Page, addressable, authorize, expected, invalid, lost, members, object, page, precondition_failed, shown,
+    Page, addressable, expected, invalid, keeps, lost, members, object, page, precondition_failed, shown,
     strange, tell, unknown,
 };
 use crate::{
@@ -22,22 +22,28 @@ const RESERVED: &[&str] =
 const NAMED: usize = 5;
 
 /// `GET`: a page of scopes. `POST`: a new one.
-pub async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
-    authorize(cx, request)?;
+pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     match request.method {
         Method::POST => create(cx, members(request)?).await,
         _ => list(cx, Page::of(&Params::of_query(request, &[])?)?).await,
     }
 }
 
-/// `GET`: a scope. `PATCH`: a change to it (RFC 7396). `DELETE`: its end, if no client has it.
-pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request, name: &str) -> Result<Response, Error> {
-    authorize(cx, request)?;
+/// `GET`: a scope. `PATCH`: a change to it (RFC 7396). `PUT`: all that it is from now on. `DELETE`: its end, if no client has it.
+pub(super) async fn item<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    name: &str,
+) -> Result<Response, Error> {
     let name = name.to_owned();
     match request.method {
-        Method::PATCH => {
-            let expected = expected(request)?;
-            let command = Command::ChangeScope { name, patch: members(request)?, expected };
+        Method::PATCH | Method::PUT => {
+            let (expected, whole) = (expected(request)?, request.method == Method::PUT);
+            let mut patch = members(request)?;
+            if whole {
+                keeps(&mut patch, "name", &name).map_err(refused)?;
+            }
+            let command = Command::ChangeScope { name, patch, whole, expected };
             let scope = changed(cx, "admin.scope.changed", command).await?;
             Ok(shown(StatusCode::OK, scope.entry.version, display(&scope)))
         }
@@ -51,7 +57,7 @@ pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request, name: &str) -
 }
 
 async fn list<H: Host>(cx: &Context<'_, H>, asked: Page) -> Result<Response, Error> {
-    let Page { limit, after, q } = asked;
+    let Page { limit, after, q, .. } = asked;
     if after.as_deref().is_some_and(|after| !is_name(after)) {
         return Err(lost());
     }
@@ -160,15 +166,9 @@ fn is_name(text: &str) -> bool {
 
 fn display(scope: &Catalogued) -> Map<String, Value> {
     let Catalogued { name, entry, clients } = scope;
-    let members = [
-        ("name", json!(name)),
-        ("description", json!(entry.description)),
-        ("folders", json!(entry.folders)),
-        ("urls", json!(entry.urls)),
-        ("groups", json!(entry.groups)),
-        ("clients", json!(clients)),
-    ];
-    object(members)
+    let mut members = entry.members();
+    members.extend(object([("name", json!(name)), ("clients", json!(clients))]));
+    members
 }
 
 #[cfg(test)]

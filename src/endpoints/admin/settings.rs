@@ -1,26 +1,30 @@
 //! `/admin/settings`: one object, its members whole numbers in the unit that each names.
 
-use super::{
-    authorize, expected, following, invalid, members, precondition_failed, settled, shown, strange, tell,
-};
+use super::{expected, following, invalid, members, precondition_failed, settled, shown, strange, tell};
 use crate::{
     context::Context,
+    crypto,
     error::{Code, Error},
     host::Host,
+    model::policy::FILTER,
     objects::protocol::registry::{self, Command, Registry, Reply},
-    wire::{Request, Response},
+    wire::{Params, Request, Response},
 };
 use http::{Method, StatusCode};
 
 /// `GET`: the settings, as the registry holds them. `PATCH`: a change (RFC 7396); `null` is the default again.
-pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
-    authorize(cx, request)?;
+pub(super) async fn item<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     if request.method == Method::PATCH {
         return change(cx, request).await;
     }
+    let hashes = Params::of_query(request, &[])?.optional("hashes") == Some("true");
     match cx.ask::<Registry>(registry::NAME, Command::Policy).await? {
         Reply::Policy(policy) => {
-            Ok(shown(StatusCode::OK, policy.settings_version, policy.settings.to_json()))
+            let mut settings = policy.settings.to_json();
+            if hashes {
+                settings.insert(FILTER.to_owned(), crypto::text(&policy.filter.0).into());
+            }
+            Ok(shown(StatusCode::OK, policy.settings_version, settings))
         }
         _ => Err(strange()),
     }

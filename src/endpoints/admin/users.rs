@@ -1,8 +1,8 @@
 //! `/admin/users`: people. A password is written and never read; its hash leaves the account for a login alone.
 
 use super::{
-    Page, addressable, authorize, expected, invalid, lost, members, object, page, precondition_failed,
-    roster, settled, shown, strange, unknown,
+    Page, addressable, expected, invalid, keeps, lost, members, page, precondition_failed, roster, settled,
+    shown, strange, unknown,
 };
 use crate::{
     context::Context,
@@ -20,7 +20,7 @@ use crate::{
     wire::{self, Params, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// Shards that one request may ask, one after the other. What is left is behind `next`.
@@ -29,27 +29,36 @@ const TURNS: usize = 40;
 const NAME: usize = 200;
 
 /// `GET`: a page of people. `POST`: a new account.
-pub async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
-    authorize(cx, request)?;
+pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     match request.method {
         Method::POST => create(cx, members(request)?).await,
         _ => list(cx, &Page::of(&Params::of_query(request, &[])?)?).await,
     }
 }
 
-/// `GET`: one account. `PATCH`: a change to it (RFC 7396).
-pub async fn item<H: Host>(
+/// `GET`: one account. `PATCH`: a change to it (RFC 7396). `PUT`: all that it is from now on, but for its password.
+/// `DELETE`: its end, and that of every session and grant.
+pub(super) async fn item<H: Host>(
     cx: &Context<'_, H>,
     request: &Request,
     username: &str,
 ) -> Result<Response, Error> {
-    authorize(cx, request)?;
-    if request.method == Method::PATCH {
-        let expected = expected(request)?;
-        return change(cx, username, members(request)?, expected).await;
+    match request.method {
+        Method::PATCH => {
+            let expected = expected(request)?;
+            return change(cx, username, members(request)?, false, expected).await;
+        }
+        Method::PUT => {
+            let expected = expected(request)?;
+            let mut body = members(request)?;
+            keeps(&mut body, "username", username).map_err(refused)?;
+            return change(cx, username, body, true, expected).await;
+        }
+        Method::DELETE => return delete(cx, username, expected(request)?).await,
+        _ => {}
     }
     let account = find(cx, username).await?.ok_or_else(|| unknown("user"))?;
-    Ok(shown(StatusCode::OK, account.version, display(&account)))
+    Ok(shown(StatusCode::OK, account.version, account.members()))
 }
 
 /// The account of a name: in the shard of the name, or, if it has been renamed, in the shard of its subject id.
@@ -94,7 +103,13 @@ async fn list<H: Host>(cx: &Context<'_, H>, asked: &Page) -> Result<Response, Er
         };
         at += 1;
         let last = accounts.last().map(|account| format!("{shard}.{}", account.username));
-        items.extend(accounts.iter().map(|account| Value::Object(display(account))));
+        items.extend(accounts.iter().map(|account| {
+            let mut members = account.members();
+            if asked.hashes {
+                members.insert(HASH.to_owned(), account.password.clone().into());
+            }
+            Value::Object(members)
+        }));
         if items.len() >= asked.limit {
             next = last.filter(|_| more || at < shards.len());
             break;
@@ -105,16 +120,20 @@ async fn list<H: Host>(cx: &Context<'_, H>, asked: &Page) -> Result<Response, Er
 
 async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> Result<Response, Error> {
     let username = name(body.remove("username")).map_err(refused)?;
-    let password = body.remove("password").ok_or_else(|| refused(Invalid::new("password", "is missing")))?;
-    let password = read_password(&password).map_err(refused)?;
+    let password = Password::take(&mut body).map_err(refused)?;
+    let sub = match body.remove("sub") {
+        Some(given) => read_sub(&given, &username).map_err(refused)?,
+        None => account::draw_sub(&username, cx.host.random()),
+    };
     let empty = Account {
         format: FORMAT,
-        sub: account::draw_sub(&username, cx.host.random()),
+        sub,
         username,
         password: String::new(),
         // The shard's, as are the time of the change and the attempt.
         version: 0,
         min_version: 0,
+        min_grants: 0,
         not_before: Timestamp::default(),
         changed: Timestamp::default(),
         enabled: true,
@@ -126,7 +145,11 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
     };
     // The rest of the body is refused or taken before the slow hash is made, and that here: an object would stand still.
     let account = empty.amend(body, cx.now).map_err(refused)?;
-    let account = Account { password: crypto::hash_password(&password, cx.host.random())?, ..account };
+    let password = match password {
+        Password::Plain(password) => crypto::hash_password(&password, cx.host.random())?,
+        Password::Hashed(hash) => hash,
+    };
+    let account = Account { password, ..account };
     let shard = account::shard_of_name(&account.username).to_string();
     // First the roster, then the account: an account in a shard that is not on it would be in no list.
     let join = registry::Command::JoinAccounts { shard: shard.clone() };
@@ -134,24 +157,60 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
     let reply = cx.ask::<AccountShard>(&shard, Command::Create(Box::new(account))).await?;
     let account = changed(cx, "admin.user.created", reply)?;
     let location = cx.url(&format!("/admin/users/{}", wire::encode(&account.username)));
-    Ok(shown(StatusCode::CREATED, account.version, display(&account)).with("location", location))
+    Ok(shown(StatusCode::CREATED, account.version, account.members()).with("location", location))
 }
 
 async fn change<H: Host>(
     cx: &Context<'_, H>,
     username: &str,
     mut patch: Map<String, Value>,
+    whole: bool,
     expected: Option<u64>,
 ) -> Result<Response, Error> {
     let password =
         patch.remove("password").map(|given| read_password(&given)).transpose().map_err(refused)?;
     let Account { sub, .. } = find(cx, username).await?.ok_or_else(|| unknown("user"))?;
+    if whole {
+        keeps(&mut patch, "sub", &sub).map_err(refused)?;
+    }
     let password = password.map(|password| crypto::hash_password(&password, cx.host.random())).transpose()?;
     let shard = shard_of(&sub)?;
-    let command = Command::Change { sub, patch, password, expected };
+    let command = Command::Change { sub, patch, whole, password, expected };
     let reply = cx.ask::<AccountShard>(&shard, command).await?;
     let account = changed(cx, "admin.user.changed", reply)?;
-    Ok(shown(StatusCode::OK, account.version, display(&account)))
+    Ok(shown(StatusCode::OK, account.version, account.members()))
+}
+
+async fn delete<H: Host>(
+    cx: &Context<'_, H>,
+    username: &str,
+    expected: Option<u64>,
+) -> Result<Response, Error> {
+    let Account { sub, .. } = find(cx, username).await?.ok_or_else(|| unknown("user"))?;
+    let shard = shard_of(&sub)?;
+    match cx.ask::<AccountShard>(&shard, Command::Delete { sub, expected }).await? {
+        Reply::Deleted { sub, told, .. } => {
+            cx.note(|e| {
+                e.event = "admin.user.deleted";
+                e.important = true;
+                e.sub = Some(sub);
+            });
+            settled(told)?;
+            Ok(Response::no_content())
+        }
+        Reply::Unknown => Err(unknown("user")),
+        Reply::Outdated => Err(precondition_failed()),
+        _ => Err(strange()),
+    }
+}
+
+/// Ends every grant that a person gave until now.
+pub(super) async fn cut<H: Host>(cx: &Context<'_, H>, username: &str) -> Result<Response, Error> {
+    let Account { sub, .. } = find(cx, username).await?.ok_or_else(|| unknown("user"))?;
+    let shard = shard_of(&sub)?;
+    let reply = cx.ask::<AccountShard>(&shard, Command::Cut(sub)).await?;
+    changed(cx, "admin.user.cut", reply)?;
+    Ok(Response::no_content())
 }
 
 /// The account as it is after a change that every shard holds.
@@ -201,29 +260,47 @@ fn name(given: Option<Value>) -> Result<String, Invalid> {
     Ok(name)
 }
 
+/// What an export has, and only an export.
+const HASH: &str = "password_hash";
+
+/// What a new account is to be opened by.
+enum Password {
+    Plain(String),
+    /// Taken over from another server.
+    Hashed(String),
+}
+
+impl Password {
+    fn take(body: &mut Map<String, Value>) -> Result<Self, Invalid> {
+        match (body.remove("password"), body.remove(HASH)) {
+            (Some(given), None) => read_password(&given).map(Self::Plain),
+            (None, Some(given)) => {
+                let hash = given.as_str().filter(|text| crypto::is_hash(text));
+                let why = "is not what an export has: Argon2id with 19456 KiB, 2 passes and 1 lane";
+                hash.map(|hash| Self::Hashed(hash.to_owned())).ok_or_else(|| Invalid::new(HASH, why))
+            }
+            (Some(_), Some(_)) => Err(Invalid::new(HASH, "stands beside a password")),
+            (None, None) => Err(Invalid::new("password", "is missing")),
+        }
+    }
+}
+
+/// A subject id of another server of this kind: one that leads to where the name leads.
+fn read_sub(given: &Value, username: &str) -> Result<String, Invalid> {
+    let home = account::shard_of_name(username).to_string();
+    let sub = given.as_str().filter(|sub| account::shard_of_sub(sub).as_deref() == Some(home.as_str()));
+    sub.map(str::to_owned).ok_or_else(|| Invalid::new("sub", "is not one that this name can have"))
+}
+
 fn read_password(given: &Value) -> Result<String, Invalid> {
     let fits = given.as_str().filter(|password| (8..=1000).contains(&password.len()));
     fits.map(str::to_owned).ok_or_else(|| Invalid::new("password", "must be a string of 8 to 1000 bytes"))
 }
 
-/// An account as administrators see it: without what its password left behind.
-fn display(account: &Account) -> Map<String, Value> {
-    let not_before = Some(account.not_before.seconds()).filter(|seconds| *seconds > 0);
-    let members = [
-        ("username", json!(account.username)),
-        ("sub", json!(account.sub)),
-        ("groups", json!(account.groups)),
-        ("roles", json!(account.roles)),
-        ("enabled", json!(account.enabled)),
-        ("not_before", json!(not_before)),
-        ("claims", json!(account.claims)),
-    ];
-    object(members)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_name_can_be_typed_and_addressed() {

@@ -91,8 +91,20 @@ pub enum Command {
         sub: String,
         /// The patch.
         patch: Map<String, Value>,
+        /// The patch is all of it: what it leaves out is as in a new account.
+        #[serde(default)]
+        whole: bool,
         /// A new password's hash.
         password: Option<String>,
+        /// Only if the version is this one.
+        expected: Option<u64>,
+    },
+    /// Every grant that the person gave until now is dead; they stay signed in.
+    Cut(String),
+    /// The end of an account.
+    Delete {
+        /// Whose.
+        sub: String,
         /// Only if the version is this one.
         expected: Option<u64>,
     },
@@ -150,6 +162,15 @@ pub enum Reply {
     NoSession,
     /// One account, and how far its change got.
     Account(Box<Account>, Told),
+    /// Ended, and told to so many.
+    Deleted {
+        /// Whose.
+        sub: String,
+        /// The version of its end.
+        version: u64,
+        /// How far it has got.
+        told: Told,
+    },
     /// That name is taken.
     Taken,
     /// It has another version.

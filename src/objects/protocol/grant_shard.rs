@@ -56,6 +56,13 @@ pub enum Command {
         /// The mark.
         mark: Mark,
     },
+    /// The end of every grant that fits, as many as one turn looks at.
+    End {
+        /// Which.
+        filter: Filter,
+        /// Behind this one, by its address.
+        after: Option<String>,
+    },
     /// Grants for an administrator to see.
     List {
         /// Which.
@@ -119,6 +126,8 @@ pub enum Reply {
     Acknowledged,
     /// The client may.
     Good,
+    /// Ended as many as one turn looks at, and where to go on.
+    Ended(Option<String>),
     /// Grants, and the address to go on behind.
     Listed(Vec<Listed>, Option<String>),
 }

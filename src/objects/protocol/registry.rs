@@ -2,9 +2,10 @@
 
 use super::Told;
 use crate::{
-    host::Protocol,
+    host::{Protocol, Seconds},
     model::{
-        client::Client,
+        audit::Change,
+        client::{Client, Hashed},
         mark::Mark,
         patch::Invalid,
         policy::{Policy, ScopeEntry},
@@ -52,8 +53,42 @@ pub enum Command {
         id: String,
         /// The patch.
         patch: Map<String, Value>,
+        /// The patch is all of it: what it leaves out is as in a registration.
+        #[serde(default)]
+        whole: bool,
         /// Only if its version is this one.
         expected: Option<u64>,
+    },
+    /// A new secret.
+    Rekey {
+        /// Whose.
+        id: String,
+        /// What is kept of it.
+        secret: Hashed,
+        /// How long the old one is taken beside it.
+        overlap: Seconds,
+        /// Only if its version is this one.
+        expected: Option<u64>,
+    },
+    /// Everything that was issued to this client until now is dead.
+    Cut(String),
+    /// The end of a client.
+    Delete {
+        /// Which.
+        id: String,
+        /// Only if its version is this one.
+        expected: Option<u64>,
+    },
+    /// A change in another object, for the log.
+    Note(Box<Change>),
+    /// What administrators changed, the newest first.
+    Audit {
+        /// Older than the change of this id.
+        after: Option<String>,
+        /// Whose action, target or author contains this.
+        q: Option<String>,
+        /// At most so many.
+        limit: usize,
     },
     /// RFC 7396 over the settings.
     ChangePolicy {
@@ -86,6 +121,9 @@ pub enum Command {
         name: String,
         /// The patch.
         patch: Map<String, Value>,
+        /// The patch is all of it.
+        #[serde(default)]
+        whole: bool,
         /// Only if its version is this one.
         expected: Option<u64>,
     },
@@ -143,6 +181,19 @@ pub enum Reply {
     Clients(Vec<Client>, bool),
     /// Changed, and told to so many.
     Changed(Box<Client>, Told),
+    /// Ended, and told to so many.
+    Deleted {
+        /// Which.
+        id: String,
+        /// The version of its end.
+        version: u64,
+        /// How far it has got.
+        told: Told,
+    },
+    /// The change is in the log.
+    Noted,
+    /// Changes, and where to go on.
+    Audit(Vec<Change>, Option<String>),
     /// Changed, and told to so many.
     PolicyChanged(Box<Policy>, Told),
     /// A scope, or that there is none.

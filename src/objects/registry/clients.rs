@@ -2,15 +2,22 @@
 
 use super::{
     policy,
-    rows::{CLIENTS, MARKS, next, owe_marks, roster},
+    rows::{CLIENTS, GONE, MARKS, next, owe_marks, roster},
     scopes,
 };
 use crate::{
     error::Fault,
-    host::{Attempts, Seconds, Store, Turn},
-    model::{client::Client, mark::Mark, patch::Invalid},
+    host::{Attempts, Seconds, Store, Timestamp, Turn},
+    model::{
+        client::{Client, Hashed},
+        mark::{Mark, Standing},
+        metadata::Metadata,
+        patch::Invalid,
+        policy::Policy,
+        scope::Scope,
+    },
     objects::{
-        decode, outbox,
+        audit, decode, outbox,
         protocol::{
             Told,
             registry::{Reply, client_key},
@@ -18,11 +25,27 @@ use crate::{
         read, write,
     },
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// One.
 pub(super) fn find<S: Store>(store: &S, id: &str) -> Result<Option<Client>, Fault> {
     read(store, CLIENTS, id, "")
+}
+
+/// Whether there is one whose id was drawn here.
+pub(super) fn any_drawn<S: Store>(store: &S, policy: &Policy) -> Result<bool, Fault> {
+    let mut cursor: Option<String> = None;
+    loop {
+        let rows = store.scan(CLIENTS, None, cursor.as_deref().map(|after| (after, "")), 500)?;
+        if rows.iter().any(|(id, ..)| policy.has_generated(id)) {
+            return Ok(true);
+        }
+        match rows.last() {
+            Some((last, ..)) => cursor = Some(last.clone()),
+            None => return Ok(false),
+        }
+    }
 }
 
 /// In order of their ids.
@@ -61,43 +84,87 @@ pub(super) fn create<S: Store>(turn: &Turn<'_, S>, mut client: Client) -> Result
         let same = known.attempts.is_newest(&turn.attempt);
         return Ok(if same { Reply::Changed(Box::new(known), Told::default()) } else { Reply::Taken });
     }
-    if let Err(invalid) = client.metadata.check(&policy::current(turn)?.names(), turn.now) {
+    // What was wished of an earlier client of this id is not done to this one.
+    let gone: Option<Gone> = read(turn.store, GONE, &client.id, "")?;
+    let attempts = gone.map(|gone| gone.attempts).unwrap_or_default();
+    if attempts.contain(&turn.attempt) {
+        return Err(Fault::new("a message arrived again after others"));
+    }
+    let policy = policy::current(turn)?;
+    if Policy::draws(&client.id) && !policy.has_generated(&client.id) {
+        // Of these, ones that we did not draw are dropped unread.
+        let why = "has the form of those that this server draws: make it longer or shorter";
+        return Ok(Reply::Invalid(Invalid::new("client_id", why)));
+    }
+    if let Err(invalid) = client.metadata.check(&policy.names(), turn.now) {
         return Ok(Reply::Invalid(invalid));
     }
     client.version = next(turn.store)?;
-    client.issued = turn.now;
+    // A registration that was taken over from another server is as old as it was there.
+    if client.issued == Timestamp::default() {
+        client.issued = turn.now;
+    }
     client.changed = turn.now;
-    client.attempts = Attempts::of(&turn.attempt);
+    client.attempts = attempts;
+    client.attempts.push(&turn.attempt);
+    // Shards that hold the end of an earlier client of this id must hear that there is one again.
+    let told = match read::<Mark, S>(turn.store, MARKS, "client", &client.id)? {
+        Some(_) => Told::none(owe_marks(turn, "client", &client.id, &client.mark())?, false),
+        None => Told::default(),
+    };
     put(turn, None, &client)?;
-    Ok(Reply::Changed(Box::new(client), Told::default()))
+    audit::note(turn, "client.created", target(&client.id), Map::new(), client.metadata.members())?;
+    Ok(Reply::Changed(Box::new(client), told))
+}
+
+fn target(id: &str) -> String {
+    format!("client/{id}")
 }
 
 /// How long a copy may be behind: the replica's, and that of an isolate.
 const LAG: Seconds = Seconds(90);
 
-/// RFC 7396 over the metadata of one.
+/// The client that a wish is to change, or the answer where that needs no change.
+fn open<S: Store>(
+    turn: &Turn<'_, S>,
+    id: &str,
+    expected: Option<u64>,
+) -> Result<Result<Client, Reply>, Fault> {
+    let Some(before) = find(turn.store, id)? else { return Ok(Err(Reply::Unknown)) };
+    if before.attempts.is_newest(&turn.attempt) {
+        outbox::hurry(turn.store, &target(id), turn.now)?;
+        let of = roster(turn.store, "grants")?.len();
+        // What it was before is not known any more.
+        return Ok(Err(Reply::Changed(Box::new(before), Told::none(of, true))));
+    }
+    before.attempts.refuse_late(&turn.attempt)?;
+    let outdated = expected.is_some_and(|expected| expected != before.version);
+    Ok(if outdated { Err(Reply::Outdated) } else { Ok(before) })
+}
+
+/// Whether others, until they know better, go on by the record as it was.
+fn lags(before: &Client, now: Timestamp) -> bool {
+    let strict = before.metadata.strict && now >= before.changed.plus(LAG);
+    before.may_use("client_credentials") && !strict
+}
+
+/// RFC 7396 over the metadata of one; `whole`: its metadata from now on, and what it leaves out is as in a registration.
 pub(super) fn change<S: Store>(
     turn: &Turn<'_, S>,
     id: &str,
     patch: Map<String, Value>,
+    whole: bool,
     expected: Option<u64>,
 ) -> Result<Reply, Fault> {
-    let Some(before) = find(turn.store, id)? else { return Ok(Reply::Unknown) };
+    let before = match open(turn, id, expected)? {
+        Ok(before) => before,
+        Err(reply) => return Ok(reply),
+    };
     let of = roster(turn.store, "grants")?.len();
-    let mark = format!("client/{id}");
-    if before.attempts.is_newest(&turn.attempt) {
-        outbox::hurry(turn.store, &mark, turn.now)?;
-        // What it was before is not known any more.
-        return Ok(Reply::Changed(Box::new(before), Told::none(of, true)));
-    }
-    // Until they know better, others go on by the record as it was.
-    let strict = before.metadata.strict && turn.now >= before.changed.plus(LAG);
-    let lags = before.may_use("client_credentials") && !strict;
-    before.attempts.refuse_late(&turn.attempt)?;
-    if expected.is_some_and(|expected| expected != before.version) {
-        return Ok(Reply::Outdated);
-    }
-    let metadata = match before.metadata.amend(patch) {
+    let mark = target(id);
+    let lags = lags(&before, turn.now);
+    let metadata = if whole { Metadata::register(patch) } else { before.metadata.amend(patch) };
+    let metadata = match metadata {
         Ok(metadata) => metadata,
         Err(invalid) => return Ok(Reply::Invalid(invalid)),
     };
@@ -139,7 +206,101 @@ pub(super) fn change<S: Store>(
         outbox::hurry(turn.store, &mark, turn.now)?;
     }
     put(turn, Some(&before), &client)?;
+    let (was, is) = (before.metadata.members(), client.metadata.members());
+    audit::note(turn, "client.changed", mark, was, is)?;
     Ok(Reply::Changed(Box::new(client), Told::none(of, lags)))
+}
+
+/// A new secret. The old one is taken for `overlap` more.
+pub(super) fn rekey<S: Store>(
+    turn: &Turn<'_, S>,
+    id: &str,
+    secret: Hashed,
+    overlap: Seconds,
+    expected: Option<u64>,
+) -> Result<Reply, Fault> {
+    let before = match open(turn, id, expected)? {
+        Ok(before) => before,
+        Err(reply) => return Ok(reply),
+    };
+    if !before.is_confidential() {
+        return Ok(Reply::Invalid(Invalid::new("client_secret", "a public client has none")));
+    }
+    let previous_secret = before.secret.clone().map(|old| (old, turn.now.plus(overlap)));
+    let mut client = Client {
+        version: next(turn.store)?,
+        changed: turn.now,
+        secret: Some(secret),
+        previous_secret: previous_secret.filter(|_| overlap > Seconds(0)),
+        ..before.clone()
+    };
+    client.attempts.push(&turn.attempt);
+    // What somebody gets by the old secret from now on, from who has not heard of this, is dead.
+    if overlap == Seconds(0) {
+        client.restrictions.push(client.version, turn.now);
+    }
+    let of = owe_marks(turn, "client", id, &client.mark())?;
+    put(turn, Some(&before), &client)?;
+    audit::note(turn, "client.rekeyed", target(id), Map::new(), overlapping(overlap))?;
+    Ok(Reply::Changed(Box::new(client), Told::none(of, lags(&before, turn.now))))
+}
+
+fn overlapping(overlap: Seconds) -> Map<String, Value> {
+    Map::from_iter([("overlap_seconds".to_owned(), overlap.0.into())])
+}
+
+/// Ends everything that was issued to one until now.
+pub(super) fn cut<S: Store>(turn: &Turn<'_, S>, id: &str) -> Result<Reply, Fault> {
+    let before = match open(turn, id, None)? {
+        Ok(before) => before,
+        Err(reply) => return Ok(reply),
+    };
+    let version = next(turn.store)?;
+    let mut client = Client { version, min_version: version, changed: turn.now, ..before.clone() };
+    client.attempts.push(&turn.attempt);
+    client.restrictions.push(version, turn.now);
+    let of = owe_marks(turn, "client", id, &client.mark())?;
+    put(turn, Some(&before), &client)?;
+    audit::note(turn, "client.cut", target(id), Map::new(), Map::new())?;
+    Ok(Reply::Changed(Box::new(client), Told::none(of, lags(&before, turn.now))))
+}
+
+/// What is left of one that was deleted.
+#[derive(Serialize, Deserialize)]
+struct Gone {
+    /// The version of its mark.
+    version: u64,
+    /// The wishes that last changed it; the newest ended it.
+    attempts: Attempts,
+}
+
+/// Its end, and that of everything that was issued to it.
+pub(super) fn delete<S: Store>(turn: &Turn<'_, S>, id: &str, expected: Option<u64>) -> Result<Reply, Fault> {
+    let of = roster(turn.store, "grants")?.len();
+    let deleted = |version| Reply::Deleted { id: id.to_owned(), version, told: Told::none(of, true) };
+    let Some(before) = find(turn.store, id)? else {
+        let gone: Option<Gone> = read(turn.store, GONE, id, "")?;
+        // This wish again; or another, of somebody who was told that not every shard holds it yet.
+        let Some(Gone { version, attempts }) = gone else { return Ok(Reply::Unknown) };
+        let owed = outbox::owed(turn.store, &target(id), version)? > 0;
+        let again = attempts.is_newest(&turn.attempt);
+        return Ok(if again || owed { deleted(version) } else { Reply::Unknown });
+    };
+    before.attempts.refuse_late(&turn.attempt)?;
+    if expected.is_some_and(|expected| expected != before.version) {
+        return Ok(Reply::Outdated);
+    }
+    let version = next(turn.store)?;
+    let mark = Mark { version, min_version: version, standing: Standing::Disabled, ..before.mark() };
+    owe_marks(turn, "client", id, &mark)?;
+    scopes::link(turn.store, id, Some(&before.metadata.scope), &Scope::default())?;
+    outbox::owe_copy(turn.store, &client_key(id), version, turn.now)?;
+    let mut attempts = before.attempts.clone();
+    attempts.push(&turn.attempt);
+    write(turn.store, GONE, id, "", &Gone { version, attempts })?;
+    turn.store.delete(CLIENTS, id, "")?;
+    audit::note(turn, "client.deleted", target(id), before.metadata.members(), Map::new())?;
+    Ok(deleted(version))
 }
 
 /// Writes one, with all that follows from it: its copy, and the links from its scopes.

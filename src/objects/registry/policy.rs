@@ -1,13 +1,20 @@
 //! The policy: settings and scopes in one record.
 
-use super::rows::{next, owe_marks, roster};
+use super::{
+    clients,
+    rows::{next, owe_marks, roster},
+};
 use crate::{
-    crypto::Secret,
+    crypto::{self, Secret},
     error::{Fault, quotable},
-    host::{FORMAT, Store, Turn},
-    model::{mark::Mark, patch::Invalid, policy::Policy},
+    host::{FORMAT, Seconds, Store, Turn},
+    model::{
+        mark::Mark,
+        patch::Invalid,
+        policy::{FILTER, Policy},
+    },
     objects::{
-        outbox,
+        audit, outbox,
         protocol::{
             Told,
             registry::{POLICY_KEY, Reply},
@@ -29,6 +36,12 @@ pub(super) fn current<S: Store>(turn: &Turn<'_, S>) -> Result<Policy, Fault> {
     Ok(policy)
 }
 
+/// How long changes stay in the log.
+pub(super) fn retention<S: Store>(store: &S) -> Result<Seconds, Fault> {
+    let policy: Option<Policy> = read(store, "policy", "", "")?;
+    Ok(Seconds(policy.unwrap_or_default().settings.audit_retention.saturating_mul(86_400)))
+}
+
 /// RFC 7396 over the settings.
 pub(super) fn change<S: Store>(
     turn: &Turn<'_, S>,
@@ -46,22 +59,38 @@ pub(super) fn change<S: Store>(
         return Ok(Reply::Outdated);
     }
     let mut settings = before.settings.clone();
+    let mut filter = before.filter.clone();
     for (key, value) in patch {
+        if key == FILTER {
+            let read = value.as_str().and_then(crypto::bytes).filter(|bytes| bytes.len() == 32);
+            let Some(read) = read else {
+                return Ok(Reply::Invalid(Invalid::new(FILTER, "is not what an export has")));
+            };
+            filter = Secret(read);
+            continue;
+        }
         if let Err(why) = settings.set(key, value) {
             return Ok(Reply::Invalid(Invalid::new(&quotable(key), why)));
         }
     }
-    if settings == before.settings {
+    if filter != before.filter && clients::any_drawn(turn.store, &before)? {
+        let why = "cannot change once client ids have been drawn here";
+        return Ok(Reply::Invalid(Invalid::new(FILTER, why)));
+    }
+    if settings == before.settings && filter == before.filter {
         remember(turn, before.clone())?;
         outbox::hurry(turn.store, "policy/", turn.now)?;
         return Ok(Reply::PolicyChanged(Box::new(before), Told::none(of, true)));
     }
     let version = next(turn.store)?;
-    let mut policy = Policy { version, settings_version: version, settings, changed: turn.now, ..before };
+    let was = before.settings.to_json();
+    let mut policy =
+        Policy { version, settings_version: version, settings, filter, changed: turn.now, ..before };
     policy.attempts.push(&turn.attempt);
     let mark = Mark { version, ..Mark::default() };
     let of = owe_marks(turn, "policy", "", &mark)?;
     put(turn, &policy)?;
+    audit::note(turn, "settings.changed", "settings".to_owned(), was, policy.settings.to_json())?;
     Ok(Reply::PolicyChanged(Box::new(policy), Told::none(of, true)))
 }
 

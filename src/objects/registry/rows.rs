@@ -8,6 +8,8 @@ use crate::{
 };
 
 pub(super) const CLIENTS: &str = "clients";
+/// Clients that were deleted: the version of their end, and the wish that made it.
+pub(super) const GONE: &str = "gone";
 pub(super) const ROSTER: &str = "roster";
 /// Marks of the registry itself, as every shard on the roster has them or is owed them.
 pub(super) const MARKS: &str = "marks";

@@ -11,9 +11,12 @@ use crate::{
         policy::{Policy, ScopeEntry},
         scope::Scope,
     },
-    objects::protocol::registry::{Catalogued, Reply},
+    objects::{
+        audit,
+        protocol::registry::{Catalogued, Reply},
+    },
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::ops::Bound;
 
 /// Owner: the scope; key: the client.
@@ -85,11 +88,12 @@ pub(super) fn create<S: Store>(
     }
 }
 
-/// RFC 7396 over one.
+/// RFC 7396 over one; `whole`: all that it is from now on.
 pub(super) fn change<S: Store>(
     turn: &Turn<'_, S>,
     name: &str,
-    patch: Map<String, Value>,
+    mut patch: Map<String, Value>,
+    whole: bool,
     expected: Option<u64>,
 ) -> Result<Reply, Fault> {
     let before = policy::current(turn)?;
@@ -100,6 +104,13 @@ pub(super) fn change<S: Store>(
     before.attempts.refuse_late(&turn.attempt)?;
     if expected.is_some_and(|expected| expected != known.entry.version) {
         return Ok(Reply::Outdated);
+    }
+    if whole {
+        // What `GET` gave may come back. Who may have a scope is said by the clients.
+        if patch.remove("clients").is_some_and(|clients| clients != json!(known.clients)) {
+            return Ok(Reply::Invalid(Invalid::new("clients", "is changed at the clients, by their scope")));
+        }
+        patch.entry("description").or_insert(Value::Null);
     }
     match known.entry.amend(patch) {
         Ok(entry) if entry == known.entry => {
@@ -139,6 +150,14 @@ fn write<S: Store>(
     name: &str,
     entry: Option<ScopeEntry>,
 ) -> Result<Reply, Fault> {
+    let was = policy.scopes.get(name).map(ScopeEntry::members).unwrap_or_default();
+    let is = entry.as_ref().map(ScopeEntry::members).unwrap_or_default();
+    let action = match (was.is_empty(), is.is_empty()) {
+        (true, _) => "scope.created",
+        (_, true) => "scope.deleted",
+        _ => "scope.changed",
+    };
+    audit::note(turn, action, format!("scope/{name}"), was, is)?;
     policy.version = next(turn.store)?;
     policy.changed = turn.now;
     policy.attempts.push(&turn.attempt);

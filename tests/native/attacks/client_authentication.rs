@@ -157,36 +157,41 @@ fn two_methods_or_two_names_at_once_are_refused_at_every_endpoint() {
     }
 }
 
-#[test]
-fn a_disabled_client_is_refused_at_every_endpoint_and_on_every_page_that_is_open() {
-    let site = Site::new();
+/// What a client was given before its end.
+struct Left {
+    client: String,
+    id: String,
+    code: String,
+    refresh: String,
+    /// Of a grant, and of its own.
+    access: [String; 2],
+}
+
+/// A client that has, or is about to get, everything that one can have is ended: then nothing of it works anywhere, and
+/// nothing that is tried changes anything.
+fn end_and_try_everything(site: &Site, end: impl Fn(&Site, &str)) -> Left {
     let all = ["authorization_code", "refresh_token", "client_credentials"];
     let body = json!({ "redirect_uris": [CALLBACK], "grant_types": all, "scope": "reports", "resource_server": true });
-    let client = register(&site, &body);
+    let client = register(site, &body);
     let id = id_of(&client).to_owned();
     let login = site.authorize(&id, &[]);
     let code = site.code(&id, &[]);
-    let (_, tokens) = redeem_with(&site, &client, &site.code(&id, &[]), &[]);
+    let (_, tokens) = redeem_with(site, &client, &site.code(&id, &[]), &[]);
     let consent = site.authorize(&id, &[]);
     let own = string(&site.token(&client, &OWN).1, "access_token");
     let (access, refresh) = (string(&tokens, "access_token"), string(&tokens, "refresh_token"));
     let elsewhere = site.beside();
     assert_eq!(elsewhere.token(&client, &OWN).0, 200); // It has a copy.
-    site.patch(&format!("/admin/clients/{id}"), &json!({ "enabled": false }));
+    end(site, &id);
     site.inspect(&own); // Its shard is there.
-    for isolate in [&site, &elsewhere] {
+    for isolate in [site, &elsewhere] {
         for (what, answer) in [
-            ("code", unchanged(&site, "code", || isolate.token(&client, &redemption(&code)))),
-            ("refresh", unchanged(&site, "refresh", || refresh_as(isolate, &client, &refresh))),
-            (
-                "revoke",
-                unchanged(&site, "revoke", || isolate.post("/revoke", &client, &[("token", &access)])),
-            ),
+            ("code", unchanged(site, "code", || isolate.token(&client, &redemption(&code)))),
+            ("refresh", unchanged(site, "refresh", || refresh_as(isolate, &client, &refresh))),
+            ("revoke", unchanged(site, "revoke", || isolate.post("/revoke", &client, &[("token", &access)]))),
             (
                 "introspect",
-                unchanged(&site, "introspect", || {
-                    isolate.post("/introspect", &client, &[("token", &access)])
-                }),
+                unchanged(site, "introspect", || isolate.post("/introspect", &client, &[("token", &access)])),
             ),
         ] {
             assert_eq!(refusal(&answer), INVALID_CLIENT, "{what}");
@@ -196,18 +201,35 @@ fn a_disabled_client_is_refused_at_every_endpoint_and_on_every_page_that_is_open
         }
     }
     assert_eq!(refusal(&site.token(&client, &OWN)), INVALID_CLIENT);
-    assert_page(&unchanged(&site, "authorize", || site.authorize(&id, &[])), "authorize");
-    assert_page(&unchanged(&site, "login", || site.sign_in(&login, "alice", "wonderland")), "login");
+    assert_page(&unchanged(site, "authorize", || site.authorize(&id, &[])), "authorize");
+    assert_page(&unchanged(site, "login", || site.sign_in(&login, "alice", "wonderland")), "login");
     for decision in ["all", "deny", "switch"] {
-        assert_page(&unchanged(&site, decision, || site.decide(&consent, decision, &[])), decision);
+        assert_page(&unchanged(site, decision, || site.decide(&consent, decision, &[])), decision);
     }
+    Left { client, id, code, refresh, access: [access, own] }
+}
+
+#[test]
+fn a_disabled_client_is_refused_at_every_endpoint_and_on_every_page_that_is_open() {
+    let site = Site::new();
+    let left = end_and_try_everything(&site, |site, id| {
+        site.patch(&format!("/admin/clients/{id}"), &json!({ "enabled": false }));
+    });
     // Enabled again it is a client again, and nothing of before is.
-    site.patch(&format!("/admin/clients/{id}"), &json!({ "enabled": true }));
-    assert_eq!(refusal(&redeem_with(&site, &client, &code, &[])), INVALID_GRANT);
-    assert_eq!(refusal(&refresh_as(&site, &client, &refresh)), INVALID_GRANT);
-    for token in [&access, &refresh, &own] {
+    site.patch(&format!("/admin/clients/{}", left.id), &json!({ "enabled": true }));
+    assert_eq!(refusal(&redeem_with(&site, &left.client, &left.code, &[])), INVALID_GRANT);
+    assert_eq!(refusal(&refresh_as(&site, &left.client, &left.refresh)), INVALID_GRANT);
+    for token in left.access.iter().chain([&left.refresh]) {
         assert_eq!(site.inspect(token), dead());
     }
+}
+
+#[test]
+fn a_deleted_client_is_refused_at_every_endpoint_and_on_every_page_that_is_open() {
+    let site = Site::new();
+    end_and_try_everything(&site, |site, id| {
+        assert_eq!(site.admin(Method::DELETE, &format!("/admin/clients/{id}"), &Value::Null).0, 204);
+    });
 }
 
 #[test]

@@ -209,6 +209,18 @@ const SWITCHES: &[Switch] = &[
         },
     ),
     (
+        "administrative",
+        || json!(true),
+        |site, client| {
+            // What was issued in the moment of a change is dead, whoever is right about the clock.
+            site.world.pass(Seconds(10));
+            let own = [("grant_type", "client_credentials"), ("scope", "admin")];
+            let bearer = format!("Bearer {}", string(&site.token(client, &own).1, "access_token"));
+            let request = request(Method::GET, "/admin/clients", &[("authorization", &bearer)], "");
+            site.send(&request).status == 200
+        },
+    ),
+    (
         "resource_server",
         || json!(true),
         |site, client| {
@@ -276,7 +288,8 @@ fn redeem_again(site: &Site, client: &str) -> Value {
 #[test]
 fn every_switch_of_a_client_that_is_stored_is_read() {
     let all = ["authorization_code", "refresh_token", "client_credentials"];
-    let body = json!({ "redirect_uris": [CALLBACK], "grant_types": all, "scope": "reports orders.read" });
+    let body =
+        json!({ "redirect_uris": [CALLBACK], "grant_types": all, "scope": "reports orders.read admin" });
     for (member, value, is_heeded) in SWITCHES {
         let site = Site::new();
         let client = register(&site, &body);

@@ -132,7 +132,7 @@ fn what_an_update_may_not_touch_it_does_not_touch() {
         ("demo-web", json!({ "token_endpoint_auth_method": "none" }), "token_endpoint_auth_method"),
         ("demo-web", json!({ "redirect_uris": ["http://evil.test/"] }), "redirect_uris"),
         ("demo-web", json!({ "redirect_uris": [] }), "redirect_uris"),
-        ("demo-web", json!({ "scope": "admin" }), "scope"),
+        ("demo-web", json!({ "scope": "administrator" }), "scope"),
         ("demo-web", json!({ "access_token_lifetime": 0 }), "access_token_lifetime"),
         ("demo-web", json!({ "code_lifetime": 1_000_000_000 }), "code_lifetime"),
     ] {

@@ -135,6 +135,7 @@ fn account(patch: &Map<String, Value>) {
         password: "a hash".to_owned(),
         version: 1,
         min_version: 0,
+        min_grants: 0,
         not_before: Timestamp::default(),
         changed: NOW,
         enabled: true,

@@ -2,22 +2,23 @@
 //! again, while shards join and marks and copies are lost.
 
 mod acts;
+mod clients;
 mod oracle;
 mod own;
 
 pub use self::acts::registration;
 use self::{
-    acts::{Act, What, act, scopes},
+    acts::{Act, act},
     oracle::{CLIENTS, Known, Oracle, SCOPES, SHARDS},
     own::Own,
 };
-use super::{Broken, Effort, Story, prove};
+use super::{Broken, Effort, Story, message, prove};
 use crate::world::{Fate, World};
 use edgemint::{
-    host::{Answer, Attempt, Envelope, FORMAT, Host, PATIENCE, SKEW, Seconds, Store, Timestamp},
+    host::{Answer, Host, PATIENCE, SKEW, Seconds, Store, Timestamp},
     model::{
         grant,
-        mark::{ClientRef, Mark, Standing},
+        mark::{Mark, Standing},
         scope::Scope,
     },
     objects::protocol::{
@@ -69,8 +70,7 @@ impl Life {
 
     fn ask(&mut self, words: &str, command: Command) -> Result<Reply, Broken> {
         let (id, at) = (self.sent.len(), self.world.now());
-        let envelope = Envelope { format: FORMAT, attempt: Attempt(id.to_string()), sent: Some(at), command };
-        let message = serde_json::to_string(&envelope).unwrap();
+        let message = message(&id.to_string(), Some(at), command);
         self.story.step(format!("(message {id}) {words}"));
         let text = self.world.deliver_raw::<Registry>(NAME, &message);
         let answer: Answer<Reply> = serde_json::from_str(&text).unwrap();
@@ -108,6 +108,9 @@ impl Life {
             }
             Act::Create { client, scopes: bits } => self.create(CLIENTS[*client], *bits),
             Act::Change { client, what, only_if } => self.change(CLIENTS[*client], *what, *only_if),
+            Act::Rekey { client, overlap } => self.rekey(CLIENTS[*client], *overlap),
+            Act::Cut(client) => self.cut(CLIENTS[*client]),
+            Act::Delete { client, only_if } => self.delete(CLIENTS[*client], *only_if),
             Act::Issue { client, behind } => {
                 self.issue(CLIENTS[*client], *behind);
                 Ok(())
@@ -135,76 +138,6 @@ impl Life {
         self.story.hold(kept, "one effect, by who knows what it was: as the oracle says", || {
             format!("expected {expected}, and it answers {}", told(reply))
         })
-    }
-
-    fn create(&mut self, id: &'static str, bits: u8) -> Judged {
-        let wanted = scopes(bits);
-        let scope = wanted.iter().copied().collect::<Vec<_>>().join(" ");
-        let reply = self.ask(
-            &format!("{id} is registered for {scope:?}"),
-            Command::Create(Box::new(registration(id, &scope))),
-        )?;
-        if self.oracle.clients.contains_key(id) {
-            return self.expect(matches!(reply, Reply::Taken), &reply, "that it is taken");
-        }
-        if !wanted.iter().all(|name| self.oracle.scopes.contains_key(name)) {
-            return self.expect(matches!(reply, Reply::Invalid(_)), &reply, "that a scope is unknown");
-        }
-        let Reply::Changed(client, _) = &reply else { return self.expect(false, &reply, "the client") };
-        self.grow(client.version)?;
-        let known = Known {
-            version: client.version,
-            enabled: true,
-            scopes: wanted,
-            description: None,
-            restricted: 0,
-        };
-        self.oracle.keep(id, known, self.world.now());
-        Ok(())
-    }
-
-    fn change(&mut self, id: &'static str, what: What, only_if: Option<bool>) -> Judged {
-        let patch = match what {
-            What::Enabled(enabled) => json!({ "enabled": enabled }),
-            What::Scopes(bits) => json!({ "scope": scopes(bits).into_iter().collect::<Vec<_>>().join(" ") }),
-            What::Description(text) => json!({ "description": text.to_string() }),
-        };
-        let before = self.oracle.clients.get(id).cloned();
-        let expected =
-            only_if.map(|right| before.as_ref().map_or(1, |client| client.version) + u64::from(!right));
-        let words = format!("{id}: {patch}, if it is v{expected:?}");
-        let reply = self.ask(&words, Command::Change { id: id.into(), patch: object(&patch), expected })?;
-        let Some(before) = before else {
-            return self.expect(matches!(reply, Reply::Unknown), &reply, "that there is none");
-        };
-        if only_if == Some(false) {
-            return self.expect(matches!(reply, Reply::Outdated), &reply, "that it has another version");
-        }
-        let mut after = before.clone();
-        match what {
-            What::Enabled(enabled) => after.enabled = enabled,
-            What::Scopes(bits) => after.scopes = scopes(bits),
-            What::Description(text) => after.description = Some(text.to_string()),
-        }
-        if !after.scopes.iter().all(|name| self.oracle.scopes.contains_key(name)) {
-            return self.expect(matches!(reply, Reply::Invalid(_)), &reply, "that a scope is unknown");
-        }
-        let Reply::Changed(client, told) = &reply else { return self.expect(false, &reply, "the client") };
-        if after == before {
-            self.expect(client.version == before.version, &reply, "the version as it was")?;
-        } else {
-            self.grow(client.version)?;
-            after.version = client.version;
-        }
-        if (before.enabled && !after.enabled) || !before.scopes.is_subset(&after.scopes) {
-            after.restricted = after.version;
-        }
-        let same = client.metadata.enabled == after.enabled
-            && client.metadata.scope == Scope::of(after.scopes.iter().copied())
-            && client.metadata.description == after.description;
-        self.oracle.keep(id, after, self.world.now());
-        self.expect(same, &reply, "the client as it was changed")?;
-        self.told(*told, &[id])
     }
 
     fn grace(&mut self, seconds: u64, only_if: Option<bool>) -> Judged {
@@ -249,7 +182,8 @@ impl Life {
             only_if.map(|right| before.as_ref().map_or(1, |(version, _)| *version) + u64::from(!right));
         let patch = object(&json!({ "description": text.to_string() }));
         let words = format!("the scope {name} is described by {text}, if it is v{expected:?}");
-        let reply = self.ask(&words, Command::ChangeScope { name: name.into(), patch, expected })?;
+        let reply =
+            self.ask(&words, Command::ChangeScope { name: name.into(), patch, whole: false, expected })?;
         let Some((version, description)) = before else {
             return self.expect(matches!(reply, Reply::Unknown), &reply, "that there is none");
         };
@@ -307,17 +241,19 @@ impl Life {
             row.map(|row| serde_json::from_str::<Mark>(&row).unwrap())
         };
         for shard in &self.oracle.joined {
-            for (id, known) in self.oracle.clients.iter().filter(|(id, _)| clients.contains(id)) {
+            for id in clients {
+                let Some(truth) = self.oracle.newest_of(id) else { continue };
                 let mark = mark(shard, "client", id);
-                let knows = mark.as_ref().map_or(known.restricted == 0, |mark| {
-                    mark.version >= known.restricted
-                        && (mark.standing == Standing::Enabled) == known.enabled
-                        && mark.scope == Some(Scope::of(known.scopes.iter().copied()))
+                let knows = mark.as_ref().map_or(truth.restricted == 0, |mark| {
+                    mark.version >= truth.restricted
+                        && (mark.standing == Standing::Enabled) == truth.enabled
+                        && mark.incarnation == Some(truth.incarnation(id))
+                        && (!truth.enabled || mark.scope == Some(Scope::of(truth.scopes.iter().copied())))
                 });
                 self.story.hold(
                     knows,
                     "behaviour 14: once the administrator is answered, every shard holds it",
-                    || format!("{} holds {mark:?} of {id}, which is {known:?}", SHARDS[*shard]),
+                    || format!("{} holds {mark:?} of {id}, which is {truth:?}", SHARDS[*shard]),
                 )?;
             }
             let held = mark(shard, "policy", "").map_or(0, |mark| mark.version);
@@ -354,10 +290,9 @@ impl Life {
     }
 
     fn check(&self, shard: usize, client: &str, version: u64, policy: u64) -> Result<bool, String> {
-        let client = ClientRef { id: client.into(), incarnation: format!("life of {client}"), version };
+        let client = self.oracle.reference(client, version);
         let command = grant_shard::Command::Check { client, policy };
-        let envelope = Envelope { format: FORMAT, attempt: Attempt::default(), sent: None, command };
-        let message = serde_json::to_string(&envelope).unwrap();
+        let message = message("", None, command);
         let text = self.world.deliver_raw::<GrantShard>(SHARDS[shard], &message);
         let answer: Answer<grant_shard::Reply> = serde_json::from_str(&text).unwrap();
         match answer.reply? {
@@ -396,6 +331,10 @@ impl Life {
                 let id: Vec<_> = CLIENTS.into_iter().filter(|id| *id == client.id).collect();
                 self.everybody_knows(&id, false)
             }
+            Ok(Reply::Deleted { id, told, .. }) if told.of > 0 && told.acknowledged == told.of => {
+                let id: Vec<_> = CLIENTS.into_iter().filter(|own| own == id).collect();
+                self.everybody_knows(&id, false)
+            }
             Ok(Reply::PolicyChanged(_, told)) if told.acknowledged == told.of => {
                 self.everybody_knows(&[], true)
             }
@@ -430,6 +369,11 @@ impl Life {
         }
         self.everybody_knows(&CLIENTS, true)?;
         self.judge_own()?;
+        for (id, copy) in CLIENTS.map(|id| (id, self.world.copy(&client_key(id)))) {
+            let kept = self.oracle.clients.contains_key(id) || copy.as_deref().is_none_or(str::is_empty);
+            self.story
+                .hold(kept, "behaviour 14: the replica forgets who was deleted", || format!("{copy:?}"))?;
+        }
         for (id, known) in &self.oracle.clients {
             let newer = known.restricted.checked_sub(1).map(|old| self.check(0, id, old, self.oracle.newest));
             self.story.hold(
@@ -461,7 +405,8 @@ impl Life {
     }
 
     fn copy(&self, key: &str) -> u64 {
-        let copy = self.world.copy(key).map(|text| serde_json::from_str::<Value>(&text).unwrap());
+        let text = self.world.copy(key).filter(|text| !text.is_empty());
+        let copy = text.map(|text| serde_json::from_str::<Value>(&text).unwrap());
         copy.map_or(0, |copy| copy["version"].as_u64().unwrap())
     }
 }
@@ -475,6 +420,9 @@ fn told(reply: &Reply) -> String {
     match reply {
         Reply::Changed(client, told) => {
             format!("v{}, which {} of {} shards hold", client.version, told.acknowledged, told.of)
+        }
+        Reply::Deleted { version, told, .. } => {
+            format!("ended by v{version}, which {} of {} shards hold", told.acknowledged, told.of)
         }
         Reply::PolicyChanged(policy, told) => {
             format!("v{}, which {} of {} shards hold", policy.version, told.acknowledged, told.of)

@@ -14,6 +14,8 @@ pub enum What {
     Groups(u8),
     /// A cut-off that many seconds ago.
     Cut(u64),
+    /// The end of every grant until now, and of no session.
+    CutGrants,
     Nothing,
     Nonsense,
 }
@@ -26,6 +28,8 @@ pub struct Oracle {
     pub password: u32,
     pub groups: Vec<String>,
     pub cut: Option<Timestamp>,
+    /// Grants of older versions are dead.
+    pub grants_since: u64,
     /// When each began, and whether something ended it.
     pub sessions: Vec<(Timestamp, bool)>,
     /// Noted shards, and the version of the account then: a grant there begins with it.
@@ -58,6 +62,10 @@ impl Oracle {
                 self.groups = names(groups);
                 Box::new(|_| false)
             }
+            What::CutGrants => {
+                self.grants_since = self.version + 1;
+                Box::new(|_| false)
+            }
             What::Cut(ago) if self.cut < Some(cut_off(now, ago)) => {
                 self.cut = Some(cut_off(now, ago));
                 Box::new(move |since| since <= cut_off(now, ago).plus(SKEW))
@@ -65,6 +73,9 @@ impl Oracle {
             _ => return false,
         };
         self.version += 1;
+        if matches!(what, What::Disable | What::Password) {
+            self.grants_since = self.version;
+        }
         for (since, ended) in &mut self.sessions {
             *ended |= ends(*since);
         }

@@ -2,7 +2,7 @@
 
 use edgemint::{
     crypto::Secret,
-    host::{Attempt, Envelope, FORMAT, Seconds, Timestamp},
+    host::{Seconds, Timestamp},
     model::{
         grant::{self, Binding, Offer, Person, Terms, Token},
         mark::ClientRef,
@@ -280,8 +280,6 @@ impl Given {
             policy: ask.policy,
             command,
         };
-        let envelope =
-            Envelope { format: FORMAT, attempt: Attempt(id.to_string()), sent: Some(sent), command };
-        serde_json::to_string(&envelope).unwrap()
+        crate::model::message(&id.to_string(), Some(sent), command)
     }
 }

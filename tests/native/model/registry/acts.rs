@@ -4,7 +4,13 @@ use super::oracle::SCOPES;
 use crate::world::Fate;
 use edgemint::{
     host::{Attempts, FORMAT, Timestamp},
-    model::{client::Client, mark::Restrictions, metadata::Metadata, profile::Profile, scope::Scope},
+    model::{
+        client::{Client, Hashed},
+        mark::Restrictions,
+        metadata::Metadata,
+        profile::Profile,
+        scope::Scope,
+    },
 };
 use proptest::{prelude::*, sample::select};
 use std::collections::BTreeSet;
@@ -23,6 +29,15 @@ pub enum Act {
     },
     Grace {
         seconds: u64,
+        only_if: Option<bool>,
+    },
+    Rekey {
+        client: usize,
+        overlap: bool,
+    },
+    Cut(usize),
+    Delete {
+        client: usize,
         only_if: Option<bool>,
     },
     /// A location issues a token by a record that is so many changes old.
@@ -74,6 +89,9 @@ pub fn act() -> impl Strategy<Value = Act> {
         8 => wait.prop_map(Act::Wait),
         3 => (0..2_usize, 0..8_u8).prop_map(|(client, scopes)| Act::Create { client, scopes }),
         12 => (0..2_usize, what, only_if()).prop_map(|(client, what, only_if)| Act::Change { client, what, only_if }),
+        2 => (0..2_usize, any::<bool>()).prop_map(|(client, overlap)| Act::Rekey { client, overlap }),
+        2 => (0..2_usize).prop_map(Act::Cut),
+        3 => (0..2_usize, only_if()).prop_map(|(client, only_if)| Act::Delete { client, only_if }),
         4 => (prop_oneof![0..4_u64, Just(61)], only_if()).prop_map(|(seconds, only_if)| Act::Grace { seconds, only_if }),
         6 => (0..2_usize, 0..3_usize).prop_map(|(client, behind)| Act::Issue { client, behind }),
         4 => (0..3_usize).prop_map(Act::CreateScope),
@@ -107,7 +125,8 @@ pub fn registration(id: &str, scope: &str) -> Client {
         min_version: 0,
         issued: Timestamp(0),
         changed: Timestamp(0),
-        secret: None,
+        secret: Some(Hashed::of("a secret", [1; 16])),
+        previous_secret: None,
         metadata,
         restrictions: Restrictions::default(),
         attempts: Attempts::default(),

@@ -1,6 +1,6 @@
 //! What must be true of clients, scopes, settings and the roster, from the promises alone.
 
-use edgemint::host::Timestamp;
+use edgemint::{host::Timestamp, model::mark::ClientRef};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub const CLIENTS: [&str; 2] = ["app", "tool"];
@@ -8,14 +8,24 @@ pub const SCOPES: [&str; 3] = ["orders", "reports", "users"];
 pub const SHARDS: [&str; 3] = ["weur-0", "enam-1", "apac-2"];
 
 /// A client, as the oracle has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
+    /// Which life of that id, from 0.
+    pub life: usize,
     pub version: u64,
     pub enabled: bool,
     pub scopes: BTreeSet<&'static str>,
     pub description: Option<String>,
     /// The last version that took something away; 0: none ever did.
     pub restricted: u64,
+    /// The change that made it so ended everything that was issued before.
+    pub ends: bool,
+}
+
+impl Known {
+    pub fn incarnation(&self, id: &str) -> String {
+        format!("life {} of {id}", self.life)
+    }
 }
 
 /// What must be true of the registry, from the promises alone.
@@ -40,6 +50,17 @@ impl Oracle {
     pub fn keep(&mut self, id: &'static str, known: Known, now: Timestamp) {
         self.history.entry(id).or_default().push((known.clone(), now));
         self.clients.insert(id, known);
+    }
+
+    /// As it is, or as it was when it ended.
+    pub fn newest_of(&self, id: &str) -> Option<&Known> {
+        self.history.get(id).and_then(|history| history.last()).map(|(known, _)| known)
+    }
+
+    /// The client as somebody knew it who knew it last at that version.
+    pub fn reference(&self, id: &str, version: u64) -> ClientRef {
+        let incarnation = self.newest_of(id).map(|known| known.incarnation(id)).unwrap_or_default();
+        ClientRef { id: id.into(), incarnation, version }
     }
 
     /// The clients that have it.

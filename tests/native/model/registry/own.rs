@@ -2,11 +2,11 @@
 //! the shard that is asked about them later must not be taken in.
 
 use super::{Judged, Life, SHARDS};
+use crate::model::message;
 use edgemint::{
-    host::{Answer, Attempt, Envelope, FORMAT, Host, SKEW, Seconds, Timestamp},
+    host::{Answer, Host, SKEW, Seconds, Timestamp},
     model::{
         grant::Reply,
-        mark::ClientRef,
         place::Shard,
         scope::Scope,
         ticket::{Claims, Subject},
@@ -20,6 +20,7 @@ const LIFETIME: Seconds = Seconds(100_000);
 /// A token, and how it came about.
 pub struct Own {
     client: &'static str,
+    life: usize,
     version: u64,
     claims: Claims,
 }
@@ -48,7 +49,7 @@ impl Life {
             subject: Subject::Client {
                 shard: Shard::parse(SHARDS[number % SHARDS.len()]).unwrap(),
                 client: client.into(),
-                incarnation: format!("life of {client}"),
+                incarnation: known.incarnation(client),
                 version: known.version,
             },
             scope: Scope::of(known.scopes.iter().copied()),
@@ -56,23 +57,24 @@ impl Life {
             expires: issued.plus(LIFETIME),
             id: number.to_string(),
         };
-        let (version, scope) = (known.version, claims.scope.to_string());
+        let (life, version, scope) = (known.life, known.version, claims.scope.to_string());
         self.story.step(format!(
             "(token {number}) {client} gets a token of its own for \"{scope}\", by its record v{version}"
         ));
-        self.own.push(Own { client, version, claims });
+        self.own.push(Own { client, life, version, claims });
     }
 
     /// 14: what was issued after something was taken away, by who had not heard of it, is dead from the start; what was
     /// issued before lives on, with what is left, unless its client was disabled since.
     fn expected(&self, own: &Own) -> Verdict {
         let since = |(known, at): &(super::Known, Timestamp)| {
-            (known.version > own.version).then_some((!known.enabled, known.restricted == known.version, *at))
+            let ended = known.ends || !known.enabled;
+            (known.version > own.version).then_some((ended, known.restricted == known.version, *at))
         };
         let later: Vec<_> = self.oracle.history[own.client].iter().filter_map(since).collect();
         let issued = own.claims.issued;
-        let left =
-            own.claims.scope.common(&Scope::of(self.oracle.clients[own.client].scopes.iter().copied()));
+        let Some(client) = self.oracle.clients.get(own.client) else { return Verdict::Dead };
+        let left = own.claims.scope.common(&Scope::of(client.scopes.iter().copied()));
         if left.is_empty() || later.iter().any(|(disabled, taken, at)| *disabled || (*taken && issued >= *at))
         {
             Verdict::Dead
@@ -107,7 +109,10 @@ impl Life {
                 "behaviour 12: it is another client's",
                 || format!("{reply:?}"),
             )?;
-            if number % 2 == 0 {
+            // A client that is gone asks for nothing.
+            let own = &self.own[number];
+            let lives = self.oracle.clients.get(own.client).is_some_and(|known| known.life == own.life);
+            if number % 2 == 0 && lives {
                 self.about(&claims, client, Wish::Revoke);
                 let reply = self.about(&claims, client, Wish::Inspect(false));
                 let dead = matches!(reply, Reply::Inactive);
@@ -120,11 +125,9 @@ impl Life {
 
     fn about(&self, claims: &Claims, caller: &str, wish: Wish) -> Reply {
         let newest = self.oracle.newest;
-        let caller =
-            ClientRef { id: caller.into(), incarnation: format!("life of {caller}"), version: newest };
+        let caller = self.oracle.reference(caller, newest);
         let command = grant_shard::Command::Token { claims: claims.clone(), policy: newest, caller, wish };
-        let envelope = Envelope { format: FORMAT, attempt: Attempt::default(), sent: None, command };
-        let message = serde_json::to_string(&envelope).unwrap();
+        let message = message("", None, command);
         let text = self.world.deliver_raw::<GrantShard>(&claims.shard().to_string(), &message);
         let answer: Answer<grant_shard::Reply> = serde_json::from_str(&text).unwrap();
         match answer.reply {

@@ -1,0 +1,88 @@
+//! Who may administer: the holder of the administrator's token; a person with a role, by an access token of theirs; a
+//! client that an administrator marked.
+//!
+//! What is decided here is decided by the truth: the shard of the token, the account of the person, the registry.
+
+use super::{strange, users};
+use crate::{
+    context::Context,
+    endpoints::introspect::{self, Presented},
+    error::{Code, Error},
+    host::{Author, Host},
+    model::{
+        grant::{Active, Person},
+        policy::{ADMIN, ADMIN_READ},
+        ticket::{Access, Ticket as _},
+    },
+    objects::protocol::registry::{self, Registry},
+    wire::{self, Params, Request},
+};
+use http::Method;
+
+/// Comes before a byte of the body or query is looked at (RFC 6750 §2.1), and signs every command that follows.
+pub(super) async fn admit<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<(), Error> {
+    let token = wire::bearer(request)
+        .ok_or_else(|| Error::new(Code::MissingToken, "the administrator's token is missing"))?;
+    let (kind, name, may_write) = if cx.config.is_administrator(token) {
+        ("token", String::new(), true)
+    } else {
+        by_access_token(cx, token).await?
+    };
+    let reads = matches!(request.method, Method::GET | Method::HEAD);
+    // Who reads hashes can guess passwords in peace: that is not for an auditor.
+    let hashes =
+        reads && Params::of_query(request, &[]).is_ok_and(|params| params.optional("hashes").is_some());
+    if !may_write && (!reads || hashes) {
+        return Err(Error::new(Code::AccessDenied, "this token may read, and not change anything"));
+    }
+    let address = request.header("cf-connecting-ip").map(str::to_owned);
+    cx.sign(Author { kind: kind.to_owned(), name, address, trace: cx.trace.clone() });
+    Ok(())
+}
+
+/// Kind and name of the holder, and whether they may change something.
+async fn by_access_token<H: Host>(
+    cx: &Context<'_, H>,
+    token: &str,
+) -> Result<(&'static str, String, bool), Error> {
+    let refused =
+        || Error::new(Code::InvalidToken, "this is neither the administrator's token nor one that is good");
+    let keys = &cx.config.keys;
+    let access = Access::open(keys, token).ok_or_else(refused)?;
+    let active = introspect::look(cx, Presented::of(access.clone())).await?.ok_or_else(refused)?;
+    let Active { scope, client_id, person, .. } = active;
+    let writes = scope.contains(ADMIN);
+    if !writes && !scope.contains(ADMIN_READ) {
+        return Err(Error::new(
+            Code::InsufficientScope,
+            "the token's scope has neither admin nor admin.read",
+        ));
+    }
+    match person {
+        Some(Person { username, sub, .. }) => {
+            let account = users::find(cx, &username).await?.filter(|account| account.sub == sub);
+            let account = account.ok_or_else(refused)?;
+            let role = |name: &str| account.roles.contains(name);
+            if !role("administrator") && !role("auditor") {
+                return Err(Error::new(Code::AccessDenied, "the token is of a person who has no role here"));
+            }
+            Ok(("user", account.username, writes && role("administrator")))
+        }
+        None => {
+            let command = registry::Command::Client(client_id);
+            let registry::Reply::Client(client) = cx.ask::<Registry>(registry::NAME, command).await? else {
+                return Err(strange());
+            };
+            let client = client.ok_or_else(refused)?;
+            // The seal is all that proves other tokens of clients. Who holds a master key and nothing else makes no
+            // administrator of himself.
+            if !client.has_proved(&access)? {
+                return Err(refused());
+            }
+            if !client.metadata.administrative {
+                return Err(Error::new(Code::AccessDenied, "the client is not marked as administrative"));
+            }
+            Ok(("client", client.id, writes))
+        }
+    }
+}

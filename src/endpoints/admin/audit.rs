@@ -1,0 +1,52 @@
+//! `/admin/audit`: who changed what, the newest first.
+
+use super::{Page, object, page, strange};
+use crate::{
+    context::Context,
+    error::Error,
+    host::Host,
+    model::audit::Change,
+    objects::protocol::registry::{self, Command, Registry, Reply},
+    wire::{Params, Request, Response},
+};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+/// `GET`: a page of changes; as lines of JSON where `Accept` names `application/jsonl` and nothing before it.
+pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
+    let Page { limit, after, q, .. } = Page::of(&Params::of_query(request, &[])?)?;
+    let command = Command::Audit { after, q, limit };
+    let Reply::Audit(changes, next) = cx.ask::<Registry>(registry::NAME, command).await? else {
+        return Err(strange());
+    };
+    let items: Vec<_> = changes.iter().map(|change| Value::Object(display(change))).collect();
+    if request.header("accept").is_some_and(|accept| accept.starts_with("application/jsonl")) {
+        let lines: String = items.iter().flat_map(|item| [item.to_string(), "\n".to_owned()]).collect();
+        let response = Response::new(StatusCode::OK, "application/jsonl", lines);
+        return Ok(match next {
+            // RFC 8288.
+            Some(next) => response.with(
+                "link",
+                format!("<{}?limit={limit}&after={next}>; rel=\"next\"", cx.url("/admin/audit")),
+            ),
+            None => response,
+        });
+    }
+    Ok(page(&items, next.as_deref()))
+}
+
+/// A change as administrators see it. `time` is in seconds since 1970.
+fn display(change: &Change) -> Map<String, Value> {
+    let members = [
+        ("id", json!(change.id)),
+        ("time", json!(change.time.seconds())),
+        ("by", json!({ "kind": change.by.kind, "name": change.by.name })),
+        ("address", json!(change.by.address)),
+        ("trace_id", json!(change.by.trace)),
+        ("action", json!(change.action)),
+        ("target", json!(change.target)),
+        ("before", json!(change.before)),
+        ("after", json!(change.after)),
+    ];
+    object(members)
+}

@@ -1,0 +1,57 @@
+//! What administrators changed: who, when, from where, and how it was before and after. Never a secret.
+
+use crate::host::{Author, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The format of the row.
+    pub format: u8,
+    /// Its place in the log. The newest comes first.
+    pub id: String,
+    /// When.
+    pub time: Timestamp,
+    /// Who, and from where.
+    pub by: Author,
+    /// `client.changed`, `user.deleted` …
+    pub action: String,
+    /// What: `client/<client_id>`, `user/<username>`, `scope/<name>`, `settings`, `grant/<id>`.
+    pub target: String,
+    /// The members that changed, as they were.
+    pub before: Map<String, Value>,
+    /// And as they are.
+    pub after: Map<String, Value>,
+}
+
+/// The members that differ, of either.
+pub fn differences(mut before: Map<String, Value>, mut after: Map<String, Value>) -> [Map<String, Value>; 2] {
+    let same: Vec<String> = before
+        .iter()
+        .filter(|(name, value)| after.get(*name) == Some(value))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in same {
+        before.remove(&name);
+        after.remove(&name);
+    }
+    [before, after]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_did_not_change_is_not_told() {
+        let map = |value: Value| value.as_object().unwrap().clone();
+        let before = map(json!({ "a": 1, "b": [1], "c": null }));
+        let after = map(json!({ "a": 1, "b": [2], "d": {} }));
+        assert_eq!(
+            differences(before, after),
+            [map(json!({ "b": [1], "c": null })), map(json!({ "b": [2], "d": {} }))]
+        );
+    }
+}

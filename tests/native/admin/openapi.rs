@@ -1,0 +1,169 @@
+//! The description of the administration API, `src/endpoints/admin/openapi.json`: made of the table of routes and of the
+//! tables of members, and compared with what is there. `EDGEMINT_WRITE=1 cargo test openapi` writes it anew.
+
+use super::members::{self, CHANGE, CLIENT, GRANT, SCOPE, USER};
+use edgemint::{endpoints::admin::Resource, model::policy::Settings, server};
+use http::Method;
+use serde_json::{Map, Value, json};
+
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/endpoints/admin/openapi.json");
+
+#[test]
+fn the_description_is_what_routes_and_members_say() {
+    let text = format!("{}\n", document(server::administration()));
+    if std::env::var_os("EDGEMINT_WRITE").is_some() {
+        std::fs::write(PATH, &text).expect("the description can be written");
+    }
+    let kept = std::fs::read_to_string(PATH).expect("there is a description");
+    assert!(kept == text, "write it anew: EDGEMINT_WRITE=1 cargo test openapi");
+}
+
+/// What a resource is made of: its name in the address, the schema of an item, and what it is called.
+fn subject(resource: Resource) -> (&'static str, &'static str, &'static str) {
+    match resource {
+        Resource::Clients => ("", "Client", "clients"),
+        Resource::Client | Resource::Secret => ("client_id", "Client", "client"),
+        Resource::Scopes => ("", "Scope", "scopes"),
+        Resource::Scope => ("name", "Scope", "scope"),
+        Resource::Users => ("", "User", "people"),
+        Resource::User => ("username", "User", "person"),
+        Resource::Settings => ("", "Settings", "settings"),
+        Resource::Grants => ("", "Grant", "grants"),
+        Resource::Grant => ("id", "Grant", "grant"),
+        Resource::Audit => ("", "Change", "changes"),
+    }
+}
+
+/// The document.
+fn document(routes: impl Iterator<Item = (Method, &'static str, Resource)>) -> Value {
+    let mut paths = Map::new();
+    for (method, path, resource) in routes {
+        let (name, ..) = subject(resource);
+        let path = path.replace("{}", &format!("{{{name}}}"));
+        let item = paths.entry(path).or_insert_with(|| match name {
+            "" => json!({}),
+            name => json!({ "parameters": [parameter(name, "path", "string")] }),
+        });
+        item[method.as_str().to_lowercase()] = operation(&method, resource);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "Edgemint administration", "version": env!("CARGO_PKG_VERSION") },
+        "servers": [{ "url": "/" }],
+        "security": [{ "bearer": [] }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "bearer": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "The administrator's token, or an access token with the scope admin or admin.read.",
+            } },
+            "schemas": {
+                "Client": members::schema(CLIENT),
+                "Scope": members::schema(SCOPE),
+                "User": members::schema(USER),
+                "Grant": members::schema(GRANT),
+                "Change": members::schema(CHANGE),
+                "Settings": settings(),
+                "Problem": {
+                    "type": "object",
+                    "description": "RFC 9457.",
+                    "properties": {
+                        "title": { "type": "string" },
+                        "status": { "type": "integer" },
+                        "detail": { "type": "string" },
+                        "error": { "type": "string" },
+                        "field": { "type": "string", "description": "The member that is wrong." },
+                        "trace_id": { "type": "string" },
+                    },
+                },
+            },
+        },
+    })
+}
+
+fn settings() -> Value {
+    let schema = |(_, least, most, default, about): &(&str, u64, u64, u64, &str)| json!({ "type": ["integer", "null"], "minimum": least, "maximum": most, "default": default, "description": about });
+    let properties = Settings::TABLE.iter().map(|row| (row.0.to_owned(), schema(row)));
+    json!({ "type": "object", "properties": properties.collect::<Map<_, _>>() })
+}
+
+fn parameter(name: &str, place: &str, kind: &str) -> Value {
+    json!({ "name": name, "in": place, "required": place == "path", "schema": { "type": kind } })
+}
+
+fn content(media_type: &str, schema: &Value) -> Value {
+    json!({ media_type: { "schema": schema } })
+}
+
+fn operation(method: &Method, resource: Resource) -> Value {
+    let (key, schema, called) = subject(resource);
+    let one = json!({ "$ref": format!("#/components/schemas/{schema}") });
+    let collection = key.is_empty() && resource != Resource::Settings;
+    let page = json!({ "type": "object", "properties": {
+        "items": { "type": "array", "items": one },
+        "next": { "type": ["string", "null"], "description": "What to send as after for the next page." },
+    } });
+    let versioned = !matches!(resource, Resource::Grant | Resource::Grants | Resource::Audit);
+    let mut parameters = Vec::new();
+    let mut body = None;
+    let (summary, status, answer) = match *method {
+        Method::GET if collection => {
+            parameters.push(parameter("limit", "query", "integer"));
+            parameters.push(parameter("after", "query", "string"));
+            if resource != Resource::Grants {
+                parameters.push(parameter("q", "query", "string"));
+            }
+            (format!("A page of {called}"), "200", Some(page))
+        }
+        Method::GET => (format!("One {called}"), "200", Some(one)),
+        Method::POST if resource == Resource::Secret => {
+            let seconds = json!({ "type": "integer", "minimum": 0, "maximum": 2_592_000, "default": 0 });
+            body = Some(json!({ "type": "object", "properties": { "overlap_seconds": seconds } }));
+            ("A new secret".to_owned(), "200", Some(one))
+        }
+        Method::POST => {
+            body = Some(one.clone());
+            (format!("One more of the {called}"), "201", Some(one))
+        }
+        Method::PUT => {
+            body = Some(one.clone());
+            (format!("All that the {called} is from now on"), "200", Some(one))
+        }
+        Method::PATCH => {
+            body = Some(one.clone());
+            (format!("A change of the {called} (RFC 7396)"), "200", Some(one))
+        }
+        Method::DELETE if collection => {
+            (format!("The end of {called}: all of one client, person or scope"), "204", None)
+        }
+        _ => (format!("The end of the {called}"), "204", None),
+    };
+    if resource == Resource::Grants {
+        for name in ["client_id", "username", "scope"] {
+            parameters.push(parameter(name, "query", "string"));
+        }
+    }
+    if versioned && !collection && *method != Method::GET {
+        parameters.push(parameter("If-Match", "header", "string"));
+    }
+    let mut answered = json!({ "description": "Done." });
+    if let Some(schema) = answer {
+        answered["content"] = content("application/json", &schema);
+    }
+    let problem = json!({ "$ref": "#/components/schemas/Problem" });
+    let refused = json!({
+        "description": "Refused, or not known to be done (503).",
+        "content": content("application/problem+json", &problem),
+    });
+    let mut operation = json!({ "summary": summary, "responses": { status: answered, "default": refused } });
+    if !parameters.is_empty() {
+        operation["parameters"] = json!(parameters);
+    }
+    if let Some(schema) = body {
+        let required = resource != Resource::Secret;
+        operation["requestBody"] =
+            json!({ "required": required, "content": content("application/json", &schema) });
+    }
+    operation
+}
