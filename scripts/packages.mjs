@@ -14,8 +14,9 @@ const UNREACHABLE = /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EN
 /**
  * Installs the packages unless those of this lock file are there.
  * @param {import('./machine.mjs').Machine} machine
+ * @param {Pick<import('./process.mjs').Options, 'aside'>} [options]
  */
-export async function ensurePackages(machine) {
+export async function ensurePackages(machine, { aside = false } = {}) {
   // `npm ls` takes seconds; a hash of the lock file, written after a complete install, takes a millisecond.
   const stamp = join(machine.root, 'node_modules', '.edgemint-lock');
   const wanted = createHash('sha256').update(readFileSync(join(machine.root, 'package-lock.json'))).digest('hex');
@@ -28,6 +29,7 @@ export async function ensurePackages(machine) {
   if (!npm) throw new SetupError('npm is not installed: install Node.js with npm from https://nodejs.org, and run this again.');
   const { code, tail } = await run(machine, npm, ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund'], {
     env,
+    aside,
     label: 'Installing the npm packages (a few hundred MB)',
     limit: 1200,
   });

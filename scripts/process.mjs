@@ -77,6 +77,7 @@ export function stopChildrenOnSignal() {
  * @property {'show' | 'echo' | 'hide'} [output] show: the child writes to the terminal itself; echo: through us,
  *   so that lines can be read; hide: only a failure shows it
  * @property {string} [label] of the progress line while output is hidden
+ * @property {boolean} [aside] the progress line goes to the other stream: this one is for what somebody reads
  * @property {(line: string) => string | void} [read] sees each line; what it returns is the progress
  * @property {number} [limit] seconds
  * @property {boolean} [interactive] the child may ask questions: it gets the terminal and our process group
@@ -95,7 +96,7 @@ export function stopChildrenOnSignal() {
 export async function run(machine, command, args, options = {}) {
   stopChildrenOnSignal();
   const output = options.output ?? 'hide';
-  const progress = options.label && output === 'hide' ? new Progress(options.label) : undefined;
+  const progress = options.label && output === 'hide' ? new Progress(options.label, options.aside ? process.stderr : process.stdout) : undefined;
   /** @type {string[]} */
   const tail = [];
   const child = spawn(command, args, {

@@ -22,7 +22,8 @@ export function readRoutes() {
 /** Whether a path is one of a route's. @param {string} pattern @param {string} path */
 export function isOf(pattern, path) {
   const [front, behind] = pattern.split('{}');
-  return behind === undefined ? path === pattern : path.startsWith(front) && /^[^/]+$/.test(path.slice(front.length));
+  if (behind === undefined) return path === pattern;
+  return path.startsWith(front) && path.endsWith(behind) && /^[^/]+$/.test(path.slice(front.length, path.length - behind.length));
 }
 
 /**
@@ -36,7 +37,9 @@ export async function makeGood(worker, mark) {
   await make(worker, '/admin/scopes', { name: victim, description: 'To be changed' });
   await make(worker, '/admin/scopes', { name: `${victim}.doomed` });
   await make(worker, '/admin/users', { username: victim, password: 'open-the-doors' });
+  await make(worker, '/admin/users', { username: `${victim}.doomed`, password: 'open-the-doors' });
   await make(worker, '/admin/clients', { client_id: victim, grant_types: ['client_credentials'], scope: victim });
+  await make(worker, '/admin/clients', { client_id: `${victim}.doomed`, grant_types: ['client_credentials'] });
   const person = new Person(worker);
   const login = field(await person.authorize('demo-web'), 'pending');
   const page = await person.reachConsent('demo-web', {}, victim, 'open-the-doors');
@@ -117,6 +120,7 @@ function ofAdministrators(victim, grant) {
   });
   const metadata = { client_name: 'x', redirect_uris: ['https://a.test/cb'], contacts: ['a@b'], scope: victim };
   return [
+    get('/admin/openapi.json'),
     list('/admin/clients?limit=2&after=demo-api&q=demo'),
     list('/admin/clients/demo-web'),
     list('/admin/scopes?limit=2&after=orders.read&q=r'),
@@ -130,10 +134,18 @@ function ofAdministrators(victim, grant) {
     { ...list(`/admin/scopes/${victim}.doomed`), method: 'DELETE', headers: { ...headers, 'if-match': '*' } },
     write('POST', '/admin/clients', metadata),
     write('PATCH', `/admin/clients/${victim}`, { description: 'x', refresh_count: null, strict: true }, { 'if-match': '*' }),
+    write('PUT', `/admin/clients/${victim}`, { ...metadata, client_id: victim }, { 'if-match': '*' }),
+    write('POST', `/admin/clients/${victim}/secret`, { overlap_seconds: 60 }),
+    { ...list(`/admin/clients/${victim}.doomed`), method: 'DELETE', headers: { ...headers, 'if-match': '*' } },
+    { ...list(`/admin/grants?client_id=${victim}`), method: 'DELETE' },
     write('POST', '/admin/scopes', { name: `${victim}.new`, description: 'New' }),
+    write('PUT', `/admin/scopes/${victim}`, { name: victim, description: 'Another' }),
     write('PATCH', `/admin/scopes/${victim}`, { description: 'Other' }, { 'if-match': '*' }),
     write('POST', '/admin/users', { username: `${victim}-too`, password: 'open-the-doors', groups: ['x'], claims: { name: 'D' } }),
     write('PATCH', `/admin/users/${victim}`, { groups: ['x'], claims: { name: null, address: { locality: 'Oxford' } } }),
+    write('PUT', `/admin/users/${victim}`, { groups: ['y'], claims: { name: 'D' } }),
+    { ...list(`/admin/users/${victim}.doomed`), method: 'DELETE' },
+    get('/admin/audit?limit=3&q=a', { ...headers, accept: 'application/jsonl' }),
     write('PATCH', '/admin/settings', { 'log.successPercent': 100 }),
   ];
 }

@@ -41,7 +41,7 @@ describe('methods', () => {
     ['/healthz', ['GET', 'HEAD'], ['POST', 'PROPFIND']],
     ['/authorize', ['GET', 'HEAD', 'POST'], ['PUT', 'OPTIONS', 'PROPFIND']],
     ['/admin/clients', ['GET', 'HEAD', 'POST'], ['DELETE', 'OPTIONS', 'PROPFIND']],
-    ['/admin/clients/demo-web', ['GET', 'HEAD', 'PATCH'], ['POST', 'PROPFIND']],
+    ['/admin/clients/demo-web', ['DELETE', 'GET', 'HEAD', 'PATCH', 'PUT'], ['POST', 'PROPFIND']],
   ])) {
     for (const method of methods) {
       test(`${method} ${path} is answered 405 with what is allowed`, async () => {

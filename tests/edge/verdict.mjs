@@ -7,7 +7,7 @@ import { ADMIN_TOKEN } from './worker.mjs';
 /** @typedef {import('./socket.mjs').Answer} Answer */
 
 const ROUTES = readRoutes();
-const PUBLIC = ['/style.css', '/.well-known/oauth-authorization-server'];
+const PUBLIC = ['/style.css', '/.well-known/oauth-authorization-server', '/admin/openapi.json'];
 /** Addresses that may answer with a page. */
 const PAGES = ['/', '/style.css', '/authorize', '/login', '/consent', '/dev/callback'];
 
@@ -15,7 +15,7 @@ const PAGES = ['/', '/style.css', '/authorize', '/login', '/consent', '/dev/call
 const HEADERS = new Set([
   'access-control-allow-headers', 'access-control-allow-methods', 'access-control-allow-origin', 'access-control-expose-headers',
   'access-control-max-age', 'allow', 'cache-control', 'connection', 'content-encoding', 'content-length', 'content-security-policy',
-  'content-type', 'date', 'edgemint-follows', 'etag', 'location', 'pragma', 'referrer-policy', 'retry-after', 'set-cookie', 'transfer-encoding',
+  'content-type', 'date', 'edgemint-follows', 'etag', 'link', 'location', 'pragma', 'referrer-policy', 'retry-after', 'set-cookie', 'transfer-encoding',
   'vary', 'www-authenticate', 'x-content-type-options', 'x-frame-options',
 ]);
 
@@ -41,7 +41,7 @@ export function judge(sent, answer, issuer) {
   const kind = headers.get('content-type') ?? '';
   return [
     ...judgeHeaders(path, answer),
-    ...(path.startsWith('/admin/') && status < 400 && !isAdministrators(sent) ? ['done for somebody who is no administrator'] : []),
+    ...(path.startsWith('/admin/') && !PUBLIC.includes(path) && status < 400 && !isAdministrators(sent) ? ['done for somebody who is no administrator'] : []),
     ...judgeLocation(headers.get('location'), issuer),
     ...(sent.method === 'HEAD' ? [] : judgeBody(path, status, kind, body)),
   ];
@@ -97,11 +97,24 @@ function judgeLocation(location, issuer) {
   return registered && /^[^\s"<>\\]+$/.test(location) ? [] : [`it leads to ${location}`];
 }
 
+/** @param {string} text */
+function isJson(text) {
+  try {
+    return typeof JSON.parse(text) === 'object';
+  } catch {
+    return false;
+  }
+}
+
 /** @param {string} path @param {number} status @param {string} kind @param {string} body @returns {string[]} */
 function judgeBody(path, status, kind, body) {
   if (body === '') return status >= 400 ? ['an error without a word'] : [];
   if (kind === 'text/html; charset=utf-8') return PAGES.includes(path) ? judgeMarkup(body) : ['a page where none belongs'];
   if (kind === 'text/css; charset=utf-8') return path === '/style.css' ? [] : ['a style where none belongs'];
+  if (kind === 'application/jsonl') {
+    const lines = body.split('\n').slice(0, -1);
+    return path === '/admin/audit' && body.endsWith('\n') && lines.every(isJson) ? [] : ['lines where none belong, or of another kind'];
+  }
   if (kind !== 'application/json' && kind !== 'application/problem+json') return [`a body of the type ${kind}`];
   try {
     const { error } = JSON.parse(body);
