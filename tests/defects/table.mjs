@@ -293,11 +293,11 @@ export const DEFECTS = [
     test: 'limits::after_sixty_failures_a_client_at_one_address_is_told_to_wait_and_the_right_secret_still_works',
   },
   {
-    what: 'a burst from one address is looked at to the end',
-    file: 'endpoints/login.rs',
-    from: '    let closed = cx.closed(Limited::Login, &asked.policy, request, "");',
-    to: '    let closed: Option<Timestamp> = None;',
-    test: 'logins::of_a_burst_from_one_address_thirty_are_looked_at_and_no_more_names_are_closed_than_by_thirty',
+    what: 'of a burst from one address all are under way at once',
+    file: 'context/limits.rs',
+    from: '            let room = seen.open.saturating_add(seen.failures.count(limit, now)) < limit.most;',
+    to: '            let room = true;',
+    test: 'logins::of_a_burst_from_one_address_no_more_names_take_a_row_than_the_address_may_fail',
   },
   {
     what: 'failures that are told twice count twice',
