@@ -111,6 +111,7 @@ function ofClients({ code, tokens, own }) {
 /** @param {string} victim @param {string} grant @returns {Sent[]} */
 function ofAdministrators(victim, grant) {
   const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+  // Of what nobody else needs: with another method it is the end of it.
   const list = (/** @type {string} */ target) => get(target, headers);
   const write = (/** @type {string} */ method, /** @type {string} */ target, /** @type {object} */ body, more = {}) => ({
     method,
@@ -122,11 +123,11 @@ function ofAdministrators(victim, grant) {
   return [
     get('/admin/openapi.json'),
     list('/admin/clients?limit=2&after=demo-api&q=demo'),
-    list('/admin/clients/demo-web'),
+    list(`/admin/clients/${victim}`),
     list('/admin/scopes?limit=2&after=orders.read&q=r'),
-    list('/admin/scopes/reports'),
+    list(`/admin/scopes/${victim}`),
     list('/admin/users?limit=1&q=a'),
-    list('/admin/users/alice'),
+    list(`/admin/users/${victim}`),
     list('/admin/settings'),
     list('/admin/grants?client_id=demo-web&username=alice&scope=reports&limit=1'),
     list(`/admin/grants/${encodeURIComponent(grant)}`),
