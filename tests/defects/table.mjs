@@ -211,8 +211,8 @@ export const DEFECTS = [
   {
     what: 'a session never ends',
     file: 'model/account.rs',
-    from: '        now < self.ends && account.mark().spares(self.version, self.auth_time)',
-    to: '        account.mark().spares(self.version, self.auth_time)',
+    from: '        now < self.ends && mark.spares(self.version, self.auth_time)',
+    to: '        mark.spares(self.version, self.auth_time)',
     test: 'restrictions::a_session_lasts_as_long_as_the_setting_says_and_not_a_second_longer',
   },
   {
@@ -246,8 +246,8 @@ export const DEFECTS = [
   {
     what: 'a client with a secret acts without it',
     file: 'caller.rs',
-    from: '            (Some(_), None) => return Err(refused("secret missing")),',
-    to: '            (Some(_), None) => {}',
+    from: '            (true, None) => return Err(refused("secret missing")),',
+    to: '            (true, None) => {}',
     test: 'token::every_way_to_authenticate_works_and_no_other',
   },
   {
