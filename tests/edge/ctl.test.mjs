@@ -98,6 +98,8 @@ describe('ctl', () => {
       [['scope', 'delete', 'reports'], 5, /409 clients: clients have this scope: demo-/],
       [['client', 'list'], 3, /401 .*Set ADMIN_TOKEN/, { env: { ADMIN_TOKEN: 'wrong'.repeat(8) } }],
       [['client', 'list'], 6, /does not answer/, { env: { EDGEMINT_ISSUER: `http://127.0.0.1:${await findFreePort()}` } }],
+      [['client', 'list'], 2, /neither https nor loopback/, { env: { EDGEMINT_ISSUER: 'http://as.example' } }],
+      [['client', 'list'], 2, /neither https nor loopback/, { env: { EDGEMINT_ISSUER: 'http://localhost:1@as.example' } }],
       [['grant', 'revoke'], 2, /in one way/],
       [['client', 'set', 'demo-web', 'nonsense'], 2, /name=value/],
       [['settings', 'get', 'magic'], 4, /no setting magic/],
