@@ -108,6 +108,8 @@ pub enum Kind {
     Session,
     /// A login or consent in progress.
     Pending,
+    /// A form of the console.
+    Console,
     /// The landing page's own state in development.
     Demo,
 }
@@ -120,6 +122,7 @@ pub const KINDS: &[(Kind, &str)] = &[
     (Kind::Access,  "ema"),
     (Kind::Session, "ems"),
     (Kind::Pending, "emf"),
+    (Kind::Console, "emv"),
     (Kind::Demo,    "emx"),
 ];
 

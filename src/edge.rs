@@ -24,8 +24,8 @@ use std::{
 };
 use wasm_bindgen::JsValue;
 use worker::{
-    Context, Delay, DurableObject, Env, Method, Request, RequestInit, Response, Result, State, console_error,
-    console_log, durable_object, event,
+    Context, Delay, DurableObject, Env, Request, Response, Result, State, console_error, console_log,
+    durable_object, event, web_sys,
 };
 
 /// After this long nobody is still telling others by itself.
@@ -68,10 +68,13 @@ impl Host for Edge {
             Some(hint) => namespace.get_by_name_with_location_hint(&to.name, hint)?,
             None => namespace.get_by_name(&to.name)?,
         };
-        let mut init = RequestInit::new();
-        init.with_method(Method::Post).with_body(Some(JsValue::from_str(&text)));
-        let request = Request::new_with_init(&format!("https://object/{}", to.name), &init)?;
-        let answer = async { stub.fetch_with_request(request).await?.text().await };
+        // Not the `RequestInit` of `worker`, which brings every option of Cloudflare's cache and images.
+        let init = web_sys::RequestInit::new();
+        init.set_method("POST");
+        init.set_body(&JsValue::from_str(&text));
+        let url = format!("https://object/{}", to.name);
+        let request = web_sys::Request::new_with_str_and_init(&url, &init).map_err(worker::Error::from)?;
+        let answer = async { stub.fetch_with_request(request.into()).await?.text().await };
         in_time(answer).await?.map_err(Fault::from)
     }
 

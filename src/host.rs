@@ -3,9 +3,10 @@
 //! [`Host`] is what a request may ask of the world, [`Store`] what a Durable Object may ask of its disk. Nothing else
 //! in `src` but `edge` touches either's other side, so a test can count, fail or drop every single operation.
 
-use crate::error::Fault;
+use crate::{error::Fault, json};
 use base64ct::Encoding as _;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{future::poll_fn, pin::Pin, task::Poll};
 
 /// An instant: milliseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -234,10 +235,12 @@ pub trait Store {
         after: Option<(&str, &str)>,
         limit: usize,
     ) -> Result<Vec<Row>, Fault>;
-    /// The tables there are.
+    /// The tables there are, in order of their names.
     fn tables(&self) -> Result<Vec<String>, Fault>;
     /// Drops a table: no row is written, however many it holds.
     fn drop_table(&self, table: &str) -> Result<(), Fault>;
+    /// How large it is, in bytes.
+    fn size(&self) -> Result<u64, Fault>;
 }
 
 /// Everything a request asks of the world.
@@ -270,6 +273,26 @@ pub trait Host {
     }
 }
 
+/// Waits for all of them, side by side, and gives what comes of them in their order.
+pub async fn all<F: Future>(wanted: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut waiting: Vec<Result<F::Output, Pin<Box<F>>>> = Vec::new();
+    waiting.extend(wanted.into_iter().map(|future| Err(Box::pin(future))));
+    poll_fn(|cx| {
+        let mut all = true;
+        for one in &mut waiting {
+            if let Err(future) = one {
+                match future.as_mut().poll(cx) {
+                    Poll::Ready(output) => *one = Ok(output),
+                    Poll::Pending => all = false,
+                }
+            }
+        }
+        if all { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    waiting.into_iter().filter_map(Result::ok).collect()
+}
+
 /// A regular answer of an object, or that it could not give one.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Answer<R> {
@@ -290,13 +313,13 @@ pub async fn ask<O: Protocol, H: Host>(
 ) -> Result<O::Reply, Fault> {
     let attempt = Attempt(base64ct::Base64UrlUnpadded::encode_string(&host.random::<12>()));
     let sent = Some(host.now());
-    let message = serde_json::to_string(&Envelope { format: FORMAT, attempt, sent, by, command })?;
+    let message = json::write(&Envelope { format: FORMAT, attempt, sent, by, command })?;
     let to = Place { binding: O::BINDING, name: name.to_owned(), near: O::near(name) };
     let text = match host.deliver(&to, message.clone()).await {
         Ok(text) => text,
         Err(_) => host.deliver(&to, message).await?,
     };
-    let answer: Answer<O::Reply> = serde_json::from_str(&text)?;
+    let answer: Answer<O::Reply> = json::read(&text)?;
     if answer.format != FORMAT {
         return Err(Fault::new("an object answered in an unknown format"));
     }

@@ -14,6 +14,7 @@ pub mod protocol;
 
 pub mod audit;
 pub mod outbox;
+pub mod tally;
 
 pub mod account_shard;
 pub mod grant_shard;
@@ -22,7 +23,9 @@ pub mod registry;
 use crate::{
     error::Fault,
     host::{Answer, Envelope, FORMAT, Host, Object, Store, Timestamp, Turn},
+    json,
 };
+use protocol::Health;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Answers one message. Whatever happens inside becomes an answer: an object never panics, and its caller never hangs.
@@ -43,7 +46,7 @@ pub async fn finish<O: Object, H: Host, S: Store>(
         Err(fault) => Err(fault),
     };
     let reply = reply.map_err(|fault| fault.0);
-    let text = serde_json::to_string(&Answer { format: FORMAT, reply });
+    let text = json::write(&Answer { format: FORMAT, reply });
     text.unwrap_or_else(|_| {
         format!("{{\"format\":{FORMAT},\"reply\":{{\"Err\":\"the reply could not be written\"}}}}")
     })
@@ -56,7 +59,7 @@ pub async fn turn<O: Object, H: Host, S: Store>(
     name: &str,
     message: &str,
 ) -> Result<O::Reply, Fault> {
-    let envelope: Envelope<O::Command> = serde_json::from_str(message)?;
+    let envelope: Envelope<O::Command> = json::read(message)?;
     if envelope.format != FORMAT {
         return Err(Fault::new("a command of an unknown format"));
     }
@@ -97,7 +100,7 @@ fn write<T: Serialize, S: Store>(
     key: &str,
     row: &T,
 ) -> Result<(), Fault> {
-    store.put(table, owner, key, &serde_json::to_string(row)?)
+    store.put(table, owner, key, &json::write(row)?)
 }
 
 /// A row's value. A row that carries a format, always as its first member, is refused in an unknown one.
@@ -106,7 +109,7 @@ fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
     if format.is_some_and(|rest| !rest.starts_with("1,")) {
         return Err(Fault::new("a row of an unknown format"));
     }
-    Ok(serde_json::from_str(text)?)
+    json::read(text)
 }
 
 /// Drops the tables whose end has come, and gives the end of the next.
@@ -124,4 +127,10 @@ fn drop_ended<S: Store>(store: &S, now: Timestamp) -> Result<(), Fault> {
 fn first_end<S: Store>(store: &S) -> Result<Option<Timestamp>, Fault> {
     let ends = store.tables()?;
     Ok(ends.iter().filter_map(|name| crate::model::place::Table::parse(name)?.1.end()).min())
+}
+
+/// How an object is that wakes then.
+fn health<S: Store>(store: &S, wake: Option<Timestamp>) -> Result<Health, Fault> {
+    let (owed, owed_since) = outbox::backlog(store)?;
+    Ok(Health { size: store.size()?, owed, owed_since, wake, events: tally::sum(store)? })
 }

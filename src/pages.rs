@@ -1,5 +1,7 @@
 //! What a person sees: compiled templates, one style sheet, no script. Everything works without JavaScript.
 
+pub mod console;
+
 use crate::{
     context::Context,
     error::Error,

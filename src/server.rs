@@ -4,7 +4,9 @@ use crate::{
     context::{Config, Context, Event, Limited, Memory, config::Vars, draw_trace},
     endpoints::{
         admin::{self, Resource},
-        authorize, consent, development, healthz, introspect, login, metadata, revoke,
+        authorize, consent,
+        console::{self, Page},
+        development, healthz, introspect, login, metadata, revoke,
     },
     error::{Code, Error},
     grants,
@@ -33,6 +35,7 @@ enum Endpoint {
     DevCallback,
     OpenApi,
     Admin(Resource),
+    Console(console::Page),
 }
 
 /// Who may call an endpoint with a script of their own (Fetch, CORS protocol).
@@ -95,6 +98,33 @@ const ROUTES: &[Route] = &[
     route(Method::GET,    "/admin/grants/{}",                        Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Grant)),
     route(Method::DELETE, "/admin/grants/{}",                        Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Grant)),
     route(Method::GET,    "/admin/audit",                            Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Audit)),
+    route(Method::GET,    "/admin/health",                           Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Health)),
+    route(Method::GET,    "/console",                                  Surface::Page,    Cors::Own, Endpoint::Console(Page::Home)),
+    route(Method::POST,   "/console/sign-in",                          Surface::Page,    Cors::Own, Endpoint::Console(Page::SignIn)),
+    route(Method::POST,   "/console/sign-out",                         Surface::Page,    Cors::Own, Endpoint::Console(Page::SignOut)),
+    route(Method::GET,    "/console/administrator",                    Surface::Page,    Cors::Own, Endpoint::Console(Page::Administrator)),
+    route(Method::POST,   "/console/administrator",                    Surface::Page,    Cors::Own, Endpoint::Console(Page::Administrator)),
+    route(Method::GET,    "/console/new/clients",                      Surface::Page,    Cors::Own, Endpoint::Console(Page::New(Resource::Clients))),
+    route(Method::GET,    "/console/clients",                          Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Clients))),
+    route(Method::POST,   "/console/clients",                          Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Clients))),
+    route(Method::GET,    "/console/clients/{}",                       Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Client))),
+    route(Method::POST,   "/console/clients/{}",                       Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Client))),
+    route(Method::GET,    "/console/new/scopes",                       Surface::Page,    Cors::Own, Endpoint::Console(Page::New(Resource::Scopes))),
+    route(Method::GET,    "/console/scopes",                           Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Scopes))),
+    route(Method::POST,   "/console/scopes",                           Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Scopes))),
+    route(Method::GET,    "/console/scopes/{}",                        Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Scope))),
+    route(Method::POST,   "/console/scopes/{}",                        Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Scope))),
+    route(Method::GET,    "/console/new/users",                        Surface::Page,    Cors::Own, Endpoint::Console(Page::New(Resource::Users))),
+    route(Method::GET,    "/console/users",                            Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Users))),
+    route(Method::POST,   "/console/users",                            Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Users))),
+    route(Method::GET,    "/console/users/{}",                         Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::User))),
+    route(Method::POST,   "/console/users/{}",                         Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::User))),
+    route(Method::GET,    "/console/grants",                           Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Grants))),
+    route(Method::GET,    "/console/grants/{}",                        Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Grant))),
+    route(Method::POST,   "/console/grants/{}",                        Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Grant))),
+    route(Method::GET,    "/console/settings",                         Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Settings))),
+    route(Method::POST,   "/console/settings",                         Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Settings))),
+    route(Method::GET,    "/console/audit",                            Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Audit))),
 ];
 
 const fn route(
@@ -264,6 +294,7 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
         Endpoint::DevCallback => development::callback(cx, request),
         Endpoint::OpenApi => Ok(admin::description()),
         Endpoint::Admin(resource) => admin::respond(cx, request, resource, segment).await,
+        Endpoint::Console(page) => console::respond(cx, request, page, segment).await,
     }
 }
 

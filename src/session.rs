@@ -52,6 +52,11 @@ pub fn cookie<H: Host>(cx: &Context<'_, H>, session: &SessionRef, lifetime: u64)
     Ok(cx.config.set_cookie(SESSION, &session.seal(&cx.config.keys)?, lifetime))
 }
 
+/// `set-cookie` for who has signed out.
+pub fn no_cookie<H: Host>(cx: &Context<'_, H>) -> String {
+    cx.config.set_cookie(SESSION, "", 0)
+}
+
 /// One browser: what a page in progress is bound to, so that nobody can finish what another began.
 pub struct Browser {
     /// The hash of its cookie.

@@ -7,6 +7,7 @@ use super::limits::Limits;
 use crate::{
     error::{Code, Error, Fault},
     host::{self, Host, Seconds, Timestamp},
+    json,
     model::{client::Client, policy::Policy},
     objects::protocol::registry::{self, Registry},
 };
@@ -178,7 +179,7 @@ impl Memory {
 async fn read<T: serde::de::DeserializeOwned, H: Host>(host: &H, key: &str) -> Option<T> {
     let text = host.read_copy(key).await.ok()??;
     let format = text.strip_prefix("{\"format\":").is_some_and(|rest| rest.starts_with("1,"));
-    if format { serde_json::from_str(&text).ok() } else { None }
+    if format { json::read(&text).ok() } else { None }
 }
 
 fn make_room<K, V>(map: &mut HashMap<K, V>) {

@@ -43,7 +43,8 @@ impl Disk {
         }
         let query =
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\'";
-        let names: BTreeSet<String> = self.rows(query, Vec::new())?.into_iter().flatten().collect();
+        let mut names = BTreeSet::new();
+        names.extend(self.rows(query, Vec::new())?.into_iter().flatten());
         *self.tables.borrow_mut() = Some(names.clone());
         Ok(names)
     }
@@ -142,6 +143,10 @@ impl Store for Disk {
 
     fn tables(&self) -> Result<Vec<String>, Fault> {
         Ok(self.known()?.into_iter().collect())
+    }
+
+    fn size(&self) -> Result<u64, Fault> {
+        Ok(self.sql.database_size() as u64)
     }
 
     fn drop_table(&self, table: &str) -> Result<(), Fault> {

@@ -8,6 +8,8 @@ mod audit;
 mod body;
 mod clients;
 mod grants;
+mod health;
+pub mod members;
 mod scopes;
 mod settings;
 mod users;
@@ -17,6 +19,7 @@ use crate::{
     context::Context,
     error::{Code, Error, Fault},
     host::Host,
+    json::object,
     model::patch::Invalid,
     objects::protocol::{
         Told,
@@ -56,6 +59,8 @@ pub enum Resource {
     Grant,
     /// `/admin/audit`
     Audit,
+    /// `/admin/health`
+    Health,
 }
 
 /// `GET /admin/openapi.json`: the administration as `OpenAPI` 3.1, for whoever asks: it says nothing that the documents do
@@ -73,6 +78,16 @@ pub async fn respond<H: Host>(
     segment: &str,
 ) -> Result<Response, Error> {
     access::admit(cx, request).await?;
+    perform(cx, request, resource, segment).await
+}
+
+/// Does what an administrator wishes. Who calls this knows that they are one, and has signed.
+pub(super) async fn perform<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    resource: Resource,
+    segment: &str,
+) -> Result<Response, Error> {
     match resource {
         Resource::Clients => clients::collection(cx, request).await,
         Resource::Client => clients::item(cx, request, segment).await,
@@ -85,6 +100,7 @@ pub async fn respond<H: Host>(
         Resource::Grants => grants::collection(cx, request).await,
         Resource::Grant => grants::item(cx, request, segment).await,
         Resource::Audit => audit::collection(cx, request).await,
+        Resource::Health => health::collection(cx, request).await,
     }
 }
 
@@ -143,11 +159,6 @@ fn addressable(field: &str, name: &str) -> Result<(), Invalid> {
         return Err(Invalid::new(field, why));
     }
     Ok(())
-}
-
-/// A JSON object.
-fn object<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
-    members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
 }
 
 /// A page of a collection.

@@ -2,7 +2,7 @@
 //! hash, one makes the session; a wrong password never sends the second. Argon2id runs here, never in the object.
 
 use super::{
-    authorization_request::{Asked, verify_again},
+    authorization_request::verify_again,
     interaction::{Pending, Purpose, ask_consent, show_login},
 };
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     crypto,
     error::{Error, Fault},
     host::{Host, Seconds, Timestamp},
-    model::{account, grant::Person, throttle::Limit},
+    model::{account, grant::Person, policy::Policy, throttle::Limit},
     objects::protocol::account_shard::{AccountShard, Command, Reply, SessionRef, Who},
     session,
     wire::{Params, Request, Response},
@@ -23,6 +23,12 @@ const DUMMY: &str =
 
 /// How long failures at one name are remembered.
 const WINDOW: Seconds = Seconds(300);
+
+/// How many tries at one name may fail.
+pub(super) fn limit(policy: &Policy) -> Limit {
+    let most = u32::try_from(policy.settings.login_per_user).unwrap_or(u32::MAX);
+    Limit { most, window: WINDOW }
+}
 
 /// How a try to sign in ends.
 enum Outcome {
@@ -38,26 +44,77 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let asked = verify_again(cx, pending.request.clone()).await?;
     let username = params.optional("username").unwrap_or_default();
     let password = params.optional("password").unwrap_or_default();
+    match attempt(cx, request, &asked.policy, username, password).await? {
+        Ok((session, person)) => {
+            let page = ask_consent(cx, &asked, &pending.browser, &session.id, &person)?;
+            Ok(page.with("set-cookie", admitted(cx, &asked.policy, &session)?))
+        }
+        Err(denied) => {
+            let shown = if username.len() <= 200 { username } else { "" };
+            denied.with_wait(show_login(
+                denied.status,
+                &asked,
+                &pending.seal_for(cx)?,
+                Some(&denied.problem),
+                shown,
+            )?)
+        }
+    }
+}
+
+/// `set-cookie` for who has signed in.
+pub(super) fn admitted<H: Host>(
+    cx: &Context<'_, H>,
+    policy: &Policy,
+    session: &SessionRef,
+) -> Result<String, Error> {
+    cx.note(|event| event.event = "login.admitted");
+    session::cookie(cx, session, policy.settings.session_lifetime)
+}
+
+/// A try that gave no session.
+pub(super) struct Denied {
+    /// 400, or 429.
+    pub status: StatusCode,
+    /// What the person is told.
+    pub problem: String,
+    /// In how many seconds to come again.
+    wait: Option<u64>,
+}
+
+impl Denied {
+    /// The page that says so.
+    pub(super) fn with_wait(&self, page: Response) -> Result<Response, Error> {
+        Ok(match self.wait {
+            Some(wait) => page.with("retry-after", wait.to_string()),
+            None => page,
+        })
+    }
+}
+
+/// One try to sign in, counted and noted.
+pub(super) async fn attempt<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    policy: &Policy,
+    username: &str,
+    password: &str,
+) -> Result<Result<(SessionRef, Person), Denied>, Error> {
     cx.note(|event| event.important = true);
-    let outcome = match enter(cx, request, &asked).await {
+    let outcome = match enter(cx, request, policy).await {
         Ok(undecided) => {
-            let outcome = sign_in(cx, request, &asked, username, password).await;
+            let outcome = sign_in(cx, request, policy, username, password).await;
             undecided.decide();
             outcome?
         }
         Err(until) => Outcome::Throttled(until),
     };
-    match outcome {
-        Outcome::Admitted(session, person) => {
-            let lifetime = asked.policy.settings.session_lifetime;
-            let page = ask_consent(cx, &asked, &pending.browser, &session.id, &person)?;
-            cx.note(|event| event.event = "login.admitted");
-            Ok(page.with("set-cookie", session::cookie(cx, &session, lifetime)?))
-        }
+    Ok(Err(match outcome {
+        Outcome::Admitted(session, person) => return Ok(Ok((session, person))),
         Outcome::Wrong => {
             cx.note(|event| event.event = "login.failed");
-            let problem = "That user name and password do not belong together.";
-            again(cx, &asked, &pending, StatusCode::BAD_REQUEST, problem, username)
+            let problem = "That user name and password do not belong together.".to_owned();
+            Denied { status: StatusCode::BAD_REQUEST, problem, wait: None }
         }
         Outcome::Throttled(until) => {
             cx.note(|event| event.event = "login.throttled");
@@ -66,22 +123,9 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
                 1 => "Too many failed tries. Wait a minute, then try again.".to_owned(),
                 minutes => format!("Too many failed tries. Wait {minutes} minutes, then try again."),
             };
-            let page = again(cx, &asked, &pending, StatusCode::TOO_MANY_REQUESTS, &problem, username)?;
-            Ok(page.with("retry-after", wait.to_string()))
+            Denied { status: StatusCode::TOO_MANY_REQUESTS, problem, wait: Some(wait) }
         }
-    }
-}
-
-fn again<H: Host>(
-    cx: &Context<'_, H>,
-    asked: &Asked,
-    pending: &Pending,
-    status: StatusCode,
-    problem: &str,
-    username: &str,
-) -> Result<Response, Error> {
-    let shown = if username.len() <= 200 { username } else { "" };
-    show_login(status, asked, &pending.seal_for(cx)?, Some(problem), shown)
+    }))
 }
 
 /// One try: where it is counted, and as what.
@@ -101,11 +145,11 @@ const MOMENTS: &[u64] = &[200, 400, 800, 1600, 2000, 2500, 2500];
 async fn enter<'a, H: Host>(
     cx: &'a Context<'_, H>,
     request: &Request,
-    asked: &Asked,
+    policy: &Policy,
 ) -> Result<Undecided<'a>, Timestamp> {
     let mut moments = MOMENTS.iter();
     loop {
-        match cx.enter(Limited::Login, &asked.policy, request, "") {
+        match cx.enter(Limited::Login, policy, request, "") {
             Entry::Open(undecided) => return Ok(undecided),
             Entry::Closed(until) => return Err(until),
             Entry::Full => match moments.next() {
@@ -119,22 +163,21 @@ async fn enter<'a, H: Host>(
 async fn sign_in<H: Host>(
     cx: &Context<'_, H>,
     request: &Request,
-    asked: &Asked,
+    policy: &Policy,
     username: &str,
     password: &str,
 ) -> Result<Outcome, Error> {
     // Longer than any that can be set: not worth the hashing.
     if username.is_empty() || username.len() > 200 || password.is_empty() || password.len() > 1000 {
-        cx.strike(Limited::Login, &asked.policy, request, "").await;
+        cx.strike(Limited::Login, policy, request, "").await;
         return Ok(Outcome::Wrong);
     }
-    let most = u32::try_from(asked.policy.settings.login_per_user).unwrap_or(u32::MAX);
     let mut tried = Try {
         shard: account::shard_of_name(username).to_string(),
         who: Who::Name(username.to_owned()),
         stranger: crypto::text(&cx.config.keys.blind(&[b"stranger", username.as_bytes()]).0),
         id: crypto::text(&cx.host.random::<12>()),
-        limit: Limit { most, window: WINDOW },
+        limit: limit(policy),
     };
     let known = match begin(cx, &mut tried).await? {
         Reply::Hash { sub, hash, version } => Some((sub, hash, version)),
@@ -144,13 +187,13 @@ async fn sign_in<H: Host>(
     };
     cx.note(|event| event.sub = known.as_ref().map(|(sub, ..)| sub.clone()));
     // Others of this address may have failed meanwhile. From here until it is counted nothing waits.
-    let closed = cx.closed(Limited::Login, &asked.policy, request, "");
+    let closed = cx.closed(Limited::Login, policy, request, "");
     // Nobody has that name: as slow as if somebody had.
     let hash = known.as_ref().map_or(DUMMY, |(_, hash, _)| hash);
     let looked = closed.is_none();
     let right = looked && crypto::is_password(password, hash);
     if let (true, Some((sub, _, version))) = (right, known) {
-        let lifetime = asked.policy.seconds(|settings| settings.session_lifetime);
+        let lifetime = policy.seconds(|settings| settings.session_lifetime);
         let admit = Command::Admit { sub, version, id: tried.id.clone(), lifetime };
         if let Reply::Admitted(session, person) = cx.ask::<AccountShard>(&tried.shard, admit).await? {
             return Ok(Outcome::Admitted(session, person));
@@ -158,7 +201,7 @@ async fn sign_in<H: Host>(
         // Disabled, or changed in between: to whoever asks that is a wrong password.
     }
     if looked {
-        cx.strike(Limited::Login, &asked.policy, request, "").await;
+        cx.strike(Limited::Login, policy, request, "").await;
     }
     let Try { shard, who, stranger, id, limit } = tried;
     // Where this does not arrive the place is held until it counts as failed by itself.

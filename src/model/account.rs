@@ -12,6 +12,7 @@ use crate::{
     crypto::{self, Secret},
     error::quotable,
     host::{Attempt, Attempts, Timestamp},
+    json,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -99,7 +100,8 @@ impl Account {
                             return Err(refused("larger than 16 KiB"));
                         }
                         // Some fractions are read a bit off from how they are written: then this would not be what is kept.
-                        if serde_json::from_str(&text).ok().as_ref() != Some(&after.claims) {
+                        let kept: Option<Value> = serde_json::from_str(&text).ok();
+                        if kept.as_ref().and_then(Value::as_object) != Some(&after.claims) {
                             return Err(refused(
                                 "holds a number that can't be kept to the digit: send it as a string",
                             ));
@@ -132,7 +134,7 @@ impl Account {
             ("not_before", json!(not_before)),
             ("claims", json!(self.claims)),
         ];
-        members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+        json::object(members)
     }
 
     /// With members that are all there is from now on: what they leave out is as in a new account.
@@ -200,12 +202,14 @@ fn read_switch(value: Value) -> Result<bool, &'static str> {
 fn read_names(value: Value) -> Result<BTreeSet<String>, &'static str> {
     let names: Vec<String> = match value {
         Value::Null => Vec::new(),
-        value => serde_json::from_value(value).map_err(|_| "must be an array of strings")?,
+        value => json::take(value).map_err(|_| "must be an array of strings")?,
     };
     if names.len() > 100 || names.iter().any(|name| name.is_empty() || name.len() > 200) {
         return Err("at most 100 names of at most 200 bytes");
     }
-    Ok(names.into_iter().collect())
+    let mut set = BTreeSet::new();
+    set.extend(names);
+    Ok(set)
 }
 
 /// A NumericDate (RFC 7519 §2).

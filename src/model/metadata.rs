@@ -7,7 +7,7 @@ use super::{
     redirect_uri::RedirectUri,
     scope::Scope,
 };
-use crate::{error::quotable, host::Timestamp};
+use crate::{error::quotable, host::Timestamp, json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -116,8 +116,9 @@ impl Metadata {
     pub fn register(said: Map<String, Value>) -> Result<Self, Invalid> {
         let profile = match said.get("profile") {
             None | Some(Value::Null) => Profile::default(),
-            Some(name) => serde_json::from_value(name.clone())
-                .map_err(|_| Invalid::new("profile", "must be oauth21 or legacy"))?,
+            Some(name) => {
+                json::take(name.clone()).map_err(|_| Invalid::new("profile", "must be oauth21 or legacy"))?
+            }
         };
         Self::template(profile).amend(said)
     }
@@ -144,7 +145,7 @@ impl Metadata {
             && self.refresh_count == self.profile.defaults().refreshes
         {
             let profile = patch.get("profile").filter(|profile| !profile.is_null());
-            let profile = profile.and_then(|profile| serde_json::from_value(profile.clone()).ok());
+            let profile = profile.and_then(|profile| json::take(profile.clone()).ok());
             let profile: Profile = profile.unwrap_or_default();
             merged.insert("refresh_count".to_owned(), json!(profile.defaults().refreshes));
         }
@@ -154,7 +155,7 @@ impl Metadata {
             let start = Self::template(Profile::default()).members();
             merged.entry(name).or_insert_with(|| start.get(name).cloned().unwrap_or_default());
         }
-        let mut amended: Self = serde_json::from_value(Value::Object(merged))
+        let mut amended: Self = json::take(Value::Object(merged))
             .map_err(|_| Invalid::new("", "the members do not fit together"))?;
         // RFC 7591 §2.1: what is not said follows from the grant types.
         if !response_types_said || amended.response_types.is_empty() {
@@ -323,10 +324,8 @@ fn alone(name: &str, value: &Value) -> Result<(), Invalid> {
     let Some((_, form)) = FORMS.iter().find(|(known, _)| *known == name) else {
         return Err(Invalid::new(&quotable(name), "is not a member that this server keeps"));
     };
-    patch::merge(&mut start, Map::from_iter([(name.to_owned(), value.clone())]));
-    serde_json::from_value::<Metadata>(Value::Object(start))
-        .map(|_| ())
-        .map_err(|_| Invalid::new(name, *form))
+    patch::merge(&mut start, json::object([(name, value.clone())]));
+    json::take::<Metadata>(Value::Object(start)).map(|_| ()).map_err(|_| Invalid::new(name, *form))
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ impl ScopeEntry {
             ("urls", json!(self.urls)),
             ("groups", json!(self.groups)),
         ];
-        members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+        crate::json::object(members)
     }
 
     /// With a patch merged in (RFC 7396). Names the first member that does not fit.

@@ -14,8 +14,7 @@ pub struct Scope(BTreeSet<String>);
 impl Scope {
     /// Reads names separated by single spaces; none at all is the empty scope.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let names: BTreeSet<String> =
-            text.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let names = set(text.split(' ').filter(|name| !name.is_empty()));
         if names.len() > MOST {
             return Err("too many scopes");
         }
@@ -29,7 +28,7 @@ impl Scope {
 
     /// Of names that are known to be well formed.
     pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(names.into_iter().map(str::to_owned).collect())
+        Self(set(names.into_iter()))
     }
 
     /// True where every name is also in `other`.
@@ -40,7 +39,7 @@ impl Scope {
     /// The names in both.
     #[must_use]
     pub fn common(&self, other: &Self) -> Self {
-        Self(self.0.intersection(&other.0).cloned().collect())
+        Self(set(self.0.intersection(&other.0).map(String::as_str)))
     }
 
     /// True where there is no name.
@@ -57,6 +56,13 @@ impl Scope {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
+}
+
+/// One by one: what collects a set sorts it first, and brings the code to do so.
+fn set<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let mut set = BTreeSet::new();
+    set.extend(names.map(str::to_owned));
+    set
 }
 
 impl fmt::Display for Scope {

@@ -129,6 +129,19 @@ impl Throttle {
         true
     }
 
+    /// When the window ends, where too many have failed in it.
+    pub fn closed(&self, limit: Limit, now: Timestamp) -> Option<Timestamp> {
+        self.failed.closed(limit, now)
+    }
+
+    /// Those that failed are forgotten, and those under way go on. `false`: there were none.
+    pub fn forgive(&mut self, now: Timestamp) -> bool {
+        let before = self.clone();
+        self.failed = Failures::default();
+        self.open.retain(|(_, since)| now < since.plus(OPEN));
+        *self != before
+    }
+
     /// A try succeeded: it forgives those that failed before it, and no other that is under way.
     pub fn succeed(&mut self, id: &str, now: Timestamp) {
         self.failed = Failures::default();

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     error::Fault,
     host::{Attempt, Host, Object, Store, Timestamp, Turn},
+    json,
     model::{
         account::{Account, Session},
         grant::Person,
@@ -39,11 +40,23 @@ impl Object for AccountShard {
             Command::Strike { key, count, limit } => logins::strike(turn, &key, count, limit),
             Command::Admit { sub, version, id, lifetime } => logins::admit(turn, &sub, version, id, lifetime),
             Command::Session(session) => Ok(match signed_in(turn, &session)? {
-                Some(account) => Reply::Person(person(&account)),
+                Some((account, _)) => Reply::Person(person(&account)),
                 None => Reply::NoSession,
             }),
+            Command::Holder(session) => Ok(match signed_in(turn, &session)? {
+                Some((account, since)) => Reply::Holder(Box::new(account), since),
+                None => Reply::NoSession,
+            }),
+            Command::SignOut(session) => {
+                if signed_in(turn, &session)?.is_some() {
+                    turn.store.delete(&sessions(&session), &session.sub, &session.id)?;
+                }
+                Ok(Reply::NoSession)
+            }
+            Command::Lock { sub, limit, open } => logins::lock(turn, &sub, limit, open),
+            Command::Health => Ok(Reply::Health(super::health(turn.store, Self::wake(turn.store)?)?)),
             Command::Note { session, shard } => {
-                let Some(mut account) = signed_in(turn, &session)? else {
+                let Some((mut account, _)) = signed_in(turn, &session)? else {
                     return Ok(Reply::NoSession);
                 };
                 if account.shards.insert(shard) {
@@ -60,7 +73,7 @@ impl Object for AccountShard {
             Command::Change { sub, patch, whole, password, expected } => {
                 changes::change(turn, &sub, (patch, whole), password, expected)
             }
-            Command::Cut(sub) => changes::cut(turn, &sub),
+            Command::Cut { sub, sessions } => changes::cut(turn, &sub, sessions),
             Command::Delete { sub, expected } => changes::delete(turn, &sub, expected),
             Command::List { after, q, limit } => list(turn.store, after.as_deref(), q.as_deref(), limit),
         }
@@ -133,11 +146,19 @@ fn find<S: Store>(store: &S, who: &Who) -> Result<Found, Fault> {
     })
 }
 
-/// The account of a session that stands.
-fn signed_in<S: Store>(turn: &Turn<'_, S>, named: &SessionRef) -> Result<Option<Account>, Fault> {
-    let session: Option<Session> = read(turn.store, &named.table.name("sessions"), &named.sub, &named.id)?;
+/// The account of a session that stands, and since when it does.
+fn signed_in<S: Store>(
+    turn: &Turn<'_, S>,
+    named: &SessionRef,
+) -> Result<Option<(Account, Timestamp)>, Fault> {
+    let session: Option<Session> = read(turn.store, &sessions(named), &named.sub, &named.id)?;
     let Some(session) = session.filter(|session| session.proof() == named.proof) else { return Ok(None) };
-    Ok(account(turn.store, &named.sub)?.filter(|account| session.stands(account, turn.now)))
+    let account = account(turn.store, &named.sub)?.filter(|account| session.stands(account, turn.now));
+    Ok(account.map(|account| (account, session.auth_time)))
+}
+
+fn sessions(named: &SessionRef) -> String {
+    named.table.name("sessions")
 }
 
 fn person(account: &Account) -> Person {
@@ -161,7 +182,7 @@ struct Gone {
 fn list<S: Store>(store: &S, after: Option<&str>, q: Option<&str>, limit: usize) -> Result<Reply, Fault> {
     let mut found = Vec::new();
     for (name, _, row) in store.scan(NAMES, None, after.map(|after| (after, "")), usize::MAX)? {
-        let sub: String = serde_json::from_str(&row)?;
+        let sub: String = json::read(&row)?;
         if q.is_some_and(|q| !name.contains(q)) {
             continue;
         }

@@ -87,9 +87,7 @@ pub struct Query<'a> {
 
 /// The newest changes first, and where to go on.
 pub fn list<S: Store>(store: &S, query: &Query<'_>) -> Result<(Vec<Change>, Option<String>), Fault> {
-    let mut tables: Vec<String> =
-        store.tables()?.into_iter().filter(|name| name.starts_with("audit_")).collect();
-    tables.sort_unstable_by(|one, other| other.cmp(one));
+    let tables = store.tables()?.into_iter().rev().filter(|name| name.starts_with("audit_"));
     let newest = query.after.and_then(|after| after.split('.').next()).map(|month| format!("audit_{month}"));
     let (mut found, mut looked) = (Vec::new(), 0);
     for name in tables {

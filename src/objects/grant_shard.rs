@@ -6,13 +6,16 @@ use super::{
         grant_shard::{Command, Filter, GrantShard, Listed, Reply, Wish},
         registry,
     },
-    read, write,
+    read,
+    tally::{self, Security},
+    write,
 };
 use crate::{
     error::Fault,
     host::{self, Host, Object, Seconds, Store, Timestamp, Turn},
+    json,
     model::{
-        grant::{self, Grant, Instant, Reply as GrantReply, State},
+        grant::{self, Grant, Instant, Refusal, Reply as GrantReply, State},
         mark::{ClientRef, Mark, Marks},
         place::{Address, Shard, Table},
         ticket::{Claims, Subject},
@@ -37,7 +40,9 @@ impl Object for GrantShard {
         name: &str,
         command: &Command,
     ) -> Result<(), Fault> {
-        if matches!(command, Command::Mark { .. }) || store.get("meta", "", "joined")?.is_some() {
+        if matches!(command, Command::Mark { .. } | Command::Health)
+            || store.get("meta", "", "joined")?.is_some()
+        {
             return Ok(());
         }
         let join = registry::Command::Join { shard: name.to_owned() };
@@ -64,6 +69,7 @@ impl Object for GrantShard {
                 let stale = marks.are_newer_than(&client, policy);
                 Ok(if stale { Reply::Grant(GrantReply::Stale) } else { Reply::Good })
             }
+            Command::Health => Ok(Reply::Health(super::health(turn.store, Self::wake(turn.store)?)?)),
             Command::Mark { id, mark } => keep(turn.store, &id, &mark).map(|()| Reply::Acknowledged),
             Command::End { filter, after } => end(turn, &filter, after.as_deref()),
             Command::List { filter, after, limit } => {
@@ -146,8 +152,11 @@ fn one<S: Store>(
     if let (GrantReply::Revoked(true), Some(claims)) = (&reply, &claims) {
         mark_revoked(turn.store, claims)?;
     }
-    let after = row.as_ref().map(serde_json::to_string).transpose()?;
+    let after = row.as_ref().map(json::write).transpose()?;
     if let Some(text) = after.filter(|text| before.as_ref() != Some(text)) {
+        if matches!(reply, GrantReply::Refused(Refusal::Replayed)) {
+            tally::count(turn.store, Security::ReuseDetected, turn.now)?;
+        }
         turn.store.put(table, owner, key, &text)?;
         if noted {
             let shard: String = read(turn.store, "meta", "", "name")?.unwrap_or_default();
@@ -276,7 +285,6 @@ fn find<S: Store>(
             tables.push((name, table));
         }
     }
-    tables.sort();
     let owner = filter.sub.as_deref().or(only.as_ref().map(|only| only.owner.as_str()));
     let mut found = Vec::new();
     let mut looked = 0;
@@ -320,7 +328,7 @@ fn end<S: Store>(turn: &Turn<'_, S>, filter: &Filter, after: Option<&str>) -> Re
     }
     if ended > 0 {
         let target = filter.scope.as_ref().map(|scope| format!("scope/{scope}")).unwrap_or_default();
-        let count = Map::from_iter([("ended".to_owned(), Value::from(ended))]);
+        let count = json::object([("ended", Value::from(ended))]);
         audit::owe(turn, "grants.ended", target, Map::new(), count)?;
     }
     Ok(Reply::Ended(next))

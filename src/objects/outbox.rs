@@ -12,9 +12,9 @@ use super::{
 use crate::{
     error::Fault,
     host::{self, Host, PATIENCE, Seconds, Store, Timestamp},
+    json,
     model::{audit::Change, mark::Mark},
 };
-use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 const TABLE: &str = "outbox";
@@ -44,6 +44,16 @@ struct Entry {
     unsettled: Timestamp,
     /// Sent in vain so often.
     tries: u32,
+    /// Since when it is owed.
+    #[serde(default)]
+    since: Timestamp,
+}
+
+impl Entry {
+    /// As a key is first owed, or again before all of it is paid.
+    fn since(known: Option<&Self>, now: Timestamp) -> Timestamp {
+        known.map(|entry| entry.since).filter(|since| *since > Timestamp::default()).unwrap_or(now)
+    }
 }
 
 /// What a dirty key names.
@@ -69,18 +79,20 @@ impl Kind {
 
 /// A record in the replica is out of date.
 pub fn owe_copy<S: Store>(store: &S, key: &str, stamp: u64, now: Timestamp) -> Result<(), Fault> {
-    let known: Entry = read(store, TABLE, Kind::Copy.owner(), key)?.unwrap_or_default();
+    let known: Option<Entry> = read(store, TABLE, Kind::Copy.owner(), key)?;
+    let since = Entry::since(known.as_ref(), now);
+    let known = known.unwrap_or_default();
     // While a write of this key is in flight it keeps its lease; it will see the new stamp and write again. If its sender
     // is dead, somebody else need not wait longer than for any write, but must know that it may yet land.
     let in_flight = known.leased && known.due > now;
     let due = if in_flight { known.due.min(now.plus(PATIENCE)) } else { now };
-    write(store, TABLE, Kind::Copy.owner(), key, &Entry { stamp, due, tries: 0, ..known })
+    write(store, TABLE, Kind::Copy.owner(), key, &Entry { stamp, due, tries: 0, since, ..known })
 }
 
 /// The registry has not heard of a change.
 pub fn owe_note<S: Store>(store: &S, change: &Change, now: Timestamp) -> Result<(), Fault> {
     write(store, NOTES, "", &change.id, change)?;
-    write(store, TABLE, Kind::Note.owner(), &change.id, &Entry { due: now, ..Entry::default() })
+    write(store, TABLE, Kind::Note.owner(), &change.id, &Entry { due: now, since: now, ..Entry::default() })
 }
 
 /// A shard has not heard of a mark. `id` is the mark's: `client/<id>`, `person/<sub>`, `policy/`.
@@ -88,16 +100,23 @@ pub fn owe_mark<S: Store>(store: &S, shard: &str, id: &str, stamp: u64, now: Tim
     let key = format!("{shard}|{id}");
     let owed: Option<Entry> = read(store, TABLE, Kind::Mark.owner(), &key)?;
     // Marks may overtake each other: a receiver ignores the older. So this one goes out at once, whoever sends another.
+    let since = Entry::since(owed.as_ref(), now);
     let mut versions = owed.map(|entry| entry.versions).unwrap_or_default();
     versions.push(stamp);
-    write(store, TABLE, Kind::Mark.owner(), &key, &Entry { stamp, versions, due: now, ..Entry::default() })
+    write(
+        store,
+        TABLE,
+        Kind::Mark.owner(),
+        &key,
+        &Entry { stamp, versions, due: now, since, ..Entry::default() },
+    )
 }
 
 /// What is owed of this mark goes out now, also while somebody else is sending it: who repeats a change waits for it, too.
 pub fn hurry<S: Store>(store: &S, id: &str, now: Timestamp) -> Result<(), Fault> {
     for (_, key, row) in store.scan(TABLE, Some(Kind::Mark.owner()), None, usize::MAX)? {
         if key.split_once('|').is_some_and(|(_, of)| of == id) {
-            let entry: Entry = serde_json::from_str(&row)?;
+            let entry: Entry = json::read(&row)?;
             write(store, TABLE, Kind::Mark.owner(), &key, &Entry { due: now, leased: false, ..entry })?;
         }
     }
@@ -109,7 +128,7 @@ pub fn owed<S: Store>(store: &S, id: &str, version: u64) -> Result<usize, Fault>
     let mut owed = 0;
     for (_, key, row) in store.scan(TABLE, Some(Kind::Mark.owner()), None, usize::MAX)? {
         if key.split_once('|').is_some_and(|(_, of)| of == id) {
-            let entry: Entry = serde_json::from_str(&row)?;
+            let entry: Entry = json::read(&row)?;
             owed += usize::from(entry.versions.iter().any(|owed| *owed <= version));
         }
     }
@@ -119,11 +138,15 @@ pub fn owed<S: Store>(store: &S, id: &str, version: u64) -> Result<usize, Fault>
 /// When the next key is due.
 pub fn due<S: Store>(store: &S) -> Result<Option<Timestamp>, Fault> {
     let rows = store.scan(TABLE, None, None, usize::MAX)?;
-    Ok(rows
-        .iter()
-        .filter_map(|(.., row)| serde_json::from_str::<Entry>(row).ok())
-        .map(|entry| entry.due)
-        .min())
+    Ok(rows.iter().filter_map(|(.., row)| json::read::<Entry>(row).ok()).map(|entry| entry.due).min())
+}
+
+/// How many keys are owed, and since when the oldest of them is.
+pub fn backlog<S: Store>(store: &S) -> Result<(usize, Option<Timestamp>), Fault> {
+    let rows = store.scan(TABLE, None, None, usize::MAX)?;
+    let since =
+        rows.iter().filter_map(|(.., row)| json::read::<Entry>(row).ok()).map(|entry| entry.since).min();
+    Ok((rows.len(), since))
 }
 
 /// The truth at this moment.
@@ -138,37 +161,46 @@ pub trait Truth<S: Store> {
 pub async fn flush<H: Host, S: Store>(host: &H, store: &S, truth: &impl Truth<S>) -> Result<(), Fault> {
     // More than once: a copy whose key became dirty again while it was being written is written again at once.
     for _ in 0..ROUNDS {
-        let marks = lease(host, store, Kind::Mark)?;
-        let copies = lease(host, store, Kind::Copy)?;
-        let notes = lease(host, store, Kind::Note)?;
-        if marks.is_empty() && copies.is_empty() && notes.is_empty() {
+        let mut taken = lease(host, store, Kind::Mark)?;
+        taken.append(&mut lease(host, store, Kind::Copy)?);
+        taken.append(&mut lease(host, store, Kind::Note)?);
+        if taken.is_empty() {
             break;
         }
-        let marks = marks.into_iter().map(|(key, entry)| async move {
-            let sent = bring(host, store, truth, &key).await;
-            settle_mark(host, store, &key, &entry, sent)
-        });
-        let copies = copies.into_iter().map(|(key, entry)| async move {
-            let sent = copy(host, store, truth, &key).await;
-            settle_copy(host, store, &key, &entry, sent)
-        });
-        let notes = notes.into_iter().map(|(key, entry)| async move {
-            let sent = note(host, store, &key).await;
-            settle_note(host, store, &key, entry, sent)
-        });
-        let (marks, copies, notes) =
-            futures_util::future::join3(join_all(marks), join_all(copies), join_all(notes)).await;
-        marks.into_iter().chain(copies).chain(notes).collect::<Result<(), Fault>>()?;
+        let sent = taken.into_iter().map(|(kind, key, entry)| send(host, store, truth, kind, key, entry));
+        host::all(sent).await.into_iter().collect::<Result<(), Fault>>()?;
     }
     Ok(())
 }
 
+/// Sends what one key names, and notes how that went.
+async fn send<H: Host, S: Store>(
+    host: &H,
+    store: &S,
+    truth: &impl Truth<S>,
+    kind: Kind,
+    key: String,
+    entry: Entry,
+) -> Result<(), Fault> {
+    match kind {
+        Kind::Mark => settle_mark(host, store, &key, &entry, bring(host, store, truth, &key).await),
+        Kind::Copy => settle_copy(host, store, &key, &entry, copy(host, store, truth, &key).await),
+        Kind::Note => {
+            let sent = note(host, store, &key).await;
+            settle_note(host, store, &key, entry, sent)
+        }
+    }
+}
+
+/// What was taken to be sent: of which kind, its key, and what is known of it.
+type Taken = Vec<(Kind, String, Entry)>;
+
 /// Takes what is due, and lets nobody else take it for a while.
-fn lease<H: Host, S: Store>(host: &H, store: &S, kind: Kind) -> Result<Vec<(String, Entry)>, Fault> {
+fn lease<H: Host, S: Store>(host: &H, store: &S, kind: Kind) -> Result<Taken, Fault> {
     let now = host.now();
     let mut taken = Vec::new();
     for (_, key, row) in store.scan(TABLE, Some(kind.owner()), None, usize::MAX)? {
-        let entry: Entry = serde_json::from_str(&row)?;
+        let entry: Entry = json::read(&row)?;
         if entry.due > now || taken.len() == BATCH {
             continue;
         }
@@ -177,7 +209,7 @@ fn lease<H: Host, S: Store>(host: &H, store: &S, kind: Kind) -> Result<Vec<(Stri
         let tries = entry.tries.saturating_add(1);
         let leased = Entry { due: now.plus(LEASE), leased: true, tries, unsettled, ..entry };
         write(store, TABLE, kind.owner(), &key, &leased)?;
-        taken.push((key, leased));
+        taken.push((kind, key, leased));
     }
     Ok(taken)
 }

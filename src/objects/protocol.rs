@@ -5,7 +5,9 @@ pub mod account_shard;
 pub mod grant_shard;
 pub mod registry;
 
+use crate::host::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How far a change has got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,4 +26,19 @@ impl Told {
     pub const fn none(of: usize, lags: bool) -> Self {
         Self { acknowledged: 0, of, lags }
     }
+}
+
+/// How an object is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Health {
+    /// Its database, in bytes.
+    pub size: u64,
+    /// Copies, marks and notes that have not reached whom they are for.
+    pub owed: usize,
+    /// Since when, of the oldest of them.
+    pub owed_since: Option<Timestamp>,
+    /// When its alarm has something to do.
+    pub wake: Option<Timestamp>,
+    /// Security events of the last thirty days.
+    pub events: BTreeMap<String, u64>,
 }

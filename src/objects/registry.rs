@@ -74,6 +74,7 @@ impl Object for Registry {
                 }
                 Ok(Reply::Done)
             }
+            Command::Health => Ok(Reply::Health(super::health(store, Self::wake(store)?)?)),
             Command::Roster => Ok(Reply::Roster(roster(store, "grants")?, roster(store, "accounts")?)),
             Command::Seed { development, issuer, clients, scopes } => {
                 seed::seed(turn, development, issuer, clients, scopes)

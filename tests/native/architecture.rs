@@ -2,6 +2,7 @@
 
 const LAYERS: &[&[&str]] = &[
     &["error"],
+    &["json"],
     &["wire"],
     &["host"],
     &["crypto"],

@@ -83,6 +83,12 @@ impl Store for Disk {
         self.0.borrow_mut().remove(table);
         Ok(())
     }
+
+    fn size(&self) -> Result<u64, Fault> {
+        let rows = self.0.borrow();
+        let bytes = rows.values().flatten().map(|((owner, key), row)| owner.len() + key.len() + row.len());
+        Ok(bytes.sum::<usize>() as u64)
+    }
 }
 
 /// What happens to a delivery.

@@ -9,6 +9,7 @@ use crate::{
     crypto,
     error::{Code, Error, quotable},
     host::{Attempts, FORMAT, Host, Seconds, Timestamp},
+    json,
     model::{
         client::{Client, Hashed},
         mark::Restrictions,
@@ -271,7 +272,7 @@ impl Kept {
         }
         if let Some(given) = body.remove(SECRETS) {
             let refused = || Invalid::new(SECRETS, "is not what an export has");
-            let texts: Vec<String> = serde_json::from_value(given).map_err(|_| refused())?;
+            let texts: Vec<String> = json::take(given).map_err(|_| refused())?;
             let mut texts = texts.iter();
             kept.secret = texts.next().map(|text| Hashed::parse(text).ok_or_else(refused)).transpose()?;
             kept.previous =

@@ -75,7 +75,7 @@ async fn end_all<H: Host>(cx: &Context<'_, H>, params: &Params) -> Result<Respon
     let by = |name: &str| params.optional(name);
     match (by("client_id"), by("username"), by("scope")) {
         (Some(id), None, None) => clients::cut(cx, id).await,
-        (None, Some(username), None) => users::cut(cx, username).await,
+        (None, Some(username), None) => users::cut(cx, username, by("sessions") == Some("true")).await,
         (None, None, Some(scope)) => end_of_scope(cx, scope, by("after")).await,
         _ => Err(Error::new(Code::InvalidRequest, "needs one of client_id, username, scope, and no other")),
     }

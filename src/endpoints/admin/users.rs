@@ -7,6 +7,7 @@ use super::{
 use crate::{
     context::Context,
     crypto,
+    endpoints::login,
     error::{Code, Error, Fault},
     host::{Attempts, FORMAT, Host, Timestamp},
     model::{
@@ -58,7 +59,22 @@ pub(super) async fn item<H: Host>(
         _ => {}
     }
     let account = find(cx, username).await?.ok_or_else(|| unknown("user"))?;
-    Ok(shown(StatusCode::OK, account.version, account.members()))
+    let mut members = account.members();
+    members.insert(LOCK.to_owned(), locked(cx, account.sub, false).await?.into());
+    Ok(shown(StatusCode::OK, account.version, members))
+}
+
+/// Until when failed logins keep the account closed, as a NumericDate; `null` opens it.
+const LOCK: &str = "locked_until";
+
+/// Until when an account is closed. `open`: it is not any more.
+async fn locked<H: Host>(cx: &Context<'_, H>, sub: String, open: bool) -> Result<Option<u64>, Error> {
+    let shard = shard_of(&sub)?;
+    let command = Command::Lock { sub, limit: login::limit(&*cx.policy().await?), open };
+    match cx.ask::<AccountShard>(&shard, command).await? {
+        Reply::Locked(until) => Ok(until.map(Timestamp::seconds)),
+        _ => Err(strange()),
+    }
 }
 
 /// The account of a name: in the shard of the name, or, if it has been renamed, in the shard of its subject id.
@@ -120,6 +136,10 @@ async fn list<H: Host>(cx: &Context<'_, H>, asked: &Page) -> Result<Response, Er
 
 async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> Result<Response, Error> {
     let username = name(body.remove("username")).map_err(refused)?;
+    // What `GET` gave may come back.
+    if body.get(LOCK).is_some_and(Value::is_null) {
+        body.remove(LOCK);
+    }
     let password = Password::take(&mut body).map_err(refused)?;
     let sub = match body.remove("sub") {
         Some(given) => read_sub(&given, &username).map_err(refused)?,
@@ -157,7 +177,9 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
     let reply = cx.ask::<AccountShard>(&shard, Command::Create(Box::new(account))).await?;
     let account = changed(cx, "admin.user.created", reply)?;
     let location = cx.url(&format!("/admin/users/{}", wire::encode(&account.username)));
-    Ok(shown(StatusCode::CREATED, account.version, account.members()).with("location", location))
+    let mut members = account.members();
+    members.insert(LOCK.to_owned(), Value::Null);
+    Ok(shown(StatusCode::CREATED, account.version, members).with("location", location))
 }
 
 async fn change<H: Host>(
@@ -169,16 +191,27 @@ async fn change<H: Host>(
 ) -> Result<Response, Error> {
     let password =
         patch.remove("password").map(|given| read_password(&given)).transpose().map_err(refused)?;
+    let open = match patch.remove(LOCK) {
+        None => false,
+        // What `GET` gave may come back.
+        Some(given) if whole && (given.is_u64() || given.is_null()) => false,
+        Some(Value::Null) => true,
+        Some(_) => {
+            return Err(refused(Invalid::new(LOCK, "can only be set to null, which opens the account")));
+        }
+    };
     let Account { sub, .. } = find(cx, username).await?.ok_or_else(|| unknown("user"))?;
     if whole {
         keeps(&mut patch, "sub", &sub).map_err(refused)?;
     }
     let password = password.map(|password| crypto::hash_password(&password, cx.host.random())).transpose()?;
     let shard = shard_of(&sub)?;
-    let command = Command::Change { sub, patch, whole, password, expected };
+    let command = Command::Change { sub: sub.clone(), patch, whole, password, expected };
     let reply = cx.ask::<AccountShard>(&shard, command).await?;
     let account = changed(cx, "admin.user.changed", reply)?;
-    Ok(shown(StatusCode::OK, account.version, account.members()))
+    let mut members = account.members();
+    members.insert(LOCK.to_owned(), locked(cx, sub, open).await?.into());
+    Ok(shown(StatusCode::OK, account.version, members))
 }
 
 async fn delete<H: Host>(
@@ -204,11 +237,15 @@ async fn delete<H: Host>(
     }
 }
 
-/// Ends every grant that a person gave until now.
-pub(super) async fn cut<H: Host>(cx: &Context<'_, H>, username: &str) -> Result<Response, Error> {
+/// Ends every grant that a person gave until now, and, if that is wished, every session.
+pub(super) async fn cut<H: Host>(
+    cx: &Context<'_, H>,
+    username: &str,
+    sessions: bool,
+) -> Result<Response, Error> {
     let Account { sub, .. } = find(cx, username).await?.ok_or_else(|| unknown("user"))?;
     let shard = shard_of(&sub)?;
-    let reply = cx.ask::<AccountShard>(&shard, Command::Cut(sub)).await?;
+    let reply = cx.ask::<AccountShard>(&shard, Command::Cut { sub, sessions }).await?;
     changed(cx, "admin.user.cut", reply)?;
     Ok(Response::no_content())
 }

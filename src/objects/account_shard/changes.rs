@@ -102,8 +102,8 @@ fn mark(sub: &str) -> String {
     format!("person/{sub}")
 }
 
-/// Ends every grant that the person gave, and no session.
-pub(super) fn cut<S: Store>(turn: &Turn<'_, S>, sub: &str) -> Result<Reply, Fault> {
+/// Ends every grant that the person gave, and their sessions only if that is wished.
+pub(super) fn cut<S: Store>(turn: &Turn<'_, S>, sub: &str, sessions: bool) -> Result<Reply, Fault> {
     let Some(before) = account(turn.store, sub)? else { return Ok(Reply::Unknown) };
     let told = Told::none(before.shards.len(), false);
     if before.attempts.is_newest(&turn.attempt) {
@@ -112,10 +112,12 @@ pub(super) fn cut<S: Store>(turn: &Turn<'_, S>, sub: &str) -> Result<Reply, Faul
     }
     before.attempts.refuse_late(&turn.attempt)?;
     let version = before.version + 1;
-    let mut after = Account { version, min_grants: version, changed: turn.now, ..before };
+    let min_version = if sessions { version } else { before.min_version };
+    let mut after = Account { version, min_version, min_grants: version, changed: turn.now, ..before };
     after.attempts.push(&turn.attempt);
     put(turn, &after)?;
-    audit::owe(turn, "user.cut", target(&after), Map::new(), Map::new())?;
+    let action = if sessions { "user.signed_out" } else { "user.cut" };
+    audit::owe(turn, action, target(&after), Map::new(), Map::new())?;
     Ok(Reply::Account(Box::new(after), told))
 }
 

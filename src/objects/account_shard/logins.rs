@@ -3,15 +3,19 @@
 
 use super::{
     super::{
+        audit,
         protocol::account_shard::{Reply, SessionRef, Who},
-        read, write,
+        read,
+        tally::{self, Security},
+        write,
     },
-    Found, account, find, person,
+    ACCOUNTS, Found, account, find, person,
 };
 use crate::{
     crypto::Secret,
     error::Fault,
     host::{Attempts, FORMAT, Seconds, Store, Timestamp, Turn},
+    json,
     model::{
         account::Session,
         place::Table,
@@ -19,6 +23,7 @@ use crate::{
     },
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Map;
 
 const THROTTLE: &str = "throttle";
 
@@ -113,11 +118,40 @@ pub fn fail<S: Store>(
     if let Some(place) = place(&found, who, stranger, turn, limit) {
         let mut throttle: Throttle = place.read(turn.store)?;
         let changed = if looked { throttle.fail(id, limit, turn.now) } else { throttle.leave(id) };
+        if changed && looked {
+            tally::count(turn.store, Security::LoginFailed, turn.now)?;
+            if throttle.closed(limit, turn.now).is_some() {
+                tally::count(turn.store, Security::LoginClosed, turn.now)?;
+            }
+        }
         if changed {
             place.write(turn.store, &throttle)?;
         }
     }
     Ok(Reply::Counted)
+}
+
+/// Until when failures keep an account closed; `open`: they are forgotten, and it is not.
+pub fn lock<S: Store>(turn: &Turn<'_, S>, sub: &str, limit: Limit, open: bool) -> Result<Reply, Fault> {
+    let (Some(mut account), Some(mut throttle)) =
+        (account(turn.store, sub)?, read::<Throttle, S>(turn.store, THROTTLE, sub, "")?)
+    else {
+        return Ok(Reply::Locked(None));
+    };
+    let until = throttle.closed(limit, turn.now);
+    if open {
+        account.attempts.refuse_late(&turn.attempt)?;
+    }
+    // What failed since is not forgiven by the same wish once more.
+    if open && !account.attempts.is_newest(&turn.attempt) && throttle.forgive(turn.now) {
+        account.attempts.push(&turn.attempt);
+        write(turn.store, ACCOUNTS, sub, "", &account)?;
+        write(turn.store, THROTTLE, sub, "", &throttle)?;
+        let before = until.map(|until| ("locked_until", until.seconds().into()));
+        let target = format!("user/{}", account.username);
+        audit::owe(turn, "user.unlocked", target, json::object(before), Map::new())?;
+    }
+    Ok(Reply::Locked(until.filter(|_| !open)))
 }
 
 /// The password was right: a session, once, and what failed before is forgiven.
@@ -170,7 +204,11 @@ pub fn strike<S: Store>(turn: &Turn<'_, S>, key: &str, count: u32, limit: Limit)
     let place = Place::daily("strikes", key.to_owned(), limit, turn.now);
     let mut struck: Struck = place.read(turn.store)?;
     if !struck.attempts.contain(&turn.attempt) {
+        let closed = struck.failures.closed(limit, turn.now).is_some();
         struck.failures.add(count, limit, turn.now);
+        if !closed && struck.failures.closed(limit, turn.now).is_some() {
+            tally::count(turn.store, Security::CallerClosed, turn.now)?;
+        }
         struck.attempts.push(&turn.attempt);
         place.write(turn.store, &struck)?;
     }

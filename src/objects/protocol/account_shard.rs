@@ -1,6 +1,6 @@
 //! What a shard of accounts can be told, and what it answers.
 
-use super::Told;
+use super::{Health, Told};
 use crate::{
     crypto::Secret,
     host::{Protocol, Seconds, Timestamp},
@@ -65,6 +65,21 @@ pub enum Command {
     },
     /// Whose browser is this?
     Session(SessionRef),
+    /// Whose browser is this, and what may they do here?
+    Holder(SessionRef),
+    /// The end of a session.
+    SignOut(SessionRef),
+    /// Until when failed tries keep an account closed.
+    Lock {
+        /// Whose.
+        sub: String,
+        /// How many may fail.
+        limit: Limit,
+        /// They are to be forgotten.
+        open: bool,
+    },
+    /// How the shard is.
+    Health,
     /// The person allows something: a grant of theirs is about to be made in this shard.
     Note {
         /// By whom.
@@ -99,8 +114,14 @@ pub enum Command {
         /// Only if the version is this one.
         expected: Option<u64>,
     },
-    /// Every grant that the person gave until now is dead; they stay signed in.
-    Cut(String),
+    /// Every grant that the person gave until now is dead.
+    Cut {
+        /// Whose.
+        sub: String,
+        /// And every session.
+        #[serde(default)]
+        sessions: bool,
+    },
     /// The end of an account.
     Delete {
         /// Whose.
@@ -160,6 +181,12 @@ pub enum Reply {
     Person(Person),
     /// The session is over.
     NoSession,
+    /// The account of the session, and when it began.
+    Holder(Box<Account>, Timestamp),
+    /// Closed until then.
+    Locked(Option<Timestamp>),
+    /// How the shard is.
+    Health(Health),
     /// One account, and how far its change got.
     Account(Box<Account>, Told),
     /// Ended, and told to so many.

@@ -1,5 +1,6 @@
 //! What a shard of grants can be told, and what it answers.
 
+use super::Health;
 use crate::{
     host::{Protocol, Timestamp},
     model::{
@@ -63,6 +64,8 @@ pub enum Command {
         /// Behind this one, by its address.
         after: Option<String>,
     },
+    /// How the shard is.
+    Health,
     /// Grants for an administrator to see.
     List {
         /// Which.
@@ -126,6 +129,8 @@ pub enum Reply {
     Acknowledged,
     /// The client may.
     Good,
+    /// How the shard is.
+    Health(Health),
     /// Ended as many as one turn looks at, and where to go on.
     Ended(Option<String>),
     /// Grants, and the address to go on behind.

@@ -1,6 +1,6 @@
 //! What the registry can be told, and what it answers; the names of what it copies into the replica.
 
-use super::Told;
+use super::{Health, Told};
 use crate::{
     host::{Protocol, Seconds},
     model::{
@@ -146,6 +146,8 @@ pub enum Command {
     },
     /// Every shard.
     Roster,
+    /// How the registry is.
+    Health,
     /// The development data. Without effect where there is as new a format of it for this issuer already.
     Seed {
         /// Its format.
@@ -216,6 +218,8 @@ pub enum Reply {
     Marks(Vec<(String, Mark)>),
     /// Grant shards and account shards.
     Roster(Vec<String>, Vec<String>),
+    /// How the registry is.
+    Health(Health),
     /// Done.
     Done,
 }

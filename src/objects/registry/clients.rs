@@ -22,7 +22,9 @@ use crate::{
             Told,
             registry::{Reply, client_key},
         },
-        read, write,
+        read,
+        tally::{self, Security},
+        write,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -196,6 +198,9 @@ pub(super) fn change<S: Store>(
     if restricted {
         client.restrictions.push(version, turn.now);
     }
+    if disabled {
+        tally::count(turn.store, Security::ClientCut, turn.now)?;
+    }
     // Where shards hold a mark already, it must say what is true now: a scope may have been given back.
     let marked: Option<Mark> = read(turn.store, MARKS, "client", id)?;
     let outdated = marked.is_some_and(|mark| Mark { version, ..mark } != client.mark());
@@ -246,7 +251,7 @@ pub(super) fn rekey<S: Store>(
 }
 
 fn overlapping(overlap: Seconds) -> Map<String, Value> {
-    Map::from_iter([("overlap_seconds".to_owned(), overlap.0.into())])
+    crate::json::object([("overlap_seconds", overlap.0.into())])
 }
 
 /// Ends everything that was issued to one until now.
@@ -259,6 +264,7 @@ pub(super) fn cut<S: Store>(turn: &Turn<'_, S>, id: &str) -> Result<Reply, Fault
     let mut client = Client { version, min_version: version, changed: turn.now, ..before.clone() };
     client.attempts.push(&turn.attempt);
     client.restrictions.push(version, turn.now);
+    tally::count(turn.store, Security::ClientCut, turn.now)?;
     let of = owe_marks(turn, "client", id, &client.mark())?;
     put(turn, Some(&before), &client)?;
     audit::note(turn, "client.cut", target(id), Map::new(), Map::new())?;
@@ -291,6 +297,7 @@ pub(super) fn delete<S: Store>(turn: &Turn<'_, S>, id: &str, expected: Option<u6
         return Ok(Reply::Outdated);
     }
     let version = next(turn.store)?;
+    tally::count(turn.store, Security::ClientCut, turn.now)?;
     let mark = Mark { version, min_version: version, standing: Standing::Disabled, ..before.mark() };
     owe_marks(turn, "client", id, &mark)?;
     scopes::link(turn.store, id, Some(&before.metadata.scope), &Scope::default())?;

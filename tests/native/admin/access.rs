@@ -173,6 +173,8 @@ fn who_changed_something_is_told_by_name() {
     let token = token_of_alice(&site, "admin");
     let bearer = format!("Bearer {token}");
     let headers = [("authorization", bearer.as_str()), ("cf-connecting-ip", "192.0.2.7")];
+    // Of changes in one millisecond none is the newest.
+    site.world.pass(Seconds(1));
     send(&site, Method::PATCH, "/admin/settings", &headers, "{\"log.successPercent\":7}");
     let newest = read(&site, "/admin/audit?limit=1")["items"][0].clone();
     assert_eq!(newest["by"], json!({ "kind": "user", "name": "alice" }));

@@ -1,8 +1,15 @@
 //! The description of the administration API, `src/endpoints/admin/openapi.json`: made of the table of routes and of the
 //! tables of members, and compared with what is there. `EDGEMINT_WRITE=1 cargo test openapi` writes it anew.
 
-use super::members::{self, CHANGE, CLIENT, GRANT, SCOPE, USER};
-use edgemint::{endpoints::admin::Resource, model::policy::Settings, server};
+use super::members;
+use edgemint::{
+    endpoints::admin::{
+        Resource,
+        members::{CHANGE, CLIENT, GRANT, HEALTH, SCOPE, USER},
+    },
+    model::policy::Settings,
+    server,
+};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -31,6 +38,7 @@ fn subject(resource: Resource) -> (&'static str, &'static str, &'static str) {
         Resource::Grants => ("", "Grant", "grants"),
         Resource::Grant => ("id", "Grant", "grant"),
         Resource::Audit => ("", "Change", "changes"),
+        Resource::Health => ("", "Health", "parts"),
     }
 }
 
@@ -64,6 +72,7 @@ fn document(routes: impl Iterator<Item = (Method, &'static str, Resource)>) -> V
                 "User": members::schema(USER),
                 "Grant": members::schema(GRANT),
                 "Change": members::schema(CHANGE),
+                "Health": members::schema(HEALTH),
                 "Settings": settings(),
                 "Problem": {
                     "type": "object",
@@ -104,7 +113,8 @@ fn operation(method: &Method, resource: Resource) -> Value {
         "items": { "type": "array", "items": one },
         "next": { "type": ["string", "null"], "description": "What to send as after for the next page." },
     } });
-    let versioned = !matches!(resource, Resource::Grant | Resource::Grants | Resource::Audit);
+    let versioned =
+        !matches!(resource, Resource::Grant | Resource::Grants | Resource::Audit | Resource::Health);
     let mut parameters = Vec::new();
     let mut body = None;
     let (summary, status, answer) = match *method {

@@ -37,12 +37,11 @@ enum Act {
     /// The half that was left out, now, with what was known then.
     GoOn(usize),
     Look(usize),
-    /// A grant is about to be made in this shard.
-    Note {
-        session: usize,
-        shard: usize,
-    },
+    /// With this session a grant is about to be made in this shard.
+    Note(usize, usize),
     Change(Patch),
+    SignOut(usize),
+    Unlock,
     Again(usize),
     /// The next messages to shards of grants.
     Fate(Vec<Fate>),
@@ -65,7 +64,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(What::Password),
         2 => (0..3_u8).prop_map(What::Groups),
         1 => prop_oneof![Just(0_u64), 1..20_u64].prop_map(What::Cut),
-        1 => Just(What::CutGrants),
+        1 => any::<bool>().prop_map(What::End),
         1 => Just(What::Nothing),
         1 => Just(What::Nonsense),
     ];
@@ -77,8 +76,10 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (prop::bool::weighted(0.3), 1..8_usize).prop_map(|(stranger, times)| Act::Guess { stranger, times }),
         2 => (0..3_usize).prop_map(Act::GoOn),
         6 => (0..4_usize).prop_map(Act::Look),
-        5 => (0..3_usize, 0..3_usize).prop_map(|(session, shard)| Act::Note { session, shard }),
+        5 => (0..3_usize, 0..3_usize).prop_map(|(session, shard)| Act::Note(session, shard)),
         5 => (what, only_if).prop_map(|(what, only_if)| Act::Change(Patch { what, only_if })),
+        1 => (0..4_usize).prop_map(Act::SignOut),
+        1 => Just(Act::Unlock),
         8 => (0..4_usize).prop_map(|back| Act::Again(back.saturating_sub(1))),
         3 => fate.prop_map(Act::Fate),
         2 => Just(Act::Ring),
@@ -186,10 +187,32 @@ impl Life {
                 None => Ok(()),
             },
             Act::Look(back) => self.look(*back, now),
-            Act::Note { session, shard } => self.note(*session, *shard, now),
+            Act::Note(session, shard) => self.note(*session, *shard, now),
             Act::Change(patch) => self.change(patch, now),
+            Act::SignOut(back) => self.sign_out(*back),
+            Act::Unlock => self.unlock(now),
             Act::Again(back) => self.again(*back, now),
         }
+    }
+
+    fn sign_out(&mut self, back: usize) -> Result<(), Broken> {
+        let Some(at) = self.sessions.len().checked_sub(back + 1) else { return Ok(()) };
+        self.oracle.sessions[at].1 = true;
+        self.ask(&format!("session {at} signs out"), Command::SignOut(self.sessions[at].clone())).map(|_| ())
+    }
+
+    fn unlock(&mut self, now: Timestamp) -> Result<(), Broken> {
+        let (id, before) = (self.sent.len(), self.kept());
+        self.failures.forgive(now);
+        let command = Command::Lock { sub: self.sub.clone(), limit: LIMIT, open: true };
+        let reply = self.ask("an administrator opens the account", command)?;
+        if self.kept() != before {
+            self.effects += 1;
+            self.sent[id].effect = Some(self.effects);
+        }
+        self.story.hold(matches!(reply, Reply::Locked(None)), "28: an account that is opened is open", || {
+            format!("{reply:?}")
+        })
     }
 
     fn guess(&mut self, stranger: bool, now: Timestamp) -> Result<(), Broken> {
@@ -272,6 +295,12 @@ impl Life {
             "behaviour 14: disabling, a new password and a cut-off end every session before",
             || format!("it is to stand: {stands}"),
         )?;
+        let holder = self.ask("and what may they do", Command::Holder(self.sessions[at].clone()))?;
+        self.story.hold(
+            matches!(holder, Reply::Holder(..)) == stands,
+            "behaviour 14: only who is signed in administers",
+            || format!("{holder:?}"),
+        )?;
         let mut forged = self.sessions[at].clone();
         forged.proof = edgemint::crypto::Secret(vec![1; 16]);
         let reply = self.ask("with a forged proof", Command::Session(forged))?;
@@ -303,14 +332,14 @@ impl Life {
             What::Groups(groups) => json!({ "groups": names(*groups) }),
             What::Cut(ago) => json!({ "not_before": cut_off(now, *ago).seconds() }),
             What::Nonsense => json!({ "enabled": "perhaps" }),
-            What::Password | What::CutGrants | What::Nothing => json!({}),
+            What::Password | What::End(_) | What::Nothing => json!({}),
         };
         let Value::Object(patch) = patch else { unreachable!("an object") };
         let password = (*what == What::Password).then(|| (self.oracle.password + 1).to_string());
         let expected = only_if.map(|right| if right { self.oracle.version } else { self.oracle.version + 1 });
         let sub = self.sub.clone();
         let (command, only_if) = match what {
-            What::CutGrants => (Command::Cut(sub), &None),
+            What::End(sessions) => (Command::Cut { sub, sessions: *sessions }, &None),
             _ => (Command::Change { sub, patch, whole: false, password, expected }, only_if),
         };
         let id = self.sent.len();

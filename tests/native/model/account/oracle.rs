@@ -14,8 +14,8 @@ pub enum What {
     Groups(u8),
     /// A cut-off that many seconds ago.
     Cut(u64),
-    /// The end of every grant until now, and of no session.
-    CutGrants,
+    /// The end of every grant until now, and of every session if that is wished.
+    End(bool),
     Nothing,
     Nonsense,
 }
@@ -62,9 +62,9 @@ impl Oracle {
                 self.groups = names(groups);
                 Box::new(|_| false)
             }
-            What::CutGrants => {
+            What::End(sessions) => {
                 self.grants_since = self.version + 1;
-                Box::new(|_| false)
+                Box::new(move |_| sessions)
             }
             What::Cut(ago) if self.cut < Some(cut_off(now, ago)) => {
                 self.cut = Some(cut_off(now, ago));
@@ -133,6 +133,11 @@ impl Failures {
         self.give_up(now);
         self.all.clear();
         self.open.retain(|(known, _)| known != id);
+    }
+
+    pub fn forgive(&mut self, now: Timestamp) {
+        self.give_up(now);
+        self.all.clear();
     }
 
     fn give_up(&mut self, now: Timestamp) {

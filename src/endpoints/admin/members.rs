@@ -1,0 +1,169 @@
+//! What administrators see and set, in one table a record: name, label, form and meaning of every member. The forms of the
+//! console and the description of the API are made of it.
+
+/// One member of a record.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// What a page calls it; empty: no page shows it.
+    pub label: &'static str,
+    /// What it may be.
+    pub form: Form,
+    /// When it may be written.
+    pub written: Written,
+    /// What it means, in a sentence.
+    pub about: &'static str,
+}
+
+/// What a member may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A text.
+    Text,
+    /// Texts.
+    Texts,
+    /// Names, separated by spaces.
+    Names,
+    /// `true` or `false`.
+    Switch,
+    /// `true`, `false` or `null`.
+    Tristate,
+    /// A whole number.
+    Number,
+    /// Seconds since 1970.
+    Instant,
+    /// One of these.
+    Choice(&'static [&'static str]),
+    /// Some of these.
+    Any(&'static [&'static str]),
+    /// An object with any members.
+    Object,
+}
+
+/// When a member may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Always; `null` takes it back to its default.
+    Always,
+    /// Never: it is shown.
+    Never,
+    /// When the record is made.
+    Once,
+    /// It is written and never shown.
+    Only,
+    /// By the answer to a request that draws it.
+    Drawn,
+    /// As `null` alone.
+    Opens,
+}
+
+const fn member(
+    name: &'static str,
+    label: &'static str,
+    form: Form,
+    written: Written,
+    about: &'static str,
+) -> Member {
+    Member { name, label, form, written, about }
+}
+
+use Form::{Any, Choice, Instant, Names, Number, Object, Switch, Text, Texts, Tristate};
+use Written::{Always, Drawn, Never, Once, Only, Opens};
+
+/// A client, under the names of RFC 7591 §2 and our own.
+#[rustfmt::skip]
+pub const CLIENT: &[Member] = &[
+    member("client_id",                  "Client id",              Text,    Once,   "Drawn where none is chosen."),
+    member("client_id_issued_at",        "Registered",             Instant, Never,  "When it was registered."),
+    member("client_secret",              "",                       Text,    Drawn,  "Shown once: in the answer to a registration and to a new secret."),
+    member("client_secret_expires_at",   "",                       Number,  Drawn,  "0: never."),
+    member("client_name",                "Name",                   Text,    Always, "What people are shown."),
+    member("client_version",             "Version",                Text,    Always, "Tells registrations of one name apart."),
+    member("description",                "Description",            Text,    Always, "For administrators."),
+    member("enabled",                    "Enabled",                Switch,  Always, "Whether it may do anything. Disabling ends what was issued."),
+    member("redirect_uris",              "Redirect URIs",          Texts,   Always, "Where authorization responses may go. Compared to the letter."),
+    member("grant_types",                "Grant types",            Any(&["authorization_code", "refresh_token", "client_credentials"]),   Always, "What it may use at the token endpoint."),
+    member("response_types",             "",                       Texts,   Always, "code, where it may use the authorization endpoint."),
+    member("scope",                      "Scopes",                 Names,   Always, "What it may ask for, and what it gets where it asks for nothing."),
+    member("token_endpoint_auth_method", "Authentication",         Choice(&["client_secret_basic", "client_secret_post", "none"]), Once, "How it authenticates; none is a public client."),
+    member("contacts",                   "Contacts",               Texts,   Always, "People to write to."),
+    member("profile",                    "Profile",                Choice(&["oauth21", "legacy"]), Always, "Its defaults."),
+    member("strict",                     "Strict",                 Switch,  Always, "Asks a shard at client_credentials, so that no location can be behind."),
+    member("resource_server",            "Resource server",        Switch,  Always, "May introspect the tokens of others."),
+    member("administrative",             "Administrative",         Switch,  Always, "May administer by a token of its own with the scope admin."),
+    member("access_token_lifetime",      "Access token lifetime",  Number,  Always, "Seconds; null: as the settings say."),
+    member("access_token_format",        "",                       Choice(&["opaque"]), Always, "The form of its access tokens."),
+    member("code_lifetime",              "Code lifetime",          Number,  Always, "Seconds; null: as profile and settings say."),
+    member("refresh_count",              "Refreshes",              Number,  Always, "Refreshes of a grant; null: unlimited, 0: no refresh token."),
+    member("refresh_rotation",           "Refresh token rotation", Choice(&["always", "never"]), Always, "Whether refreshing makes a new refresh token; null: as the profile says."),
+    member("require_pkce",               "PKCE required",          Tristate,  Always, "null: as the profile says."),
+    member("not_before",                 "Cut off",                Instant, Always, "What was issued until then is dead. Only moves forward."),
+];
+
+/// A scope of the catalogue.
+#[rustfmt::skip]
+pub const SCOPE: &[Member] = &[
+    member("name",        "Name",        Text,  Once,   "Cannot be changed: clients and tokens carry it."),
+    member("description", "Description", Text,  Always, "What people read when they are asked to allow it."),
+    member("folders",     "Folders",     Texts, Never,  "Folders it opens."),
+    member("urls",        "URLs",        Texts, Never,  "URL templates it opens."),
+    member("groups",      "Groups",      Texts, Never,  "Groups of which a person must have one."),
+    member("clients",     "Clients",     Texts, Never,  "The clients that may have it."),
+];
+
+/// A person.
+#[rustfmt::skip]
+pub const USER: &[Member] = &[
+    member("username",     "User name",    Text,    Once,   "What the person types."),
+    member("sub",          "Subject id",   Text,    Never,  "The subject id: opaque, and never used again."),
+    member("password",     "",             Text,    Only,   "8 to 1000 bytes. A new one ends every session and grant."),
+    member("enabled",      "Enabled",      Switch,  Always, "Whether the person may sign in. Disabling ends sessions and grants."),
+    member("groups",       "Groups",       Texts,   Always, "What resources may demand."),
+    member("roles",        "Roles",        Any(&["administrator", "auditor"]),   Always, "What the person may do here."),
+    member("claims",       "Claims",       Object,  Always, "Standard claims (OpenID Connect Core section 5.1)."),
+    member("not_before",   "Cut off",      Instant, Always, "Sessions and grants until then are dead. Only moves forward."),
+    member("locked_until", "Closed until", Instant, Opens, "Until when failed logins keep the account closed; null opens it. Lists do not say it."),
+];
+
+/// What a person allowed a client.
+#[rustfmt::skip]
+pub const GRANT: &[Member] = &[
+    member("id",                "Grant",          Text,    Never, "Its address."),
+    member("client_id",         "Client",         Text,    Never, "To whom."),
+    member("username",          "User",           Text,    Never, "By whom."),
+    member("sub",               "Subject id",     Text,    Never, "By whom, by subject id."),
+    member("scope",             "Scopes",         Names,   Never, "What."),
+    member("created_at",        "Since",          Instant, Never, "When."),
+    member("expires_at",        "Until",          Instant, Never, "Until when; null: no end of its own."),
+    member("refresh_remaining", "Refreshes left", Number,  Never, "Refreshes left; null: unlimited."),
+    member("state",             "State",          Choice(&["offered", "live"]), Never, "offered: its code has not been redeemed yet."),
+];
+
+/// A change that somebody made.
+#[rustfmt::skip]
+pub const CHANGE: &[Member] = &[
+    member("id",       "",         Text,    Never, "Its place in the log."),
+    member("time",     "When",     Instant, Never, "When."),
+    member("by",       "Who",      Object,  Never, "kind (token, user, client) and name."),
+    member("address",  "From",     Text,    Never, "Where the request came from."),
+    member("trace_id", "Trace id", Text,    Never, "Finds the event in the log of the Worker."),
+    member("action",   "What",     Text,    Never, "What was done."),
+    member("target",   "To what",  Text,    Never, "To what."),
+    member("before",   "Before",   Object,  Never, "The members that changed, as they were."),
+    member("after",    "After",    Object,  Never, "And as they are."),
+];
+
+/// How the replica is, or an object.
+#[rustfmt::skip]
+pub const HEALTH: &[Member] = &[
+    member("id",             "Part",           Text,    Never, "replica, registry, grants/{shard} or accounts/{shard}."),
+    member("current",        "Current",        Switch,  Never, "Of the replica: whether this location reads what the registry holds."),
+    member("behind_seconds", "Behind by",      Number,  Never, "Of the replica: for how long it has not."),
+    member("size",           "Size",           Number,  Never, "Its database, in bytes."),
+    member("owed",           "Owed",           Number,  Never, "Copies, marks and notes that have not reached whom they are for."),
+    member("owed_since",     "Owed since",     Instant, Never, "Since when, of the oldest of them."),
+    member("wake_at",        "Next alarm",     Instant, Never, "When it has something to sweep or to send."),
+    member("events",         "Events",         Object,  Never, "Security events of the last thirty days: login_failed, login_closed, caller_closed, reuse_detected, client_cut."),
+    member("error",          "Error",          Text,    Never, "That it did not answer."),
+];
