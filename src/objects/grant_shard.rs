@@ -167,7 +167,7 @@ fn token<S: Store>(
     caller: &ClientRef,
     wish: Wish,
 ) -> Result<Reply, Fault> {
-    let Subject::Client { client, incarnation, version, .. } = &claims.subject else {
+    let Subject::Client { client, incarnation, .. } = &claims.subject else {
         return Err(Fault::new("a grant's token was asked about as a client's"));
     };
     let marks = marks(turn.store, Some(&caller.id), Some(client), None)?;
@@ -185,11 +185,7 @@ fn token<S: Store>(
         mark_revoked(turn.store, claims)?;
         return Ok(Reply::Grant(GrantReply::Revoked(true)));
     }
-    let spared = marks.client.as_ref().is_none_or(|mark| {
-        mark.is_of(incarnation)
-            && mark.spares(*version, claims.issued)
-            && !mark.restrictions.outrun(*version, claims.issued)
-    });
+    let spared = marks.client.as_ref().is_none_or(|mark| mark.spares_own(claims));
     let scope = match marks.client.as_ref().and_then(|mark| mark.scope.as_ref()) {
         Some(allowed) => claims.scope.common(allowed),
         None => claims.scope.clone(),
