@@ -150,7 +150,7 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
         issued: kept.issued,
         changed: Timestamp::default(),
         secret: kept.secret.or_else(|| secret.as_deref().map(|secret| Hashed::of(secret, cx.host.random()))),
-        previous_secret: kept.previous,
+        previous_secrets: kept.previous,
         metadata,
         restrictions: Restrictions::default(),
         attempts: Attempts::default(),
@@ -241,12 +241,12 @@ fn display(client: &Client) -> Map<String, Value> {
     body
 }
 
-/// What an export has, and only an export: what is kept of the secrets, the older one with its end.
+/// What an export has, and only an export: what is kept of the secrets, older ones with their ends.
 const SECRETS: &str = "client_secret_hashes";
 
 fn with_hashes(client: &Client) -> Map<String, Value> {
     let current = client.secret.iter().map(Hashed::to_text);
-    let previous = client.previous_secret.iter();
+    let previous = client.previous_secrets.iter();
     let previous = previous.map(|(kept, until)| format!("{}${}", kept.to_text(), until.seconds()));
     let mut body = display(client);
     body.insert(SECRETS.to_owned(), current.chain(previous).collect());
@@ -257,7 +257,7 @@ fn with_hashes(client: &Client) -> Map<String, Value> {
 #[derive(Default)]
 struct Kept {
     secret: Option<Hashed>,
-    previous: Option<(Hashed, Timestamp)>,
+    previous: Vec<(Hashed, Timestamp)>,
     issued: Timestamp,
 }
 
@@ -275,8 +275,8 @@ impl Kept {
             let mut texts = texts.iter();
             kept.secret = texts.next().map(|text| Hashed::parse(text).ok_or_else(refused)).transpose()?;
             kept.previous =
-                texts.next().map(|text| Self::read_previous(text).ok_or_else(refused)).transpose()?;
-            if texts.next().is_some() {
+                texts.map(|text| Self::read_previous(text).ok_or_else(refused)).collect::<Result<_, _>>()?;
+            if kept.previous.len() > Client::OVERLAPPING {
                 return Err(refused());
             }
         }

@@ -67,6 +67,27 @@ fn a_leaked_secret_gets_no_token_that_works_from_the_moment_it_was_replaced_thou
 }
 
 #[test]
+fn a_rotation_that_nobody_heard_of_is_repeated_and_the_secret_in_use_is_taken_as_long_as_was_said() {
+    let site = Site::new();
+    let used = register(&site, "m");
+    site.world.fate("REGISTRY", &[Fate::Unanswered, Fate::Unanswered]);
+    let rotate = || site.admin(Method::POST, "/admin/clients/m/secret", &json!({ "overlap_seconds": 60 }));
+    assert_eq!(rotate().0, 503);
+    site.world.pass(Seconds(30));
+    let (status, new) = rotate();
+    assert_eq!(status, 200, "{new}");
+    let new = string(&new, "client_secret");
+    assert_eq!((own(&site, "m", &used).0, own(&site, "m", &new).0), (200, 200));
+    site.world.pass(Seconds(30));
+    assert_eq!((own(&site, "m", &used).0, own(&site, "m", &new).0), (401, 200));
+    // So many at once that somebody must have forgotten something.
+    let several: Vec<u16> = (0..8).map(|_| rotate().0).collect();
+    assert_eq!(several, [200, 200, 200, 200, 200, 200, 200, 400]);
+    let last = rekey(&site, "m", 0);
+    assert_eq!((own(&site, "m", &new).0, own(&site, "m", &last).0), (401, 200));
+}
+
+#[test]
 fn an_overlap_spares_what_is_issued_by_the_old_secret_meanwhile() {
     let site = Site::new();
     let old = register(&site, "m");
