@@ -68,8 +68,15 @@ impl Object for GrantShard {
             Command::End { filter, after } => end(turn, &filter, after.as_deref()),
             Command::List { filter, after, limit } => {
                 let (found, next) = find(turn.store, &filter, after.as_deref(), limit)?;
-                let listed = found.into_iter().map(|(address, grant)| grant.listed(address.to_string()));
-                Ok(Reply::Listed(listed.collect(), next))
+                let mut listed = Vec::new();
+                for (address, grant) in found {
+                    // What a mark has ended is not written into each row.
+                    let marks = marks(turn.store, None, Some(&grant.client.id), Some(&grant.person.sub))?;
+                    if grant.is_spared(&marks) {
+                        listed.push(grant.listed(address.to_string()));
+                    }
+                }
+                Ok(Reply::Listed(listed, next))
             }
         }
     }
