@@ -202,6 +202,13 @@ fn a_deleted_person_is_signed_out_and_nothing_they_gave_is_alive_also_when_their
     assert!(text(&site.authorize("demo-web", &[])).contains("id=\"password\""));
     // Nothing of what was known of the person is left.
     assert!(!site.world.dump().contains("alice@"), "claims are gone");
+    // Also what an administrator wrote, and the log of changes with it.
+    let mut ada = user("ada");
+    ada["claims"] = json!({ "email": "ada@example.com" });
+    assert_eq!(site.admin(Method::POST, "/admin/users", &ada).0, 201);
+    site.patch("/admin/users/ada", &json!({ "claims": { "email": "ada@example.org" } }));
+    assert_eq!(site.admin(Method::DELETE, "/admin/users/ada", &NOTHING).0, 204);
+    assert!(!site.world.dump().contains("ada@"), "claims are in no log");
 
     assert_eq!(site.admin(Method::POST, "/admin/users", &user("alice")).0, 201);
     assert_ne!(string(&read(&site, "/admin/users/alice"), "sub"), sub, "a subject id is never used again");
