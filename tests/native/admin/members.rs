@@ -154,7 +154,8 @@ impl Member {
             Choice(names) => json!({ "type": kind("string"), "enum": names }),
             Object => json!({ "type": kind("object") }),
         };
-        if let (Choice(_), Always, Some(choices)) = (self.form, self.written, schema["enum"].as_array_mut()) {
+        // Not by index: that would write an `enum` where there is none.
+        if let (Always, Some(Value::Array(choices))) = (self.written, schema.get_mut("enum")) {
             choices.push(Value::Null);
         }
         schema["description"] = json!(self.about);

@@ -135,6 +135,7 @@ fn operation(method: &Method, resource: Resource) -> Value {
             (format!("A change of the {called} (RFC 7396)"), "200", Some(one))
         }
         Method::DELETE if collection => {
+            parameters.push(parameter("after", "query", "string"));
             (format!("The end of {called}: all of one client, person or scope"), "204", None)
         }
         _ => (format!("The end of the {called}"), "204", None),
@@ -157,6 +158,13 @@ fn operation(method: &Method, resource: Resource) -> Value {
         "content": content("application/problem+json", &problem),
     });
     let mut operation = json!({ "summary": summary, "responses": { status: answered, "default": refused } });
+    if collection && *method == Method::DELETE {
+        let next = json!({ "type": "object", "properties": { "next": { "type": "string" } } });
+        operation["responses"]["200"] = json!({
+            "description": "Not done: there is more to look at. The same request with next as after goes on.",
+            "content": content("application/json", &next),
+        });
+    }
     if !parameters.is_empty() {
         operation["parameters"] = json!(parameters);
     }
