@@ -37,6 +37,12 @@ pub(super) async fn admit<H: Host>(cx: &Context<'_, H>, request: &Request) -> Re
     if !may_write && (!reads || hashes) {
         return Err(Error::new(Code::AccessDenied, "this token may read, and not change anything"));
     }
+    if hashes {
+        cx.note(|e| {
+            e.event = "admin.exported";
+            e.important = true;
+        });
+    }
     let address = request.header("cf-connecting-ip").map(str::to_owned);
     cx.sign(Author { kind: kind.to_owned(), name, address, trace: cx.trace.clone() });
     Ok(())

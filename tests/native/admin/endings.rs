@@ -375,6 +375,7 @@ fn an_export_is_taken_over_and_what_it_names_must_be_free_and_of_this_kind() {
 #[test]
 fn what_is_kept_of_secrets_is_shown_only_to_who_may_change_things() {
     let site = Site::new();
+    site.patch("/admin/settings", &json!({ "log.successPercent": 0 }));
     site.patch("/admin/users/alice", &json!({ "roles": ["auditor"] }));
     site.patch("/admin/clients/demo-web", &json!({ "scope": "orders.read admin" }));
     let token = string(&site.redeem(&site.code("demo-web", &[("scope", "admin")])).1, "access_token");
@@ -389,6 +390,9 @@ fn what_is_kept_of_secrets_is_shown_only_to_who_may_change_things() {
             let refused = ask(query);
             assert_eq!(refused.status, 403, "{target}{query}");
         }
+        site.world.events();
+        read(&site, &format!("{target}?hashes=true"));
+        assert_eq!(site.world.events()[0]["event"], "admin.exported", "{target}");
         let plain = read(&site, target).to_string();
         assert!(!plain.contains("hmac-sha256") && !plain.contains("argon2") && !plain.contains("filter"));
     }
