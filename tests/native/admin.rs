@@ -410,7 +410,7 @@ fn a_collection_is_walked_page_by_page_and_searched() {
 fn a_limit_or_cursor_that_makes_no_sense_is_refused() {
     let site = Site::new();
     site.tokens();
-    for target in ["/admin/clients", "/admin/scopes", "/admin/users", "/admin/grants"] {
+    for target in ["/admin/clients", "/admin/scopes", "/admin/users", "/admin/grants", "/admin/audit"] {
         for limit in ["0", "-1", "201", "x", "1e1", "%2B1"] {
             let (status, problem) = site.admin(Method::GET, &format!("{target}?limit={limit}"), &Value::Null);
             assert_eq!((status, &problem["field"]), (400, &json!("limit")), "{target} {limit}");

@@ -257,7 +257,14 @@ fn every_grant_with_a_scope_is_ended_and_others_stay() {
 fn to_end_grants_one_must_say_which_in_one_way() {
     let site = Site::new();
     let tokens = site.tokens();
-    for query in ["", "?client_id=demo-web&username=alice", "?scope=reports&client_id=demo-web", "?q=x"] {
+    for query in [
+        "",
+        "?client_id=demo-web&username=alice",
+        "?scope=reports&client_id=demo-web",
+        "?q=x",
+        "?client_id=demo-web&user=bob",
+        "?scope=reports&limit=1",
+    ] {
         let (status, problem) = site.admin(Method::DELETE, &format!("/admin/grants{query}"), &NOTHING);
         assert_eq!(status, 400, "{query} {problem}");
     }
