@@ -99,7 +99,8 @@ impl Account {
                             return Err(refused("larger than 16 KiB"));
                         }
                         // Some fractions are read a bit off from how they are written: then this would not be what is kept.
-                        if serde_json::from_str(&text).ok().as_ref() != Some(&after.claims) {
+                        let kept = serde_json::from_str(&text).ok().as_ref() == Some(&after.claims);
+                        if !kept || !after.claims.values().all(is_exact) {
                             return Err(refused(
                                 "holds a number that can't be kept to the digit: send it as a string",
                             ));
@@ -187,6 +188,17 @@ impl Session {
     pub fn stands(&self, account: &Account, now: Timestamp) -> bool {
         let mark = Mark { min_version: account.min_version, ..account.mark() };
         now < self.ends && mark.spares(self.version, self.auth_time)
+    }
+}
+
+/// True where every number is one that all readers of JSON tell from the next (RFC 8259 §6). A larger one may have been
+/// another when it was sent, and is another where JavaScript reads it.
+fn is_exact(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64().is_some_and(|number| number.abs() < 9_007_199_254_740_992.0),
+        Value::Array(items) => items.iter().all(is_exact),
+        Value::Object(members) => members.values().all(is_exact),
+        _ => true,
     }
 }
 
