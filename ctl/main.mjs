@@ -7,7 +7,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { call, query, segment, walk } from './api.mjs';
 import { EXIT, Failure } from './failure.mjs';
 import { performClientCredentials, performCode, performRefresh } from './perform.mjs';
-import { assignment, members, table } from './show.mjs';
+import { assignment, members, printable, table } from './show.mjs';
 import { exportAll, importAll } from './transfer.mjs';
 
 /**
@@ -251,7 +251,8 @@ export async function main(root, args) {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage;
     if (!(error instanceof Failure)) throw error;
-    console.error(shell.json ? JSON.stringify({ error: error.message, code: error.code }) : error.message);
+    // Servers, and whoever comes to a redirect URI, have a say in it.
+    console.error(shell.json ? JSON.stringify({ error: error.message, code: error.code }) : printable(error.message));
     return error.code;
   }
 }

@@ -187,6 +187,27 @@ describe('ctl perform', () => {
     assert.doesNotMatch(answer.out, /em[ar]_[\w.-]{20}/, 'tokens are not printed');
   });
 
+  test('takes no answer to another request, and waits for no connection that says nothing', async () => {
+    const port = await findFreePort();
+    const here = `http://127.0.0.1:${port}/callback`;
+    /** @type {import('node:net').Socket | undefined} */
+    let silent;
+    const started = Date.now();
+    const answer = await ctl(['perform', 'code', '--client', 'demo-web', '--wait', '3', '--redirect-uri', here], {
+      env: { CLIENT_SECRET: 'demo-web-secret' },
+      heard(out) {
+        if (silent || !out.includes('open in a browser')) return;
+        silent = connect(port, '127.0.0.1');
+        silent.on('error', () => {});
+        void fetch(`${here}?error=access_denied&error_description=%1b[2J&state=another`);
+      },
+    });
+    silent?.destroy();
+    assert.equal(answer.code, 6, answer.err);
+    assert.match(answer.err, /Nobody came back.* 1 came with another state/);
+    assert(Date.now() - started < 15_000, 'it ended when it was over');
+  });
+
   test('gets a token for a client itself, and new ones for a refresh token', async () => {
     const env = { CLIENT_SECRET: 'demo-machine-secret' };
     const tokens = await json(['perform', 'client-credentials', '--client', 'demo-machine', '--scope', 'reports'], { env });
