@@ -39,7 +39,7 @@ export async function call(server, method, path, body, headers = {}) {
   }
   const text = await response.text();
   const parsed = parse(text);
-  if (response.ok) return { status: response.status, body: parsed, etag: response.headers.get('etag') };
+  if (response.ok && (text === '' || parsed !== undefined)) return { status: response.status, body: parsed, etag: response.headers.get('etag') };
   throw new Failure(codeOf(response.status), sentence(url, response.status, parsed));
 }
 
@@ -48,7 +48,8 @@ export async function* walk(server, path, filter = {}) {
   /** @type {string | undefined} */
   let after;
   do {
-    const { body } = await call(server, 'GET', `${path}${query({ limit: '200', ...filter, after })}`);
+    const { body, status } = await call(server, 'GET', `${path}${query({ limit: '200', ...filter, after })}`);
+    if (!Array.isArray(body?.items)) throw new Failure(EXIT.away, sentence(`${server.issuer}/admin${path}`, status, undefined));
     yield* body.items;
     after = body.next ?? undefined;
   } while (after !== undefined);
@@ -67,7 +68,7 @@ export const segment = (text) => encodeURIComponent(text);
 function codeOf(status) {
   if (status === 404) return EXIT.unknown;
   if (status === 409 || status === 412) return EXIT.conflict;
-  return status >= 500 || status === 429 ? EXIT.away : EXIT.refused;
+  return status >= 500 || status === 429 || status < 300 ? EXIT.away : EXIT.refused;
 }
 
 /** @param {string} url @param {number} status @param {any} problem */

@@ -1,13 +1,13 @@
 // `npm run ctl -- …`: administration from the shell.
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { Command, CommanderError, Option } from 'commander';
 import { call, query, segment, walk } from './api.mjs';
 import { EXIT, Failure } from './failure.mjs';
 import { performClientCredentials, performCode, performRefresh } from './perform.mjs';
-import { assignment, members, table } from './show.mjs';
+import { assignment, members, printable, table } from './show.mjs';
 import { exportAll, importAll } from './transfer.mjs';
 
 /**
@@ -203,12 +203,29 @@ function addSettings(program, shell) {
     .action((/** @type {{ q?: string }} */ { q }) => showList(shell, 'audit', { q }));
 }
 
+/** A file that nobody else on the machine may read. @param {string} path @param {string} content */
+function writeNew(path, content) {
+  try {
+    writeFileSync(path, content, { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    throw new Failure(EXIT.usage, `${path} can't be written, or is there already (${/** @type {any} */ (error).code}).`);
+  }
+}
+
 /** @param {Program} program @param {Shell} shell */
 function addTransfer(program, shell) {
-  program.command('export').description('everything but grants and sessions, as one JSON document; secrets are in it as hashes')
-    .action(async () => void process.stdout.write(await exportAll(shell.server())));
+  program.command('export').argument('[file]', 'a new one, for your eyes only; else standard output')
+    .description('everything but grants and sessions, as one JSON document; secrets are in it as hashes')
+    .action(async (/** @type {string | undefined} */ file) => {
+      const text = await exportAll(shell.server());
+      if (file === undefined) return void process.stdout.write(text);
+      writeNew(file, text);
+      shell.print(shell.json ? '{}' : `${file} is written.`);
+    });
   program.command('import').argument('<file>').description('take an export over, into a server that has none of it')
-    .action((/** @type {string} */ file) => importAll(shell.server(), file, shell.json ? () => {} : shell.print));
+    .option('--resume', 'leave what is there already as it is: to go on where an import stopped')
+    .action((/** @type {string} */ file, /** @type {{ resume?: boolean }} */ { resume = false }) =>
+      importAll(shell.server(), file, resume, shell.json ? () => {} : shell.print));
 }
 
 /** @param {Program} program @param {Shell} shell */
@@ -251,7 +268,8 @@ export async function main(root, args) {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage;
     if (!(error instanceof Failure)) throw error;
-    console.error(shell.json ? JSON.stringify({ error: error.message, code: error.code }) : error.message);
+    // Servers, and whoever comes to a redirect URI, have a say in it.
+    console.error(shell.json ? JSON.stringify({ error: error.message, code: error.code }) : printable(error.message));
     return error.code;
   }
 }

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import * as client from 'openid-client';
 import { reason } from './api.mjs';
 import { EXIT, Failure } from './failure.mjs';
+import { printable } from './show.mjs';
 
 /**
  * @typedef {{ json: boolean, print: (text: string) => void }} Shell
@@ -21,7 +22,7 @@ const MEANINGS = {
 };
 
 /** Prints steps, but not between braces. @param {Shell} shell */
-const stepper = (shell) => (/** @type {string} */ text) => void (shell.json || shell.print(text));
+const stepper = (shell) => (/** @type {string} */ text) => void (shell.json || shell.print(printable(text)));
 
 /**
  * The server's metadata, checked.
@@ -80,7 +81,7 @@ function tell(shell, answer) {
     const token = answer[name];
     if (typeof token === 'string') shell.print(`   ${name} ${token.slice(0, 8)}… (${token.length} characters; --json shows it)`);
   }
-  shell.print(`   expires_in ${answer.expires_in ?? '-'}, scope ${answer.scope ?? '-'}`);
+  shell.print(printable(`   expires_in ${answer.expires_in ?? '-'}, scope ${answer.scope ?? '-'}`));
   shell.print('It works.');
 }
 
@@ -117,7 +118,7 @@ export async function performCode(shell, flow) {
     state,
     ...(flow.scope === undefined ? {} : { scope: flow.scope }),
   });
-  const callback = await listen(flow.redirectUri, Number(flow.wait) * 1000);
+  const callback = await listen(flow.redirectUri, state, Number(flow.wait) * 1000);
   try {
     step('2. the authorization request');
     await demandPage(url, flow);
@@ -151,11 +152,11 @@ async function demandPage(url, flow) {
 }
 
 /**
- * Waits at the redirect URI.
- * @param {string} redirectUri @param {number} patience milliseconds
+ * Waits at the redirect URI for the answer to the request of this state: any page in the browser can send others there.
+ * @param {string} redirectUri @param {string} state @param {number} patience milliseconds
  * @returns {Promise<{ answer: Promise<URL>, close: () => void }>}
  */
-async function listen(redirectUri, patience) {
+async function listen(redirectUri, state, patience) {
   const at = readRedirectUri(redirectUri);
   /** @type {(url: URL) => void} */
   let resolve;
@@ -166,24 +167,32 @@ async function listen(redirectUri, patience) {
   });
   // Whoever fails before waiting for it has failed with something else.
   answer.catch(() => {});
+  let others = 0;
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', at);
-    const here = url.pathname === at.pathname && (url.searchParams.has('code') || url.searchParams.has('error'));
+    const answered = url.pathname === at.pathname && (url.searchParams.has('code') || url.searchParams.has('error'));
+    const here = answered && url.searchParams.get('state') === state;
+    if (answered && !here) others += 1;
     response.writeHead(here ? 200 : 404, { 'content-type': 'text/plain', connection: 'close' });
     response.end(here ? 'The answer has arrived: go back to the terminal.\n' : 'Not here.\n');
-    if (here) resolve(url);
+    if (here) response.once('close', () => resolve(url));
   });
   await new Promise((done, failed) => {
     server.once('error', (error) => failed(new Failure(EXIT.usage, `Nothing can be received at ${redirectUri} (${/** @type {any} */ (error).code}).`)));
     server.once('listening', done);
     server.listen(Number(at.port || 80), at.hostname.replace(/^\[|\]$/g, ''));
   });
-  const timer = setTimeout(() => reject(new Failure(EXIT.away, 'Nobody came back to the redirect URI in time.')), patience);
+  const timer = setTimeout(() => {
+    const odd = others > 0 ? ` ${others} came with another state than the one that was sent.` : '';
+    reject(new Failure(EXIT.away, `Nobody came back to the redirect URI in time.${odd}`));
+  }, patience);
   return {
     answer,
     close() {
       clearTimeout(timer);
       server.close();
+      // Browsers open connections that they may never use.
+      server.closeAllConnections();
     },
   };
 }

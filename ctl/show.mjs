@@ -9,7 +9,7 @@ const plain = (value) => {
 
 /** Control characters would be the terminal's. @param {string} text */
 // eslint-disable-next-line no-control-regex
-const printable = (text) => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
+export const printable = (text) => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
 
 /** @param {Record<string, unknown>[]} items @param {string[]} columns */
 export function table(items, columns) {

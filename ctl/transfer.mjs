@@ -33,18 +33,31 @@ async function all(server, collection, key) {
 /** @param {object} item members by name */
 const sorted = (item) => Object.fromEntries(Object.entries(item).sort(([one], [other]) => (one < other ? -1 : 1)));
 
+/** What is imported, in this order, and what its items are told apart by. */
+const COLLECTIONS = /** @type {const} */ ([['scopes', 'name'], ['clients', 'client_id'], ['users', 'username']]);
+
 /**
  * @param {Server} server with none of what is imported
  * @param {string} path of the document
+ * @param {boolean} resume what is there already stays as it is
  * @param {(text: string) => void} tell
  */
-export async function importAll(server, path, tell) {
+export async function importAll(server, path, resume, tell) {
   const registry = await read(path);
   await call(server, 'PATCH', '/settings', registry.settings);
   tell('settings: changed');
-  for (const collection of /** @type {const} */ (['scopes', 'clients', 'users'])) {
-    for (const item of registry[collection]) await call(server, 'POST', `/${collection}`, item);
-    tell(`${collection}: ${registry[collection].length}`);
+  for (const [collection, key] of COLLECTIONS) {
+    let there = 0;
+    for (const item of registry[collection]) {
+      try {
+        await call(server, 'POST', `/${collection}`, item);
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        if (!resume || error.code !== EXIT.conflict) throw new Failure(error.code, `${collection}, ${item[key]}: ${error.message}`);
+        there += 1;
+      }
+    }
+    tell(`${collection}: ${registry[collection].length - there}${there > 0 ? `, and ${there} that were there` : ''}`);
   }
 }
 
@@ -52,10 +65,12 @@ export async function importAll(server, path, tell) {
 async function read(path) {
   let registry;
   try {
-    registry = JSON.parse(await readFile(path, 'utf8'));
+    // `npm run ctl -- export > file` puts lines of npm's own in front.
+    registry = JSON.parse((await readFile(path, 'utf8')).replace(/^(\s*\n|> .*\n)+/, ''));
   } catch (error) {
     throw new Failure(EXIT.usage, `${path} does not read as JSON: ${/** @type {Error} */ (error).message}.`);
   }
-  if (registry?.format !== FORMAT) throw new Failure(EXIT.usage, `${path} is no export of this version (format ${FORMAT}).`);
+  const whole = registry?.settings && COLLECTIONS.every(([collection]) => Array.isArray(registry[collection]));
+  if (registry?.format !== FORMAT || !whole) throw new Failure(EXIT.usage, `${path} is no export of this version (format ${FORMAT}).`);
   return registry;
 }

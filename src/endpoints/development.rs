@@ -143,7 +143,7 @@ fn client<H: Host>(cx: &Context<'_, H>, demo: &DemoClient) -> Result<Client, Fau
         issued: cx.now,
         changed: cx.now,
         secret: demo.secret.map(|secret| Hashed::of(secret, cx.host.random())),
-        previous_secret: None,
+        previous_secrets: Vec::new(),
         metadata: Metadata {
             client_name: Some(demo.name.to_owned()),
             redirect_uris: demo.redirect_uris.iter().map(redirect).collect(),

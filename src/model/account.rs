@@ -101,7 +101,8 @@ impl Account {
                         }
                         // Some fractions are read a bit off from how they are written: then this would not be what is kept.
                         let kept: Option<Value> = serde_json::from_str(&text).ok();
-                        if kept.as_ref().and_then(Value::as_object) != Some(&after.claims) {
+                        let same = kept.as_ref().and_then(Value::as_object) == Some(&after.claims);
+                        if !same || !after.claims.values().all(is_exact) {
                             return Err(refused(
                                 "holds a number that can't be kept to the digit: send it as a string",
                             ));
@@ -189,6 +190,17 @@ impl Session {
     pub fn stands(&self, account: &Account, now: Timestamp) -> bool {
         let mark = Mark { min_version: account.min_version, ..account.mark() };
         now < self.ends && mark.spares(self.version, self.auth_time)
+    }
+}
+
+/// True where every number is one that all readers of JSON tell from the next (RFC 8259 §6). A larger one may have been
+/// another when it was sent, and is another where JavaScript reads it.
+fn is_exact(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64().is_some_and(|number| number.abs() < 9_007_199_254_740_992.0),
+        Value::Array(items) => items.iter().all(is_exact),
+        Value::Object(members) => members.values().all(is_exact),
+        _ => true,
     }
 }
 

@@ -25,7 +25,8 @@ pub struct Change {
     pub after: Map<String, Value>,
 }
 
-/// The members that differ, of either.
+/// The members that differ, of either. Of an object only the names are told: claims are what is known of a person, and the
+/// log outlives them.
 pub fn differences(mut before: Map<String, Value>, mut after: Map<String, Value>) -> [Map<String, Value>; 2] {
     let same: Vec<String> = before
         .iter()
@@ -35,6 +36,11 @@ pub fn differences(mut before: Map<String, Value>, mut after: Map<String, Value>
     for name in same {
         before.remove(&name);
         after.remove(&name);
+    }
+    for value in before.values_mut().chain(after.values_mut()) {
+        if let Value::Object(members) = value {
+            *value = members.keys().map(String::as_str).collect();
+        }
     }
     [before, after]
 }
@@ -48,10 +54,17 @@ mod tests {
     fn what_did_not_change_is_not_told() {
         let map = |value: Value| value.as_object().unwrap().clone();
         let before = map(json!({ "a": 1, "b": [1], "c": null }));
-        let after = map(json!({ "a": 1, "b": [2], "d": {} }));
+        let after = map(json!({ "a": 1, "b": [2], "d": 3 }));
         assert_eq!(
             differences(before, after),
-            [map(json!({ "b": [1], "c": null })), map(json!({ "b": [2], "d": {} }))]
+            [map(json!({ "b": [1], "c": null })), map(json!({ "b": [2], "d": 3 }))]
         );
+    }
+
+    #[test]
+    fn of_an_object_that_changed_the_names_are_told() {
+        let map = |value: Value| value.as_object().unwrap().clone();
+        let (before, after) = (map(json!({ "c": { "x": "hush" } })), map(json!({ "c": { "x": 1, "y": 2 } })));
+        assert_eq!(differences(before, after), [map(json!({ "c": ["x"] })), map(json!({ "c": ["x", "y"] }))]);
     }
 }

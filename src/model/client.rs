@@ -36,9 +36,9 @@ pub struct Client {
     /// HMAC of the secret under a salt; absent for public clients. The secret has 256 bits, so a slow hash would add
     /// nothing but a way to exhaust us.
     pub secret: Option<Hashed>,
-    /// The secret before that, until it is no longer taken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub previous_secret: Option<(Hashed, Timestamp)>,
+    /// Secrets before that, each until it is no longer taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previous_secrets: Vec<(Hashed, Timestamp)>,
     /// The rest.
     pub metadata: Metadata,
     /// When something was taken away from it.
@@ -105,11 +105,14 @@ impl Client {
         ClientRef { id: self.id.clone(), incarnation: self.incarnation.clone(), version: self.version }
     }
 
+    /// How many secrets are taken beside the current one.
+    pub const OVERLAPPING: usize = 8;
+
     /// Whether this is its secret, or still is.
     pub fn knows(&self, secret: &str, now: Timestamp) -> bool {
         let current = self.secret.as_ref().is_some_and(|kept| kept.is(secret));
-        let previous = self.previous_secret.as_ref();
-        current | previous.is_some_and(|(kept, until)| kept.is(secret) && now < *until)
+        let previous = &self.previous_secrets;
+        current | previous.iter().any(|(kept, until)| kept.is(secret) && now < *until)
     }
 
     /// True where it holds a secret.

@@ -4,7 +4,10 @@
 //! synchronous turn. Versions only grow, and a receiver ignores a version not above its own, so marks may arrive twice
 //! or out of order.
 
-use super::scope::Scope;
+use super::{
+    scope::Scope,
+    ticket::{Claims, Subject},
+};
 use crate::host::{SKEW, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +53,14 @@ impl Mark {
             && version >= self.min_version
             // A time that was given from outside cuts as much later as clocks may differ.
             && (self.not_before == Timestamp::default() || issued > self.not_before.plus(SKEW))
+    }
+
+    /// True where a token of the client's own is still good, whose mark this is.
+    pub fn spares_own(&self, claims: &Claims) -> bool {
+        let Subject::Client { incarnation, version, .. } = &claims.subject else { return false };
+        self.is_of(incarnation)
+            && self.spares(*version, claims.issued)
+            && !self.restrictions.outrun(*version, claims.issued)
     }
 
     /// True where this is a mark of that life of the client.

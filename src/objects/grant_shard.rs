@@ -74,8 +74,15 @@ impl Object for GrantShard {
             Command::End { filter, after } => end(turn, &filter, after.as_deref()),
             Command::List { filter, after, limit } => {
                 let (found, next) = find(turn.store, &filter, after.as_deref(), limit)?;
-                let listed = found.into_iter().map(|(address, grant)| grant.listed(address.to_string()));
-                Ok(Reply::Listed(listed.collect(), next))
+                let mut listed = Vec::new();
+                for (address, grant) in found {
+                    // What a mark has ended is not written into each row.
+                    let marks = marks(turn.store, None, Some(&grant.client.id), Some(&grant.person.sub))?;
+                    if grant.is_spared(&marks) {
+                        listed.push(grant.listed(address.to_string()));
+                    }
+                }
+                Ok(Reply::Listed(listed, next))
             }
         }
     }
@@ -176,7 +183,7 @@ fn token<S: Store>(
     caller: &ClientRef,
     wish: Wish,
 ) -> Result<Reply, Fault> {
-    let Subject::Client { client, incarnation, version, .. } = &claims.subject else {
+    let Subject::Client { client, incarnation, .. } = &claims.subject else {
         return Err(Fault::new("a grant's token was asked about as a client's"));
     };
     let marks = marks(turn.store, Some(&caller.id), Some(client), None)?;
@@ -194,11 +201,7 @@ fn token<S: Store>(
         mark_revoked(turn.store, claims)?;
         return Ok(Reply::Grant(GrantReply::Revoked(true)));
     }
-    let spared = marks.client.as_ref().is_none_or(|mark| {
-        mark.is_of(incarnation)
-            && mark.spares(*version, claims.issued)
-            && !mark.restrictions.outrun(*version, claims.issued)
-    });
+    let spared = marks.client.as_ref().is_none_or(|mark| mark.spares_own(claims));
     let scope = match marks.client.as_ref().and_then(|mark| mark.scope.as_ref()) {
         Some(allowed) => claims.scope.common(allowed),
         None => claims.scope.clone(),

@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -116,6 +118,21 @@ describe('ctl', () => {
   });
 });
 
+describe('ctl at another server', () => {
+  test('says that it is not the right one, whatever it answers', async () => {
+    for (const [body, status] of /** @type {[string, number][]} */ ([['<p>Welcome</p>', 200], ['{"items":1}', 200], ['[]', 201], ['', 200], ['no', 404]])) {
+      const server = createServer((_, response) => response.writeHead(status).end(body)).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+      const answer = await ctl(['client', 'list'], { env: { EDGEMINT_ISSUER: `http://127.0.0.1:${port}` } });
+      server.close();
+      assert.equal(answer.code, status === 404 ? 4 : 6, answer.err);
+      assert.match(answer.err, /not as Edgemint does/);
+      assert.doesNotMatch(answer.err, /\n +at /, 'no stack trace');
+    }
+  });
+});
+
 describe('ctl export and import', () => {
   const KEY = 'a:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI';
 
@@ -136,8 +153,14 @@ describe('ctl export and import', () => {
       assert.equal(first.code, 0, first.err);
       for (const secret of [drawn.client_secret, rotated.client_secret, 'a long password']) assert(!first.out.includes(secret));
       const file = join(scratch, 'registry.json');
-      writeFileSync(file, first.out);
-      const imported = await ctl(['import', file], at(other));
+      // As `npm run ctl -- export > file` leaves it.
+      writeFileSync(file, `\n> edgemint@0.1.0 ctl\n> exec node scripts/ctl.mjs export\n\n${first.out}`);
+      // Somebody came to the middle, and no further.
+      await json(['scope', 'create', 'invoices', 'See your invoices'], at(other));
+      const stopped = await ctl(['import', file], at(other));
+      assert.equal(stopped.code, 5);
+      assert.match(stopped.err, /^scopes, invoices: 409 name: /);
+      const imported = await ctl(['import', '--resume', file], at(other));
       assert.equal(imported.code, 0, imported.err);
       const second = await ctl(['export'], at(other));
       assert.equal(second.out, first.out);
@@ -149,6 +172,13 @@ describe('ctl export and import', () => {
       }
       assert.equal((await ctl(['import', file], at(other))).code, 5, 'what is there already is no empty server');
       assert.equal((await ctl(['import', join(scratch, 'none')], at(other))).code, 2);
+      const written = join(scratch, 'written.json');
+      assert.equal((await ctl(['export', written], at(one))).code, 0);
+      assert.equal(readFileSync(written, 'utf8'), first.out);
+      assert.equal(statSync(written).mode & 0o077, 0, 'nobody else may read it');
+      assert.equal((await ctl(['export', written], at(one))).code, 2, 'what is there is not overwritten');
+      writeFileSync(file, '{"format":1,"settings":{}}');
+      assert.equal((await ctl(['import', file], at(other))).code, 2);
     } finally {
       await Promise.all([one.stop(), other.stop()]);
       rmSync(scratch, { recursive: true, force: true });
@@ -185,6 +215,27 @@ describe('ctl perform', () => {
     assert.equal(answer.code, 0, answer.err);
     assert.match(answer.out, /1\. metadata[^]*2\. the authorization request[^]*3\. the answer[^]*4\. the code for tokens[^]*It works\.\n$/);
     assert.doesNotMatch(answer.out, /em[ar]_[\w.-]{20}/, 'tokens are not printed');
+  });
+
+  test('takes no answer to another request, and waits for no connection that says nothing', async () => {
+    const port = await findFreePort();
+    const here = `http://127.0.0.1:${port}/callback`;
+    /** @type {import('node:net').Socket | undefined} */
+    let silent;
+    const started = Date.now();
+    const answer = await ctl(['perform', 'code', '--client', 'demo-web', '--wait', '3', '--redirect-uri', here], {
+      env: { CLIENT_SECRET: 'demo-web-secret' },
+      heard(out) {
+        if (silent || !out.includes('open in a browser')) return;
+        silent = connect(port, '127.0.0.1');
+        silent.on('error', () => {});
+        void fetch(`${here}?error=access_denied&error_description=%1b[2J&state=another`);
+      },
+    });
+    silent?.destroy();
+    assert.equal(answer.code, 6, answer.err);
+    assert.match(answer.err, /Nobody came back.* 1 came with another state/);
+    assert(Date.now() - started < 15_000, 'it ended when it was over');
   });
 
   test('gets a token for a client itself, and new ones for a refresh token', async () => {

@@ -291,6 +291,21 @@ fn claims_nested_deeper_than_anyone_means_or_named_twice_are_refused_and_the_acc
 }
 
 #[test]
+fn a_number_in_a_claim_that_not_every_reader_can_keep_is_refused() {
+    let site = Site::new();
+    let change = |number: &str| {
+        let body = format!("{{\"claims\":{{\"n\":[{number}]}}}}");
+        send(&site, Method::PATCH, "/admin/users/alice", &[], &body).status.as_u16()
+    };
+    for number in ["9007199254740993", "-9007199254740993", "18446744073709551617", "1e300"] {
+        assert_eq!(change(number), 400, "{number}");
+    }
+    for number in ["9007199254740991", "-9007199254740991", "0.5", "\"9007199254740993\""] {
+        assert_eq!(change(number), 200, "{number}");
+    }
+}
+
+#[test]
 fn disabling_a_client_ends_its_tokens_for_good() {
     let site = Site::new();
     let tokens = site.tokens();
@@ -410,7 +425,7 @@ fn a_collection_is_walked_page_by_page_and_searched() {
 fn a_limit_or_cursor_that_makes_no_sense_is_refused() {
     let site = Site::new();
     site.tokens();
-    for target in ["/admin/clients", "/admin/scopes", "/admin/users", "/admin/grants"] {
+    for target in ["/admin/clients", "/admin/scopes", "/admin/users", "/admin/grants", "/admin/audit"] {
         for limit in ["0", "-1", "201", "x", "1e1", "%2B1"] {
             let (status, problem) = site.admin(Method::GET, &format!("{target}?limit={limit}"), &Value::Null);
             assert_eq!((status, &problem["field"]), (400, &json!("limit")), "{target} {limit}");

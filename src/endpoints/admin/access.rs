@@ -10,6 +10,8 @@ use crate::{
     error::{Code, Error},
     host::{Author, Host},
     model::{
+        account::Account,
+        client::Client,
         grant::{Active, Person},
         policy::{ADMIN, ADMIN_READ},
         ticket::{Access, Ticket as _},
@@ -35,6 +37,12 @@ pub(super) async fn admit<H: Host>(cx: &Context<'_, H>, request: &Request) -> Re
     if !may_write && (!reads || hashes) {
         return Err(Error::new(Code::AccessDenied, "this token may read, and not change anything"));
     }
+    if hashes {
+        cx.note(|e| {
+            e.event = "admin.exported";
+            e.important = true;
+        });
+    }
     let address = request.header("cf-connecting-ip").map(str::to_owned);
     cx.sign(Author { kind: kind.to_owned(), name, address, trace: cx.trace.clone() });
     Ok(())
@@ -50,7 +58,7 @@ async fn by_access_token<H: Host>(
     let keys = &cx.config.keys;
     let access = Access::open(keys, token).ok_or_else(refused)?;
     let active = introspect::look(cx, Presented::of(access.clone())).await?.ok_or_else(refused)?;
-    let Active { scope, client_id, person, .. } = active;
+    let Active { scope, client_id, person, issued, .. } = active;
     let writes = scope.contains(ADMIN);
     if !writes && !scope.contains(ADMIN_READ) {
         return Err(Error::new(
@@ -59,9 +67,10 @@ async fn by_access_token<H: Host>(
         ));
     }
     match person {
-        Some(Person { username, sub, .. }) => {
-            let account = users::find(cx, &username).await?.filter(|account| account.sub == sub);
-            let account = account.ok_or_else(refused)?;
+        Some(Person { username, sub, version, .. }) => {
+            // The shard may not have heard yet of what the account says: that its person is disabled, or cut off.
+            let spared = |account: &Account| account.sub == sub && account.mark().spares(version, issued);
+            let account = users::find(cx, &username).await?.filter(spared).ok_or_else(refused)?;
             let role = |name: &str| account.roles.contains(name);
             if !role("administrator") && !role("auditor") {
                 return Err(Error::new(Code::AccessDenied, "the token is of a person who has no role here"));
@@ -73,7 +82,10 @@ async fn by_access_token<H: Host>(
             let registry::Reply::Client(client) = cx.ask::<Registry>(registry::NAME, command).await? else {
                 return Err(strange());
             };
-            let client = client.ok_or_else(refused)?;
+            // As above.
+            let spared =
+                |client: &Client| client.mark().spares_own(&access.claims) && client.demand(&scope).is_ok();
+            let client = client.filter(|client| spared(client)).ok_or_else(refused)?;
             // The seal is all that proves other tokens of clients. Who holds a master key and nothing else makes no
             // administrator of himself.
             if !client.has_proved(&access)? {

@@ -1,13 +1,14 @@
 //! `/admin/audit`: who changed what, the newest first.
 
-use super::{Page, object, page, strange};
+use super::{Page, lost, object, page, strange};
 use crate::{
     context::Context,
+    crypto,
     error::Error,
     host::Host,
     model::audit::Change,
     objects::protocol::registry::{self, Command, Registry, Reply},
-    wire::{Params, Request, Response},
+    wire::{self, Params, Request, Response},
 };
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -15,6 +16,10 @@ use serde_json::{Map, Value, json};
 /// `GET`: a page of changes; as lines of JSON where `Accept` names `application/jsonl` and nothing before it.
 pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let Page { limit, after, q, .. } = Page::of(&Params::of_query(request, &[])?)?;
+    if after.as_deref().is_some_and(|after| !is_id(after)) {
+        return Err(lost());
+    }
+    let filter = q.as_deref().map(|q| format!("&q={}", wire::encode(q))).unwrap_or_default();
     let command = Command::Audit { after, q, limit };
     let Reply::Audit(changes, next) = cx.ask::<Registry>(registry::NAME, command).await? else {
         return Err(strange());
@@ -27,12 +32,20 @@ pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) 
             // RFC 8288.
             Some(next) => response.with(
                 "link",
-                format!("<{}?limit={limit}&after={next}>; rel=\"next\"", cx.url("/admin/audit")),
+                format!("<{}?limit={limit}&after={next}{filter}>; rel=\"next\"", cx.url("/admin/audit")),
             ),
             None => response,
         });
     }
     Ok(page(&items, next.as_deref()))
+}
+
+/// Month, the rest of time, and the wish: all that a reader needs to find the place.
+fn is_id(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('.').collect();
+    let [month, rest, wish] = parts.as_slice() else { return false };
+    let digits = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits(month, 5) && digits(rest, 15) && crypto::bytes(wish).is_some()
 }
 
 /// A change as administrators see it. `time` is in seconds since 1970.

@@ -16,7 +16,10 @@ use crate::{
         metadata::{AuthMethod, Metadata},
         patch::Invalid,
     },
-    objects::protocol::registry::{self, Command, Registry, Reply},
+    objects::protocol::{
+        Told,
+        registry::{self, Command, Registry, Reply},
+    },
     wire::{self, Params, Request, Response},
 };
 use http::{Method, StatusCode};
@@ -85,9 +88,9 @@ pub(super) async fn secret<H: Host>(
     let secret = crypto::text(&cx.host.random::<32>());
     let kept = Hashed::of(&secret, cx.host.random());
     let command = Command::Rekey { id: id.to_owned(), secret: kept, overlap, expected };
-    let (client, lags) = changed(cx, "admin.client.rekeyed", command).await?;
-    let response = shown(StatusCode::OK, client.version, with_secret(&client, &secret));
-    Ok(if lags { following(response) } else { response })
+    let (client, told) = written(cx, "admin.client.rekeyed", command).await?;
+    let response = shown(unless_owed(StatusCode::OK, told), client.version, with_secret(&client, &secret));
+    Ok(if told.lags { following(response) } else { response })
 }
 
 async fn delete<H: Host>(cx: &Context<'_, H>, id: &str, expected: Option<u64>) -> Result<Response, Error> {
@@ -151,18 +154,23 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
         issued: kept.issued,
         changed: Timestamp::default(),
         secret: kept.secret.or_else(|| secret.as_deref().map(|secret| Hashed::of(secret, cx.host.random()))),
-        previous_secret: kept.previous,
+        previous_secrets: kept.previous,
         metadata,
         restrictions: Restrictions::default(),
         attempts: Attempts::default(),
     };
-    let (client, _) = changed(cx, "admin.client.created", Command::Create(Box::new(client))).await?;
+    let (client, told) = written(cx, "admin.client.created", Command::Create(Box::new(client))).await?;
+    // Without a secret to show there is nothing to lose: the request can be repeated.
+    let status = if secret.is_some() { unless_owed(StatusCode::CREATED, told) } else { StatusCode::CREATED };
+    if secret.is_none() {
+        settled(told)?;
+    }
     let body = match &secret {
         Some(secret) => with_secret(&client, secret),
         None => display(&client),
     };
     let location = cx.url(&format!("/admin/clients/{}", wire::encode(&client.id)));
-    Ok(shown(StatusCode::CREATED, client.version, body).with("location", location))
+    Ok(shown(status, client.version, body).with("location", location))
 }
 
 async fn change<H: Host>(
@@ -183,12 +191,29 @@ async fn ask<H: Host>(cx: &Context<'_, H>, command: Command) -> Result<Reply, Er
     Ok(cx.ask::<Registry>(registry::NAME, command).await?)
 }
 
+/// A secret is shown once, also where some shards have not heard of it: whoever was told to repeat the request would have
+/// lost it, and the one before.
+fn unless_owed(status: StatusCode, told: Told) -> StatusCode {
+    if settled(told).is_ok() { status } else { StatusCode::ACCEPTED }
+}
+
 /// The client as it is after a change that every shard holds, and whether `client_credentials` follows later.
 async fn changed<H: Host>(
     cx: &Context<'_, H>,
     event: &'static str,
     command: Command,
 ) -> Result<(Box<Client>, bool), Error> {
+    let (client, told) = written(cx, event, command).await?;
+    settled(told)?;
+    Ok((client, told.lags))
+}
+
+/// The client as it is after a change, and how far that has got.
+async fn written<H: Host>(
+    cx: &Context<'_, H>,
+    event: &'static str,
+    command: Command,
+) -> Result<(Box<Client>, Told), Error> {
     match tell(cx, command).await? {
         Reply::Changed(client, told) => {
             cx.note(|e| {
@@ -196,8 +221,7 @@ async fn changed<H: Host>(
                 e.important = true;
                 e.client = Some(client.id.clone());
             });
-            settled(told)?;
-            Ok((client, told.lags))
+            Ok((client, told))
         }
         Reply::Taken => Err(Error::new(Code::Conflict, "there is a client of that id").in_field("client_id")),
         Reply::Unknown => Err(unknown("client")),
@@ -242,12 +266,12 @@ fn display(client: &Client) -> Map<String, Value> {
     body
 }
 
-/// What an export has, and only an export: what is kept of the secrets, the older one with its end.
+/// What an export has, and only an export: what is kept of the secrets, older ones with their ends.
 const SECRETS: &str = "client_secret_hashes";
 
 fn with_hashes(client: &Client) -> Map<String, Value> {
     let current = client.secret.iter().map(Hashed::to_text);
-    let previous = client.previous_secret.iter();
+    let previous = client.previous_secrets.iter();
     let previous = previous.map(|(kept, until)| format!("{}${}", kept.to_text(), until.seconds()));
     let mut body = display(client);
     body.insert(SECRETS.to_owned(), current.chain(previous).collect());
@@ -258,7 +282,7 @@ fn with_hashes(client: &Client) -> Map<String, Value> {
 #[derive(Default)]
 struct Kept {
     secret: Option<Hashed>,
-    previous: Option<(Hashed, Timestamp)>,
+    previous: Vec<(Hashed, Timestamp)>,
     issued: Timestamp,
 }
 
@@ -276,8 +300,8 @@ impl Kept {
             let mut texts = texts.iter();
             kept.secret = texts.next().map(|text| Hashed::parse(text).ok_or_else(refused)).transpose()?;
             kept.previous =
-                texts.next().map(|text| Self::read_previous(text).ok_or_else(refused)).transpose()?;
-            if texts.next().is_some() {
+                texts.map(|text| Self::read_previous(text).ok_or_else(refused)).collect::<Result<_, _>>()?;
+            if kept.previous.len() > Client::OVERLAPPING {
                 return Err(refused());
             }
         }

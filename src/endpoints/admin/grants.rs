@@ -3,7 +3,7 @@
 use super::{Page, clients, lost, object, page, roster, strange, unknown, users};
 use crate::{
     context::Context,
-    error::{Code, Error},
+    error::{Code, Error, quotable},
     host::{Host, Timestamp},
     model::{
         grant,
@@ -72,6 +72,15 @@ pub(super) async fn item<H: Host>(
 /// By client and by person one mark ends them, however many there are; by scope each is ended, and the answer has `next`
 /// where there is more to look at.
 async fn end_all<H: Host>(cx: &Context<'_, H>, params: &Params) -> Result<Response, Error> {
+    // A filter that was misspelt would end more than was meant.
+    let mut known = vec!["client_id", "username", "scope", "after"];
+    // Whoever is signed out is a person.
+    known.extend(params.optional("username").map(|_| "sessions"));
+    if let Some((name, _)) = params.pairs().iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        return Err(
+            Error::new(Code::InvalidRequest, "is not a filter that DELETE has").in_field(quotable(name))
+        );
+    }
     let by = |name: &str| params.optional(name);
     match (by("client_id"), by("username"), by("scope")) {
         (Some(id), None, None) => clients::cut(cx, id).await,

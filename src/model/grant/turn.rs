@@ -309,7 +309,8 @@ impl Grant {
         if self.is_spared(marks) { Ok(()) } else { Err(Reply::Refused(Refusal::CutOff)) }
     }
 
-    fn is_spared(&self, marks: &Marks) -> bool {
+    /// Whether no mark has ended it.
+    pub fn is_spared(&self, marks: &Marks) -> bool {
         let client = marks.client.as_ref().is_none_or(|mark| {
             mark.is_of(&self.client.incarnation) && mark.spares(self.client.version, self.created)
         });

@@ -125,12 +125,11 @@ pub(super) fn cut<S: Store>(turn: &Turn<'_, S>, sub: &str, sessions: bool) -> Re
 pub(super) fn delete<S: Store>(turn: &Turn<'_, S>, sub: &str, expected: Option<u64>) -> Result<Reply, Fault> {
     let Some(before) = account(turn.store, sub)? else {
         let gone: Option<Gone> = read(turn.store, GONE, sub, "")?;
-        let gone = gone.filter(|gone| gone.attempt == turn.attempt);
-        // Of how many is not known any more; what is owed still is.
-        return Ok(gone.map_or(Reply::Unknown, |gone| {
-            let told = Told::none(usize::MAX, false);
-            Reply::Deleted { sub: sub.to_owned(), version: gone.mark.version, told }
-        }));
+        let Some(gone) = gone.filter(|gone| gone.attempt == turn.attempt) else { return Ok(Reply::Unknown) };
+        let version = gone.mark.version;
+        // Of how many is not known any more; to how many it is owed still is.
+        let told = Told::none(outbox::owed(turn.store, &mark(sub), version)?, false);
+        return Ok(Reply::Deleted { sub: sub.to_owned(), version, told });
     };
     before.attempts.refuse_late(&turn.attempt)?;
     if expected.is_some_and(|expected| expected != before.version) {

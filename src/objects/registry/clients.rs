@@ -216,7 +216,8 @@ pub(super) fn change<S: Store>(
     Ok(Reply::Changed(Box::new(client), Told::none(of, lags)))
 }
 
-/// A new secret. The old one is taken for `overlap` more.
+/// A new secret. The old one is taken for `overlap` more, and one of before until its own end: nobody may have seen the
+/// secret between, where its answer was lost. Without an overlap no other is taken.
 pub(super) fn rekey<S: Store>(
     turn: &Turn<'_, S>,
     id: &str,
@@ -231,12 +232,18 @@ pub(super) fn rekey<S: Store>(
     if !before.is_confidential() {
         return Ok(Reply::Invalid(Invalid::new("client_secret", "a public client has none")));
     }
-    let previous_secret = before.secret.clone().map(|old| (old, turn.now.plus(overlap)));
+    let mut previous_secrets = before.previous_secrets.clone();
+    previous_secrets.extend(before.secret.clone().map(|old| (old, turn.now.plus(overlap))));
+    previous_secrets.retain(|(_, until)| overlap > Seconds(0) && turn.now < *until);
+    if previous_secrets.len() > Client::OVERLAPPING {
+        let why = "must be 0: too many secrets are taken beside the current one";
+        return Ok(Reply::Invalid(Invalid::new("overlap_seconds", why)));
+    }
     let mut client = Client {
         version: next(turn.store)?,
         changed: turn.now,
         secret: Some(secret),
-        previous_secret: previous_secret.filter(|_| overlap > Seconds(0)),
+        previous_secrets,
         ..before.clone()
     };
     client.attempts.push(&turn.attempt);

@@ -119,6 +119,29 @@ fn what_ends_a_token_ends_its_administration() {
 }
 
 #[test]
+fn who_was_disabled_or_cut_off_administers_no_more_also_where_no_shard_has_heard_of_it() {
+    let ends = [
+        (Method::PATCH, "/admin/users/alice", json!({ "enabled": false })),
+        (Method::PATCH, "/admin/users/alice", json!({ "password": "another password" })),
+        (Method::DELETE, "/admin/grants?username=alice", Value::Null),
+        (Method::PATCH, "/admin/clients/clerk", json!({ "enabled": false })),
+        (Method::PATCH, "/admin/clients/clerk", json!({ "scope": "reports admin.read" })),
+        (Method::DELETE, "/admin/grants?client_id=clerk", Value::Null),
+    ];
+    for (method, target, body) in ends {
+        let site = Site::new();
+        role(&site, &json!(["administrator"]));
+        let (_, clerk) = clerk(&site, "admin", true);
+        let token = if target.contains("clerk") { clerk } else { token_of_alice(&site, "admin") };
+        site.world.pass(Seconds(10));
+        assert_eq!(may(&site, &token), (200, 200));
+        site.world.fate("GRANTS", &[Fate::Lost, Fate::Lost]);
+        assert_eq!(site.admin(method, target, &body).0, 503, "{target} {body}");
+        assert_eq!(may(&site, &token), (401, 401), "{target} {body}");
+    }
+}
+
+#[test]
 fn a_client_administers_only_while_it_is_marked_and_only_by_a_token_that_knows_its_secret() {
     let site = Site::new();
     let (_, unmarked) = clerk(&site, "admin", false);

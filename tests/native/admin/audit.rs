@@ -128,13 +128,19 @@ fn the_log_is_paged_searched_and_given_as_lines() {
         assert_eq!(walk(&site, "/admin/audit?q=settings", "id", limit).len(), 7);
         assert_eq!(walk(&site, "/admin/audit?q=scope%2Fs", "id", limit).len(), 1);
     }
-    let lines = send(&site, Method::GET, "/admin/audit?limit=5", &[("accept", "application/jsonl")], "");
+    let accept = [("accept", "application/jsonl")];
+    let lines = send(&site, Method::GET, "/admin/audit?limit=5&q=settings%20", &accept, "");
+    assert_eq!((text(&lines).as_str(), lines.header("link")), ("", None));
+    let lines = send(&site, Method::GET, "/admin/audit?limit=5&q=settings", &accept, "");
     assert_eq!(lines.header("content-type"), Some("application/jsonl"));
     let read: Vec<Value> =
         text(&lines).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(read.len(), 5);
     let link = lines.header("link").expect("there is more");
-    assert!(link.contains(&string(&read[4], "id")) && link.ends_with("rel=\"next\""), "{link}");
+    assert!(link.contains(&string(&read[4], "id")) && link.ends_with("&q=settings>; rel=\"next\""), "{link}");
+    let target = link.trim_start_matches('<').split('>').next().and_then(|url| url.strip_prefix(ISSUER));
+    let rest = send(&site, Method::GET, target.expect("an address of ours"), &accept, "");
+    assert_eq!((text(&rest).lines().count(), rest.header("link")), (2, None));
 }
 
 #[test]

@@ -45,6 +45,24 @@ fn the_description_has_every_route_of_the_administration_and_no_other() {
     assert_eq!(described, routes);
 }
 
+/// Every value under a name, at any depth.
+fn under<'a>(value: &'a Value, name: &str) -> Vec<&'a Value> {
+    let below: Vec<(&str, &Value)> = match value {
+        Value::Object(members) => members.iter().map(|(name, value)| (name.as_str(), value)).collect(),
+        Value::Array(items) => items.iter().map(|value| ("", value)).collect(),
+        _ => Vec::new(),
+    };
+    let here = below.iter().filter(|(own, _)| *own == name).map(|(_, value)| *value);
+    here.chain(below.iter().flat_map(|(_, value)| under(value, name))).collect()
+}
+
+#[test]
+fn every_choice_in_the_description_is_a_list_and_where_there_is_none_nothing_is_said() {
+    let document = document(&Site::new());
+    let choices = under(&document, "enum");
+    assert!(choices.len() >= 3 && choices.iter().all(|choice| choice.is_array()), "{choices:?}");
+}
+
 /// The names of a table, without those that an answer to `GET` does not have.
 fn shown(members: &[Member]) -> BTreeSet<String> {
     let shown = members.iter().filter(|member| !matches!(member.written, Written::Drawn | Written::Only));

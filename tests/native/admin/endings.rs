@@ -67,6 +67,27 @@ fn a_leaked_secret_gets_no_token_that_works_from_the_moment_it_was_replaced_thou
 }
 
 #[test]
+fn a_rotation_that_nobody_heard_of_is_repeated_and_the_secret_in_use_is_taken_as_long_as_was_said() {
+    let site = Site::new();
+    let used = register(&site, "m");
+    site.world.fate("REGISTRY", &[Fate::Unanswered, Fate::Unanswered]);
+    let rotate = || site.admin(Method::POST, "/admin/clients/m/secret", &json!({ "overlap_seconds": 60 }));
+    assert_eq!(rotate().0, 503);
+    site.world.pass(Seconds(30));
+    let (status, new) = rotate();
+    assert_eq!(status, 200, "{new}");
+    let new = string(&new, "client_secret");
+    assert_eq!((own(&site, "m", &used).0, own(&site, "m", &new).0), (200, 200));
+    site.world.pass(Seconds(30));
+    assert_eq!((own(&site, "m", &used).0, own(&site, "m", &new).0), (401, 200));
+    // So many at once that somebody must have forgotten something.
+    let several: Vec<u16> = (0..8).map(|_| rotate().0).collect();
+    assert_eq!(several, [200, 200, 200, 200, 200, 200, 200, 400]);
+    let last = rekey(&site, "m", 0);
+    assert_eq!((own(&site, "m", &new).0, own(&site, "m", &last).0), (401, 200));
+}
+
+#[test]
 fn an_overlap_spares_what_is_issued_by_the_old_secret_meanwhile() {
     let site = Site::new();
     let old = register(&site, "m");
@@ -181,6 +202,13 @@ fn a_deleted_person_is_signed_out_and_nothing_they_gave_is_alive_also_when_their
     assert!(text(&site.authorize("demo-web", &[])).contains("id=\"password\""));
     // Nothing of what was known of the person is left.
     assert!(!site.world.dump().contains("alice@"), "claims are gone");
+    // Also what an administrator wrote, and the log of changes with it.
+    let mut ada = user("ada");
+    ada["claims"] = json!({ "email": "ada@example.com" });
+    assert_eq!(site.admin(Method::POST, "/admin/users", &ada).0, 201);
+    site.patch("/admin/users/ada", &json!({ "claims": { "email": "ada@example.org" } }));
+    assert_eq!(site.admin(Method::DELETE, "/admin/users/ada", &NOTHING).0, 204);
+    assert!(!site.world.dump().contains("ada@"), "claims are in no log");
 
     assert_eq!(site.admin(Method::POST, "/admin/users", &user("alice")).0, 201);
     assert_ne!(string(&read(&site, "/admin/users/alice"), "sub"), sub, "a subject id is never used again");
@@ -229,7 +257,14 @@ fn every_grant_with_a_scope_is_ended_and_others_stay() {
 fn to_end_grants_one_must_say_which_in_one_way() {
     let site = Site::new();
     let tokens = site.tokens();
-    for query in ["", "?client_id=demo-web&username=alice", "?scope=reports&client_id=demo-web", "?q=x"] {
+    for query in [
+        "",
+        "?client_id=demo-web&username=alice",
+        "?scope=reports&client_id=demo-web",
+        "?q=x",
+        "?client_id=demo-web&user=bob",
+        "?scope=reports&limit=1",
+    ] {
         let (status, problem) = site.admin(Method::DELETE, &format!("/admin/grants{query}"), &NOTHING);
         assert_eq!(status, 400, "{query} {problem}");
     }
@@ -347,6 +382,7 @@ fn an_export_is_taken_over_and_what_it_names_must_be_free_and_of_this_kind() {
 #[test]
 fn what_is_kept_of_secrets_is_shown_only_to_who_may_change_things() {
     let site = Site::new();
+    site.patch("/admin/settings", &json!({ "log.successPercent": 0 }));
     site.patch("/admin/users/alice", &json!({ "roles": ["auditor"] }));
     site.patch("/admin/clients/demo-web", &json!({ "scope": "orders.read admin" }));
     let token = string(&site.redeem(&site.code("demo-web", &[("scope", "admin")])).1, "access_token");
@@ -361,6 +397,9 @@ fn what_is_kept_of_secrets_is_shown_only_to_who_may_change_things() {
             let refused = ask(query);
             assert_eq!(refused.status, 403, "{target}{query}");
         }
+        site.world.events();
+        read(&site, &format!("{target}?hashes=true"));
+        assert_eq!(site.world.events()[0]["event"], "admin.exported", "{target}");
         let plain = read(&site, target).to_string();
         assert!(!plain.contains("hmac-sha256") && !plain.contains("argon2") && !plain.contains("filter"));
     }

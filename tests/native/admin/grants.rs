@@ -50,6 +50,25 @@ fn grants_are_listed_by_client_person_and_scope_while_they_stand() {
 }
 
 #[test]
+fn a_grant_that_a_mark_has_ended_is_listed_no_longer() {
+    let ends = [
+        (Method::DELETE, "/admin/grants?client_id=demo-web", Value::Null),
+        (Method::DELETE, "/admin/grants?username=alice", Value::Null),
+        (Method::DELETE, "/admin/clients/demo-web", Value::Null),
+        (Method::PATCH, "/admin/clients/demo-web", json!({ "enabled": false })),
+        (Method::PATCH, "/admin/users/alice", json!({ "enabled": false })),
+    ];
+    for (method, target, body) in ends {
+        let site = Site::new();
+        site.tokens();
+        let id = walk(&site, "/admin/grants", "id", 1).pop_first().unwrap();
+        assert!(site.admin(method, target, &body).0 < 300, "{target}");
+        assert_eq!(read(&site, "/admin/grants"), json!({ "items": [], "next": null }), "{target}");
+        assert_eq!(site.admin(Method::GET, &format!("/admin/grants/{id}"), &Value::Null).0, 404, "{target}");
+    }
+}
+
+#[test]
 fn a_grant_whose_code_nobody_redeems_is_listed_no_longer_than_the_code_lives() {
     let site = Site::new();
     site.code("demo-web", &[]);

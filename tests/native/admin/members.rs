@@ -20,8 +20,10 @@ fn of(member: &Member) -> (String, Value) {
         Choice(names) => json!({ "type": kind("string"), "enum": names }),
         Object => json!({ "type": kind("object") }),
     };
-    if let (Choice(_), Always, Some(choices)) = (member.form, member.written, schema["enum"].as_array_mut()) {
-        choices.push(Value::Null);
+    // `null` is one of the choices, where it may be written.
+    if let (Choice(names), Always) = (member.form, member.written) {
+        let names = names.iter().map(|name| json!(name));
+        schema["enum"] = names.chain([Value::Null]).collect();
     }
     schema["description"] = json!(member.about);
     match member.written {

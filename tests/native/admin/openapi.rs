@@ -105,9 +105,17 @@ fn content(media_type: &str, schema: &Value) -> Value {
     json!({ media_type: { "schema": schema } })
 }
 
+fn one_of(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+fn body_has_a_secret(method: &Method, resource: Resource) -> bool {
+    *method == Method::POST && matches!(resource, Resource::Clients | Resource::Secret)
+}
+
 fn operation(method: &Method, resource: Resource) -> Value {
     let (key, schema, called) = subject(resource);
-    let one = json!({ "$ref": format!("#/components/schemas/{schema}") });
+    let one = one_of(schema);
     let collection = key.is_empty() && resource != Resource::Settings;
     let page = json!({ "type": "object", "properties": {
         "items": { "type": "array", "items": one },
@@ -145,6 +153,8 @@ fn operation(method: &Method, resource: Resource) -> Value {
             (format!("A change of the {called} (RFC 7396)"), "200", Some(one))
         }
         Method::DELETE if collection => {
+            parameters.push(parameter("after", "query", "string"));
+            parameters.push(parameter("sessions", "query", "boolean"));
             (format!("The end of {called}: all of one client, person or scope"), "204", None)
         }
         _ => (format!("The end of the {called}"), "204", None),
@@ -167,6 +177,19 @@ fn operation(method: &Method, resource: Resource) -> Value {
         "content": content("application/problem+json", &problem),
     });
     let mut operation = json!({ "summary": summary, "responses": { status: answered, "default": refused } });
+    if body_has_a_secret(method, resource) {
+        operation["responses"]["202"] = json!({
+            "description": "Done, and this is the only time that the secret is shown; some shards have not heard of it yet.",
+            "content": content("application/json", &one_of(schema)),
+        });
+    }
+    if collection && *method == Method::DELETE {
+        let next = json!({ "type": "object", "properties": { "next": { "type": "string" } } });
+        operation["responses"]["200"] = json!({
+            "description": "Not done: there is more to look at. The same request with next as after goes on.",
+            "content": content("application/json", &next),
+        });
+    }
     if !parameters.is_empty() {
         operation["parameters"] = json!(parameters);
     }

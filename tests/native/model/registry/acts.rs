@@ -126,7 +126,7 @@ pub fn registration(id: &str, scope: &str) -> Client {
         issued: Timestamp(0),
         changed: Timestamp(0),
         secret: Some(Hashed::of("a secret", [1; 16])),
-        previous_secret: None,
+        previous_secrets: Vec::new(),
         metadata,
         restrictions: Restrictions::default(),
         attempts: Attempts::default(),
