@@ -6,6 +6,7 @@ mod admin;
 mod architecture;
 mod attacks;
 mod authorize;
+mod console;
 mod documents;
 mod hostile;
 mod http;

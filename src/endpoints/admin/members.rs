@@ -92,12 +92,12 @@ pub const CLIENT: &[Member] = &[
     member("strict",                     "Strict",                 Switch,  Always, "Asks a shard at client_credentials, so that no location can be behind."),
     member("resource_server",            "Resource server",        Switch,  Always, "May introspect the tokens of others."),
     member("administrative",             "Administrative",         Switch,  Always, "May administer by a token of its own with the scope admin."),
-    member("access_token_lifetime",      "Access token lifetime",  Number,  Always, "Seconds; null: as the settings say."),
+    member("access_token_lifetime",      "Access token lifetime",  Number,  Always, "Seconds; where nothing is said, as the settings say."),
     member("access_token_format",        "",                       Choice(&["opaque"]), Always, "The form of its access tokens."),
-    member("code_lifetime",              "Code lifetime",          Number,  Always, "Seconds; null: as profile and settings say."),
-    member("refresh_count",              "Refreshes",              Number,  Always, "Refreshes of a grant; null: unlimited, 0: no refresh token."),
-    member("refresh_rotation",           "Refresh token rotation", Choice(&["always", "never"]), Always, "Whether refreshing makes a new refresh token; null: as the profile says."),
-    member("require_pkce",               "PKCE required",          Tristate,  Always, "null: as the profile says."),
+    member("code_lifetime",              "Code lifetime",          Number,  Always, "Seconds; where nothing is said, as profile and settings say."),
+    member("refresh_count",              "Refreshes",              Number,  Always, "Refreshes of a grant; 0: no refresh token; where nothing is said, unlimited."),
+    member("refresh_rotation",           "Refresh token rotation", Choice(&["always", "never"]), Always, "Whether refreshing makes a new refresh token; where nothing is said, as the profile says."),
+    member("require_pkce",               "PKCE required",          Tristate,  Always, "Whether an authorization request must bring a code_challenge; where nothing is said, as the profile says."),
     member("not_before",                 "Cut off",                Instant, Always, "What was issued until then is dead. Only moves forward."),
 ];
 
@@ -159,8 +159,8 @@ pub const CHANGE: &[Member] = &[
 pub const HEALTH: &[Member] = &[
     member("id",             "Part",           Text,    Never, "replica, registry, grants/{shard} or accounts/{shard}."),
     member("current",        "Current",        Switch,  Never, "Of the replica: whether this location reads what the registry holds."),
-    member("behind_seconds", "Behind by",      Number,  Never, "Of the replica: for how long it has not."),
-    member("size",           "Size",           Number,  Never, "Its database, in bytes."),
+    member("behind_seconds", "Behind (s)",     Number,  Never, "Of the replica: for how long it has not, in seconds."),
+    member("size",           "Bytes",          Number,  Never, "The size of its database."),
     member("owed",           "Owed",           Number,  Never, "Copies, marks and notes that have not reached whom they are for."),
     member("owed_since",     "Owed since",     Instant, Never, "Since when, of the oldest of them."),
     member("wake_at",        "Next alarm",     Instant, Never, "When it has something to sweep or to send."),

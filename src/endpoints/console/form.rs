@@ -57,14 +57,18 @@ pub(super) fn inputs(
 
 /// Nothing said is the same as nothing there.
 fn same(one: &Value, other: &Value) -> bool {
-    let empty = |value: &Value| match value {
+    one == other || (is_nothing(one) && is_nothing(other))
+}
+
+/// Whether a value says nothing.
+pub(super) fn is_nothing(value: &Value) -> bool {
+    match value {
         Value::Null | Value::Bool(false) => true,
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(members) => members.is_empty(),
-        _ => false,
-    };
-    one == other || (empty(one) && empty(other))
+        Value::Bool(true) | Value::Number(_) => false,
+    }
 }
 
 fn kind(member: &Member, value: &Value) -> Kind {

@@ -172,6 +172,12 @@ fn cell(column: &Member, item: &Value) -> String {
             let name = value.get("name").and_then(Value::as_str).unwrap_or_default();
             format!("{kind} {name}").trim_end().to_owned()
         }
+        // Of what is new, what it has: that everything else is empty is no news.
+        ("after", _) if item.get("before").and_then(Value::as_object).is_some_and(Map::is_empty) => {
+            let mut made = value.as_object().cloned().unwrap_or_default();
+            made.retain(|_, value| !form::is_nothing(value));
+            form::shown(column, &Value::Object(made))
+        }
         // An address is long, and its end says nothing to a person.
         ("id", _) => value.as_str().unwrap_or_default().chars().take(24).chain("…".chars()).collect(),
         _ => form::shown(column, value),
