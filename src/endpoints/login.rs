@@ -51,13 +51,13 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
         }
         Err(denied) => {
             let shown = if username.len() <= 200 { username } else { "" };
-            denied.with_wait(show_login(
+            Ok(denied.with_wait(show_login(
                 denied.status,
                 &asked,
                 &pending.seal_for(cx)?,
                 Some(&denied.problem),
                 shown,
-            )?)
+            )?))
         }
     }
 }
@@ -84,11 +84,11 @@ pub(super) struct Denied {
 
 impl Denied {
     /// The page that says so.
-    pub(super) fn with_wait(&self, page: Response) -> Result<Response, Error> {
-        Ok(match self.wait {
+    pub(super) fn with_wait(&self, page: Response) -> Response {
+        match self.wait {
             Some(wait) => page.with("retry-after", wait.to_string()),
             None => page,
-        })
+        }
     }
 }
 

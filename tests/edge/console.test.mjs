@@ -306,7 +306,7 @@ describe('each page', () => {
   const reachable = () =>
     page.evaluate(() => {
       const selector = 'a[href], button, input:not([type=hidden]), select, textarea, [tabindex="0"]';
-      const all = [...document.querySelectorAll(selector)];
+      const all = [...globalThis.document.querySelectorAll(selector)];
       all.forEach((element, index) => element.setAttribute('data-place', String(index)));
       return all.length;
     });
@@ -334,7 +334,7 @@ describe('each page', () => {
       const visited = [];
       for (let index = 0; index < count; index += 1) {
         await page.keyboard.press('Tab');
-        visited.push(await page.evaluate(() => document.activeElement?.getAttribute('data-place')));
+        visited.push(await page.evaluate(() => globalThis.document.activeElement?.getAttribute('data-place')));
       }
       assert.deepEqual(visited, Array.from({ length: count }, (_, index) => String(index)));
     });
@@ -345,7 +345,7 @@ describe('each page', () => {
       await page.setViewportSize(viewport);
       for (const path of PAGES) {
         await page.goto(at(path));
-        const width = await page.evaluate(() => document.documentElement.scrollWidth);
+        const width = await page.evaluate(() => globalThis.document.documentElement.scrollWidth);
         assert(width <= viewport.width, `${path} is ${width} wide`);
         const directory = process.env.EDGEMINT_SCREENSHOTS;
         if (directory) await page.screenshot({ path: `${directory}/${name}${path.replaceAll('/', '-')}.png`, fullPage: true });

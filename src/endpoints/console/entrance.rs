@@ -85,7 +85,7 @@ pub(super) async fn sign_in<H: Host>(cx: &Context<'_, H>, request: &Request) -> 
         }
         Err(denied) => {
             let typed = if username.len() <= 200 { username } else { "" };
-            denied.with_wait(show(cx, request, denied.status, &denied.problem, &seal.back, typed)?)
+            Ok(denied.with_wait(show(cx, request, denied.status, &denied.problem, &seal.back, typed)?))
         }
     }
 }

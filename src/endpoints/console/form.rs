@@ -282,16 +282,14 @@ mod tests {
             "profile": "legacy", "contacts": [], "strict": false,
         }));
         let inputs = inputs(CLIENT, &record, false, None, None);
-        let mut text = String::new();
-        for input in &inputs {
-            let values: Vec<&str> = match input.kind {
-                Kind::Any(_) => input.value.split(' ').collect(),
-                _ => vec![&input.value],
-            };
-            for value in values {
-                text.push_str(&format!("{}={}&", input.name, crate::wire::encode(value)));
-            }
-        }
+        let values = |input: &Input| match input.kind {
+            Kind::Any(_) => input.value.split(' ').map(str::to_owned).collect(),
+            _ => vec![input.value.clone()],
+        };
+        let pairs =
+            inputs.iter().flat_map(|input| values(input).into_iter().map(|value| (&input.name, value)));
+        let pairs = pairs.map(|(name, value)| format!("{name}={}", crate::wire::encode(&value)));
+        let text = pairs.collect::<Vec<_>>().join("&");
         let patch = patch(CLIENT, &form(&text), Some(&record));
         for (name, value) in &record {
             assert_eq!(patch.get(name), Some(value), "{name}");
