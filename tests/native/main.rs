@@ -15,6 +15,7 @@ mod logins;
 mod messages;
 mod model;
 mod orders;
+mod registration;
 mod replica;
 mod restrictions;
 mod revoke;
