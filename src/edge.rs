@@ -7,7 +7,7 @@ mod message;
 use crate::{
     context::config::Vars,
     error::Fault,
-    host::{Host, Object, PATIENCE, Place, Seconds, Timestamp},
+    host::{FETCHED, Fetched, Host, Object, PATIENCE, Place, Seconds, Timestamp},
     objects::{
         self,
         protocol::{account_shard, grant_shard, registry},
@@ -16,16 +16,17 @@ use crate::{
 };
 use disk::Disk;
 use futures_util::future::{Either, select};
+use js_sys::{Array, Function, Promise, Reflect};
 use std::{
     cell::{Cell, RefCell},
     pin::pin,
     rc::Rc,
     time::Duration,
 };
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast as _, JsValue};
 use worker::{
-    Context, Delay, DurableObject, Env, Request, Response, Result, State, console_error, console_log,
-    durable_object, event, web_sys,
+    Context, Delay, DurableObject, Env, Fetch, Request, Response, Result, State, console_error, console_log,
+    durable_object, event, wasm_bindgen_futures::JsFuture, web_sys,
 };
 
 /// After this long nobody is still telling others by itself.
@@ -79,18 +80,51 @@ impl Host for Edge {
     }
 
     async fn read_copy(&self, key: &str) -> std::result::Result<Option<String>, Fault> {
-        let kv = self.0.kv("REPLICA")?;
-        in_time(kv.get(key).text()).await?.map_err(Fault::new)
+        Ok(self.replica("get", &[key]).await?.as_string())
     }
 
     async fn write_copy(&self, key: &str, value: &str) -> std::result::Result<(), Fault> {
-        let put = self.0.kv("REPLICA")?.put(key, value).map_err(Fault::new)?;
-        in_time(put.execute()).await?.map_err(Fault::new)
+        self.replica("put", &[key, value]).await.map(|_| ())
+    }
+
+    async fn fetch(&self, address: &str) -> std::result::Result<Fetched, Fault> {
+        let init = web_sys::RequestInit::new();
+        // By hand: its types of redirects are not among those that `worker` brings.
+        Reflect::set(&init, &"redirect".into(), &"manual".into()).map_err(worker::Error::from)?;
+        let request = web_sys::Request::new_with_str_and_init(address, &init).map_err(worker::Error::from)?;
+        request.headers().set("accept", "application/json").map_err(worker::Error::from)?;
+        let answer = async {
+            let mut response = Fetch::Request(request.into()).send().await?;
+            let header = |name: &str| response.headers().get(name).ok().flatten().unwrap_or_default();
+            let (content_type, cache_control, age) =
+                (header("content-type"), header("cache-control"), header("age"));
+            let status = response.status_code();
+            let body = match status {
+                200 => message::collect(response.stream()?, FETCHED).await.map_err(Fault::new)?,
+                _ => Some(Vec::new()),
+            };
+            Ok(Fetched { status, content_type, cache_control, age, body })
+        };
+        in_time(answer).await?
     }
 
     async fn drop_copy(&self, key: &str) -> std::result::Result<(), Fault> {
-        let kv = self.0.kv("REPLICA")?;
-        in_time(kv.delete(key)).await?.map_err(Fault::new)
+        self.replica("delete", &[key]).await.map(|_| ())
+    }
+}
+
+impl Edge {
+    /// Calls a method of the KV namespace with texts. Not through `worker`: its options are serialized, and bring the code
+    /// to write any number as text.
+    async fn replica(&self, method: &str, texts: &[&str]) -> std::result::Result<JsValue, Fault> {
+        let call = || {
+            let kv = Reflect::get(self.0.as_ref(), &"REPLICA".into())?;
+            let function: Function = Reflect::get(&kv, &method.into())?.dyn_into()?;
+            let texts: Array = texts.iter().map(|text| JsValue::from_str(text)).collect();
+            function.apply(&kv, &texts)?.dyn_into::<Promise>()
+        };
+        let promise = call().map_err(worker::Error::from)?;
+        in_time(JsFuture::from(promise)).await?.map_err(|error| worker::Error::from(error).into())
     }
 }
 

@@ -1,7 +1,10 @@
 //! What can go wrong, in OAuth's own words: one table of codes, statuses and what must be true before they are said.
 
 use http::StatusCode;
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    ops::{Deref, DerefMut},
+};
 
 /// Declares [`Code`] from the table below: variant, name on the wire, status, and whether a copy of a
 /// record may be the reason.
@@ -39,6 +42,7 @@ macro_rules! codes {
 codes! {
     InvalidRequest          "invalid_request"           BAD_REQUEST            sure "RFC 6749 §5.2"
     InvalidClient           "invalid_client"            UNAUTHORIZED           copy "RFC 6749 §5.2"
+    RefusedDocument         "invalid_client"            UNAUTHORIZED           sure "The client is a document that cannot be had, or says what it may not"
     InvalidGrant            "invalid_grant"             BAD_REQUEST            sure "RFC 6749 §5.2"
     UnsealedGrant           "invalid_grant"             BAD_REQUEST            sure "What was sent as a code or token is none that this server made"
     WithdrawnScope          "invalid_grant"             BAD_REQUEST            copy "A scope that was granted is not the client's any more"
@@ -53,6 +57,7 @@ codes! {
     RequestUriNotSupported  "request_uri_not_supported" BAD_REQUEST            sure "RFC 9101 §6, OpenID Connect Core §3.1.2.6"
     InvalidClientMetadata   "invalid_client_metadata"   BAD_REQUEST            sure "RFC 7591 §3.2.2"
     InvalidRedirectUri      "invalid_redirect_uri"      BAD_REQUEST            sure "RFC 7591 §3.2.2"
+    ClosedRegistration      "access_denied"             FORBIDDEN              copy "Clients do not register themselves here"
     InvalidToken            "invalid_token"             UNAUTHORIZED           sure "RFC 6750 §3.1"
     MissingToken            "invalid_token"             UNAUTHORIZED           sure "RFC 6750 §3: the challenge to a request without a token has no error"
     InsufficientScope       "insufficient_scope"        FORBIDDEN              sure "RFC 6750 §3.1"
@@ -80,8 +85,14 @@ pub struct Return {
 }
 
 /// A refusal: `detail` is told to the caller, `cause` only to the log.
+///
+/// One pointer wide: it is passed on in hundreds of places, and each would copy all of it.
 #[derive(Debug)]
-pub struct Error {
+pub struct Error(Box<Refused>);
+
+/// What an [`Error`] says.
+#[derive(Debug)]
+pub struct Refused {
     /// The code, from which name and status follow.
     pub code: Code,
     /// What a client developer can act on. Never a secret, never an echo of one.
@@ -108,7 +119,11 @@ impl Code {
 impl Error {
     /// A refusal that tells the caller `detail`.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), cause: None, field: None, redirect: None, retry_after: None }
+        Self::of(code, detail.into())
+    }
+
+    fn of(code: Code, detail: Cow<'static, str>) -> Self {
+        Self(Box::new(Refused { code, detail, cause: None, field: None, redirect: None, retry_after: None }))
     }
 
     /// A shard knows a newer record than this request was decided by.
@@ -119,26 +134,44 @@ impl Error {
     /// With what only the log may know.
     #[must_use]
     #[allow(clippy::needless_pass_by_value)] // What is printed is at hand, and often made for it.
-    pub fn because(self, cause: impl ToString) -> Self {
-        Self { cause: Some(cause.to_string()), ..self }
+    pub fn because(mut self, cause: impl ToString) -> Self {
+        self.cause = Some(cause.to_string());
+        self
     }
 
     /// About one member of the JSON that was sent.
     #[must_use]
-    pub fn in_field(self, field: impl Into<String>) -> Self {
-        Self { field: Some(field.into()), ..self }
+    pub fn in_field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
     }
 
     /// Not before so many seconds have passed.
     #[must_use]
-    pub fn after(self, seconds: u64) -> Self {
-        Self { retry_after: Some(seconds), ..self }
+    pub fn after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
     }
 
     /// To be sent to the client's verified redirect URI.
     #[must_use]
-    pub fn at(self, back: &Return) -> Self {
-        Self { redirect: Some(Box::new(back.clone())), ..self }
+    pub fn at(mut self, back: &Return) -> Self {
+        self.redirect = Some(Box::new(back.clone()));
+        self
+    }
+}
+
+impl Deref for Error {
+    type Target = Refused;
+
+    fn deref(&self) -> &Refused {
+        &self.0
+    }
+}
+
+impl DerefMut for Error {
+    fn deref_mut(&mut self) -> &mut Refused {
+        &mut self.0
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
 use futures_util::StreamExt as _;
 use js_sys::Reflect;
 use wasm_bindgen::JsValue;
-use worker::{Headers, Request, Response, Result};
+use worker::{ByteStream, Headers, Request, Response, Result};
 
 /// The headers that the server reads.
 const HEADERS: &[&str] = &[
@@ -55,11 +55,18 @@ async fn body(request: &mut Request) -> std::result::Result<Option<Vec<u8>>, &'s
     if declared.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > BODY_LIMIT) {
         return Ok(None);
     }
-    let mut stream = request.stream().map_err(|_| "the body can't be read")?;
+    collect(request.stream().map_err(|_| "the body can't be read")?, BODY_LIMIT).await
+}
+
+/// What a stream brings; nothing, and no more of it is read, where that is more than `most` bytes.
+pub async fn collect(
+    mut stream: ByteStream,
+    most: usize,
+) -> std::result::Result<Option<Vec<u8>>, &'static str> {
     let mut body = Vec::new();
     while let Some(chunk) = stream.next().await {
         body.extend_from_slice(&chunk.map_err(|_| "the body broke off")?);
-        if body.len() > BODY_LIMIT {
+        if body.len() > most {
             return Ok(None);
         }
     }
@@ -71,7 +78,7 @@ pub fn region(request: &Request) -> Region {
     let member = |of: &JsValue, name: &str| Reflect::get(of, &JsValue::from_str(name)).ok();
     let cf = member(request.inner(), "cf").filter(JsValue::is_object);
     let text = |name: &str| cf.as_ref().and_then(|cf| member(cf, name)).and_then(|value| value.as_string());
-    let longitude = text("longitude").and_then(|longitude| longitude.parse().ok()).unwrap_or(0.0);
+    let longitude = text("longitude").map_or(0.0, |longitude| js_sys::Number::parse_float(&longitude));
     Region::of(&text("continent").unwrap_or_default(), longitude)
 }
 

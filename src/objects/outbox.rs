@@ -158,7 +158,7 @@ pub trait Truth<S: Store> {
 }
 
 /// Sends every key that is due, marks in parallel. A key that could not be sent stays, and is due again later.
-pub async fn flush<H: Host, S: Store>(host: &H, store: &S, truth: &impl Truth<S>) -> Result<(), Fault> {
+pub async fn flush<H: Host, S: Store>(host: &H, store: &S, truth: &dyn Truth<S>) -> Result<(), Fault> {
     // More than once: a copy whose key became dirty again while it was being written is written again at once.
     for _ in 0..ROUNDS {
         let mut taken = lease(host, store, Kind::Mark)?;
@@ -177,7 +177,7 @@ pub async fn flush<H: Host, S: Store>(host: &H, store: &S, truth: &impl Truth<S>
 async fn send<H: Host, S: Store>(
     host: &H,
     store: &S,
-    truth: &impl Truth<S>,
+    truth: &dyn Truth<S>,
     kind: Kind,
     key: String,
     entry: Entry,
@@ -218,7 +218,7 @@ fn lease<H: Host, S: Store>(host: &H, store: &S, kind: Kind) -> Result<Taken, Fa
 async fn bring<H: Host, S: Store>(
     host: &H,
     store: &S,
-    truth: &impl Truth<S>,
+    truth: &dyn Truth<S>,
     key: &str,
 ) -> Result<u64, Fault> {
     let Some((shard, id)) = key.split_once('|') else { return Ok(u64::MAX) };
@@ -228,7 +228,7 @@ async fn bring<H: Host, S: Store>(
     host::ask::<GrantShard, H>(host, shard, command, None).await.map(|_| version)
 }
 
-async fn copy<H: Host, S: Store>(host: &H, store: &S, truth: &impl Truth<S>, key: &str) -> Result<(), Fault> {
+async fn copy<H: Host, S: Store>(host: &H, store: &S, truth: &dyn Truth<S>, key: &str) -> Result<(), Fault> {
     match truth.copy(store, key)? {
         Some(text) => host.write_copy(key, &text).await,
         None => host.drop_copy(key).await,

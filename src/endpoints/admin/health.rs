@@ -59,7 +59,7 @@ async fn item<H: Host>(cx: &Context<'_, H>, name: &str) -> Value {
     let mut members = match found {
         Ok(members) => members,
         Err(fault) => {
-            let cause = fault.map_or_else(|| strange().detail.into_owned(), |Fault(cause)| cause);
+            let cause = fault.map_or_else(|| strange().detail.to_string(), |Fault(cause)| cause);
             cx.note(|event| event.reason = Some(cause));
             object([("error", json!("did not answer"))])
         }
