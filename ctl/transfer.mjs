@@ -18,7 +18,8 @@ export async function exportAll(server) {
   const scopes = await all(server, 'scopes', 'name');
   // Who has a scope is said by the clients.
   for (const scope of scopes) delete scope.clients;
-  const clients = await all(server, 'clients', 'client_id');
+  // Those that registered themselves register anew: what proves them is not shown to anybody.
+  const clients = (await all(server, 'clients', 'client_id')).filter((client) => client.expires_at === null);
   const users = await all(server, 'users', 'username');
   return `${JSON.stringify({ format: FORMAT, settings: sorted(settings), scopes, clients, users }, null, 2)}\n`;
 }

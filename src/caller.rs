@@ -48,6 +48,9 @@ impl Caller {
         if !client.metadata.enabled {
             return Err(refused("disabled client"));
         }
+        if client.has_expired(cx.now) {
+            return Err(refused("expired client"));
+        }
         Ok(Self { client, policy: cx.policy().await? })
     }
 }

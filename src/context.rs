@@ -2,11 +2,14 @@
 
 pub mod config;
 mod copies;
+mod documents;
 mod event;
 mod limits;
+mod usage;
 
 pub use config::Config;
 pub use copies::Memory;
+pub use documents::Words;
 pub use event::Event;
 pub use limits::{Entry, Limited, Undecided};
 

@@ -110,6 +110,10 @@ pub enum Kind {
     Pending,
     /// A form of the console.
     Console,
+    /// The registration access token of a client.
+    Registration,
+    /// An initial access token.
+    Initial,
     /// The landing page's own state in development.
     Demo,
 }
@@ -117,13 +121,15 @@ pub enum Kind {
 /// Every kind with its prefix.
 #[rustfmt::skip]
 pub const KINDS: &[(Kind, &str)] = &[
-    (Kind::Code,    "emc"),
-    (Kind::Refresh, "emr"),
-    (Kind::Access,  "ema"),
-    (Kind::Session, "ems"),
-    (Kind::Pending, "emf"),
-    (Kind::Console, "emv"),
-    (Kind::Demo,    "emx"),
+    (Kind::Code,         "emc"),
+    (Kind::Refresh,      "emr"),
+    (Kind::Access,       "ema"),
+    (Kind::Session,      "ems"),
+    (Kind::Pending,      "emf"),
+    (Kind::Console,      "emv"),
+    (Kind::Registration, "emk"),
+    (Kind::Initial,      "emi"),
+    (Kind::Demo,         "emx"),
 ];
 
 impl Kind {

@@ -7,7 +7,7 @@ mod message;
 use crate::{
     context::config::Vars,
     error::Fault,
-    host::{Host, Object, PATIENCE, Place, Seconds, Timestamp},
+    host::{FETCHED, Fetched, Host, Object, PATIENCE, Place, Seconds, Timestamp},
     objects::{
         self,
         protocol::{account_shard, grant_shard, registry},
@@ -24,7 +24,7 @@ use std::{
 };
 use wasm_bindgen::JsValue;
 use worker::{
-    Context, Delay, DurableObject, Env, Request, Response, Result, State, console_error, console_log,
+    Context, Delay, DurableObject, Env, Fetch, Request, Response, Result, State, console_error, console_log,
     durable_object, event, web_sys,
 };
 
@@ -86,6 +86,28 @@ impl Host for Edge {
     async fn write_copy(&self, key: &str, value: &str) -> std::result::Result<(), Fault> {
         let put = self.0.kv("REPLICA")?.put(key, value).map_err(Fault::new)?;
         in_time(put.execute()).await?.map_err(Fault::new)
+    }
+
+    async fn fetch(&self, address: &str) -> std::result::Result<Fetched, Fault> {
+        let init = web_sys::RequestInit::new();
+        // By hand: its types of redirects are not among those that `worker` brings.
+        js_sys::Reflect::set(&init, &"redirect".into(), &"manual".into()).map_err(worker::Error::from)?;
+        let request =
+            web_sys::Request::new_with_str_and_init(address, &init).map_err(worker::Error::from)?;
+        request.headers().set("accept", "application/json").map_err(worker::Error::from)?;
+        let answer = async {
+            let mut response = Fetch::Request(request.into()).send().await?;
+            let header = |name: &str| response.headers().get(name).ok().flatten().unwrap_or_default();
+            let (content_type, cache_control, age) =
+                (header("content-type"), header("cache-control"), header("age"));
+            let status = response.status_code();
+            let body = match status {
+                200 => message::collect(response.stream()?, FETCHED).await.map_err(Fault::new)?,
+                _ => Some(Vec::new()),
+            };
+            Ok(Fetched { status, content_type, cache_control, age, body })
+        };
+        in_time(answer).await?
     }
 
     async fn drop_copy(&self, key: &str) -> std::result::Result<(), Fault> {

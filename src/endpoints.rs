@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod authorization_request;
 pub mod authorize;
+pub mod client_document;
 pub mod consent;
 pub mod console;
 pub mod development;
@@ -11,4 +12,5 @@ pub mod interaction;
 pub mod introspect;
 pub mod login;
 pub mod metadata;
+pub mod register;
 pub mod revoke;

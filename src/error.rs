@@ -39,6 +39,7 @@ macro_rules! codes {
 codes! {
     InvalidRequest          "invalid_request"           BAD_REQUEST            sure "RFC 6749 §5.2"
     InvalidClient           "invalid_client"            UNAUTHORIZED           copy "RFC 6749 §5.2"
+    RefusedDocument         "invalid_client"            UNAUTHORIZED           sure "The client is a document that cannot be had, or says what it may not"
     InvalidGrant            "invalid_grant"             BAD_REQUEST            sure "RFC 6749 §5.2"
     UnsealedGrant           "invalid_grant"             BAD_REQUEST            sure "What was sent as a code or token is none that this server made"
     WithdrawnScope          "invalid_grant"             BAD_REQUEST            copy "A scope that was granted is not the client's any more"
@@ -53,6 +54,7 @@ codes! {
     RequestUriNotSupported  "request_uri_not_supported" BAD_REQUEST            sure "RFC 9101 §6, OpenID Connect Core §3.1.2.6"
     InvalidClientMetadata   "invalid_client_metadata"   BAD_REQUEST            sure "RFC 7591 §3.2.2"
     InvalidRedirectUri      "invalid_redirect_uri"      BAD_REQUEST            sure "RFC 7591 §3.2.2"
+    ClosedRegistration      "access_denied"             FORBIDDEN              copy "Clients do not register themselves here"
     InvalidToken            "invalid_token"             UNAUTHORIZED           sure "RFC 6750 §3.1"
     MissingToken            "invalid_token"             UNAUTHORIZED           sure "RFC 6750 §3: the challenge to a request without a token has no error"
     InsufficientScope       "insufficient_scope"        FORBIDDEN              sure "RFC 6750 §3.1"

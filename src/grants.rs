@@ -61,7 +61,9 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let ask = Ask { cx, caller: &caller, params: &params };
     let authorization = authorize(&ask, grant_type).await?;
     cx.note(|event| event.event = "token.issued");
-    issue::tokens(cx, &caller, authorization)
+    let tokens = issue::tokens(cx, &caller, authorization)?;
+    cx.tell_of_use(&caller.client, &caller.policy).await;
+    Ok(tokens)
 }
 
 /// What a grant's reply means at the token endpoint. `refused`: a sentence that fits every reason a stranger could probe.

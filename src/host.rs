@@ -243,6 +243,24 @@ pub trait Store {
     fn size(&self) -> Result<u64, Fault>;
 }
 
+/// The largest answer that is read from elsewhere, in bytes.
+pub const FETCHED: usize = 5 * 1024;
+
+/// What a server elsewhere answered. A redirect is an answer like any other: nobody follows it.
+#[derive(Clone, Debug, Default)]
+pub struct Fetched {
+    /// The status.
+    pub status: u16,
+    /// `Content-Type`; empty where there is none, as are the others.
+    pub content_type: String,
+    /// `Cache-Control`.
+    pub cache_control: String,
+    /// `Age`.
+    pub age: String,
+    /// At most [`FETCHED`] bytes; `None` where there were more.
+    pub body: Option<Vec<u8>>,
+}
+
 /// Everything a request asks of the world.
 #[allow(async_fn_in_trait)]
 pub trait Host {
@@ -263,6 +281,12 @@ pub trait Host {
     /// Takes a key from the replica. An empty value is no record, either.
     async fn drop_copy(&self, key: &str) -> Result<(), Fault> {
         self.write_copy(key, "").await
+    }
+
+    /// Asks a server elsewhere for a JSON document, once, without following redirects, and waits a bounded time. Whoever
+    /// calls this has looked at the address.
+    async fn fetch(&self, _address: &str) -> Result<Fetched, Fault> {
+        Err(Fault::new("nothing is fetched here"))
     }
 
     /// `N` random bytes.

@@ -39,7 +39,9 @@ pub fn tokens<H: Host>(
         }
         Authorization::Client(scope) => (own(cx, caller), scope, cx.now, None, None, None),
     };
-    let expires = until.map_or(Timestamp(u64::MAX), |until| until).min(issued.plus(lifetime));
+    // Nothing outlives the client that it was given to.
+    let ends = until.into_iter().chain(caller.client.expires).min().unwrap_or(Timestamp(u64::MAX));
+    let expires = ends.min(issued.plus(lifetime));
     let id = crypto::text(&cx.host.random::<12>());
     let claims = Claims { subject, scope, issued, expires, id };
     let proof = match access_key {

@@ -108,6 +108,7 @@ pub mod model {
     pub mod audit;
     pub mod authority;
     pub mod client;
+    pub mod client_document;
     pub mod grant;
     pub mod mark;
     pub mod metadata;
@@ -117,6 +118,7 @@ pub mod model {
     pub mod policy;
     pub mod profile;
     pub mod redirect_uri;
+    pub mod registration;
     pub mod scope;
     pub mod throttle;
     pub mod ticket;

@@ -42,6 +42,8 @@ pub struct Consent<'a> {
     pub client: &'a str,
     /// `client_id`.
     pub client_id: &'a str,
+    /// Nobody but the client itself says who it is.
+    pub itself: bool,
     /// Who decides.
     pub username: &'a str,
     /// Where the answer goes.

@@ -126,6 +126,8 @@ pub enum Surface {
     Json,
     /// A page for the person in the browser.
     Page,
+    /// A JSON object as well, at an address that is opened by a bearer token (RFC 6750 §3, RFC 7591 §3.2.2).
+    Bearer,
     /// `application/problem+json` (RFC 9457).
     Problem,
 }

@@ -3,7 +3,7 @@
 //! **A positive answer may come from a copy, a refusal only from the truth.** A copy is used for 30 s. One that was read
 //! from the registry within 5 s counts as confirmed: a refusal may rest on it, and the registry is not asked again.
 
-use super::limits::Limits;
+use super::{documents::Documents, limits::Limits};
 use crate::{
     error::{Code, Error, Fault},
     host::{self, Host, Seconds, Timestamp},
@@ -54,6 +54,10 @@ pub struct Memory {
     clients: RefCell<HashMap<String, Entry<Option<Rc<Client>>>>>,
     policy: RefCell<Option<Entry<Rc<Policy>>>>,
     strangers: RefCell<(Timestamp, u64)>,
+    /// Clients whose use was told to the registry, or was to be, and when.
+    told: RefCell<HashMap<String, Timestamp>>,
+    /// Documents of clients.
+    pub(super) documents: Documents,
     /// Failures by address.
     pub(super) limits: Limits,
 }
@@ -158,6 +162,27 @@ impl Memory {
         make_room(&mut clients);
         clients.insert(id.to_owned(), entry);
         Ok(Found { value, confirmed })
+    }
+
+    /// A client as the registry has just answered it.
+    pub fn remember(&self, client: Client, now: Timestamp) -> Rc<Client> {
+        let client = Rc::new(client);
+        let mut clients = self.clients.borrow_mut();
+        make_room(&mut clients);
+        let entry = Entry { value: Some(Rc::clone(&client)), read: now, confirmed: now };
+        clients.insert(client.id.clone(), entry);
+        client
+    }
+
+    /// Whether the registry may be told of the use of a client: not where it was a moment ago.
+    pub(super) fn may_tell(&self, id: &str, now: Timestamp, again: Seconds) -> bool {
+        let mut told = self.told.borrow_mut();
+        if told.get(id).is_some_and(|at| now < at.plus(again)) {
+            return false;
+        }
+        make_room(&mut told);
+        told.insert(id.to_owned(), now);
+        true
     }
 
     /// A token bucket: ids that nobody knows reach the registry only so often.

@@ -1,9 +1,9 @@
-//! How many failures an address bears: at the login page, and as a client.
+//! How many failures an address bears: at the login page, and as a client; and how many registrations.
 //!
 //! Each isolate counts for itself, in bounded memory, and of every quarter of a limit it tells the shard of accounts that
 //! counts for all of them: a failure that is alone costs no storage operation, and many isolates together bear little
 //! more than one. A success is not counted, and a request that would succeed is not refused: but at the login page,
-//! where finding out is what is dear.
+//! where finding out is what is dear, and where strangers ask for what costs storage.
 
 use super::Context;
 use crate::{
@@ -28,6 +28,14 @@ pub enum Limited {
     Login,
     /// Requests of a client from an address whose credentials or tokens are none of ours.
     Client,
+    /// Registrations from an address, also those that succeed.
+    Registration,
+    /// Requests with a registration access token from an address, also those that succeed.
+    Management,
+    /// Documents of clients that an address made us ask for.
+    Document,
+    /// Documents of clients that we asked a host for, whoever made us.
+    DocumentHost,
 }
 
 impl Limited {
@@ -36,6 +44,9 @@ impl Limited {
         let (most, window) = match self {
             Self::Login => (policy.settings.login_per_address, 300),
             Self::Client => (policy.settings.client_failures, 60),
+            Self::Registration => (policy.settings.registration_rate, 3600),
+            Self::Management | Self::DocumentHost => (60, 60),
+            Self::Document => (20, 60),
         };
         Limit { most: u32::try_from(most).unwrap_or(u32::MAX), window: Seconds(window) }
     }
@@ -44,6 +55,10 @@ impl Limited {
         match self {
             Self::Login => b"login",
             Self::Client => b"client",
+            Self::Registration => b"registration",
+            Self::Management => b"management",
+            Self::Document => b"document",
+            Self::DocumentHost => b"document host",
         }
     }
 }
@@ -51,10 +66,7 @@ impl Limited {
 /// Failures by key, as this isolate has seen them. What is limited has a map of its own: anybody can invent clients, and
 /// make the isolate forget some of them, but no address.
 #[derive(Default)]
-pub struct Limits {
-    logins: RefCell<Map>,
-    clients: RefCell<Map>,
-}
+pub struct Limits([RefCell<Map>; 6]);
 
 type Map = HashMap<String, Seen>;
 
@@ -72,9 +84,14 @@ struct Seen {
 
 impl Limits {
     fn of(&self, what: Limited) -> &RefCell<Map> {
+        let Self([logins, clients, registrations, managements, documents, hosts]) = self;
         match what {
-            Limited::Login => &self.logins,
-            Limited::Client => &self.clients,
+            Limited::Login => logins,
+            Limited::Client => clients,
+            Limited::Registration => registrations,
+            Limited::Management => managements,
+            Limited::Document => documents,
+            Limited::DocumentHost => hosts,
         }
     }
 
@@ -164,7 +181,7 @@ impl<H: Host> Context<'_, H> {
         Entry::Open(Undecided { limits, what, key, limit, now, open: true })
     }
 
-    /// Counts a failure. Gives until when too many had failed before this one.
+    /// Counts a failure, or what is counted like one. Gives until when there had been too many before this one.
     pub async fn strike(
         &self,
         what: Limited,
@@ -172,7 +189,18 @@ impl<H: Host> Context<'_, H> {
         request: &Request,
         client: &str,
     ) -> Option<Timestamp> {
-        let (key, limit) = (self.key(what, request, client), what.limit(policy));
+        self.strike_key(what, policy, self.key(what, request, client)).await
+    }
+
+    /// Counts that a host was asked for a document, from wherever.
+    pub async fn strike_host(&self, policy: &Policy, host: &str) -> Option<Timestamp> {
+        let what = Limited::DocumentHost;
+        let key = self.config.keys.blind(&[what.name(), host.as_bytes()]);
+        self.strike_key(what, policy, crypto::text(&key.0)).await
+    }
+
+    async fn strike_key(&self, what: Limited, policy: &Policy, key: String) -> Option<Timestamp> {
+        let limit = what.limit(policy);
         let limits = &self.memory.limits;
         let before = limits.closed(what, &key, limit, self.now);
         // What is closed already needs no more telling: then a flood costs no storage operations.
@@ -279,6 +307,6 @@ mod tests {
             }
         }
         assert!(limits.closed(Limited::Login, "it", limit, start.plus(Seconds(6))).is_some());
-        assert!(limits.logins.borrow().len() <= MOST);
+        assert!(limits.of(Limited::Login).borrow().len() <= MOST);
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 use futures_util::StreamExt as _;
 use js_sys::Reflect;
 use wasm_bindgen::JsValue;
-use worker::{Headers, Request, Response, Result};
+use worker::{ByteStream, Headers, Request, Response, Result};
 
 /// The headers that the server reads.
 const HEADERS: &[&str] = &[
@@ -55,11 +55,18 @@ async fn body(request: &mut Request) -> std::result::Result<Option<Vec<u8>>, &'s
     if declared.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > BODY_LIMIT) {
         return Ok(None);
     }
-    let mut stream = request.stream().map_err(|_| "the body can't be read")?;
+    collect(request.stream().map_err(|_| "the body can't be read")?, BODY_LIMIT).await
+}
+
+/// What a stream brings; nothing, and no more of it is read, where that is more than `most` bytes.
+pub async fn collect(
+    mut stream: ByteStream,
+    most: usize,
+) -> std::result::Result<Option<Vec<u8>>, &'static str> {
     let mut body = Vec::new();
     while let Some(chunk) = stream.next().await {
         body.extend_from_slice(&chunk.map_err(|_| "the body broke off")?);
-        if body.len() > BODY_LIMIT {
+        if body.len() > most {
             return Ok(None);
         }
     }

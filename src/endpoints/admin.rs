@@ -5,11 +5,12 @@
 
 mod access;
 mod audit;
-mod body;
+pub(super) mod body;
 mod clients;
 mod grants;
 mod health;
 pub mod members;
+mod registration_tokens;
 mod scopes;
 mod settings;
 mod users;
@@ -43,6 +44,10 @@ pub enum Resource {
     Client,
     /// `/admin/clients/{client_id}/secret`
     Secret,
+    /// `/admin/registration-tokens`
+    RegistrationTokens,
+    /// `/admin/registration-tokens/{id}`
+    RegistrationToken,
     /// `/admin/scopes`
     Scopes,
     /// `/admin/scopes/{name}`
@@ -92,6 +97,8 @@ pub(super) async fn perform<H: Host>(
         Resource::Clients => clients::collection(cx, request).await,
         Resource::Client => clients::item(cx, request, segment).await,
         Resource::Secret => clients::secret(cx, request, segment).await,
+        Resource::RegistrationTokens => registration_tokens::collection(cx, request).await,
+        Resource::RegistrationToken => registration_tokens::item(cx, request, segment).await,
         Resource::Scopes => scopes::collection(cx, request).await,
         Resource::Scope => scopes::item(cx, request, segment).await,
         Resource::Users => users::collection(cx, request).await,

@@ -1,12 +1,13 @@
 //! An authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3): what is asked, verified in an order that decides where an
 //! error may go: to a page until client and redirect URI are verified, to the redirect URI after that.
 
+use super::client_document;
 use crate::{
     context::Context,
     error::{Code, Error, Return},
     host::Host,
     model::{client::Client, pkce::Challenge, policy::Policy, redirect_uri::RedirectUri, scope::Scope},
-    wire::Params,
+    wire::{Params, Request},
 };
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
@@ -43,15 +44,19 @@ pub struct Sealed {
 }
 
 /// Verifies what is asked. Until client and redirect URI are verified, errors are pages; then they go there.
-pub async fn verify<H: Host>(cx: &Context<'_, H>, params: &Params) -> Result<Asked, Error> {
+pub async fn verify<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    params: &Params,
+) -> Result<Asked, Error> {
     let client_id = params.required("client_id")?;
     let given = params.optional("redirect_uri");
     let state = params.optional("state");
-    let (client, policy, redirect_uri) = verify_client(cx, client_id, given).await?;
+    let (client, policy, redirect_uri) = verify_client(cx, request, client_id, given).await?;
     let back = Return { redirect_uri: redirect_uri.as_str().to_owned(), state: state.map(str::to_owned) };
     let checked = verify_rest(&client, &policy, params).map_err(|error| error.at(&back))?;
     let (scope, code_challenge) = checked;
-    let request = Sealed {
+    let sealed = Sealed {
         client_id: client_id.to_owned(),
         redirect_uri: redirect_uri.as_str().to_owned(),
         redirect_uri_sent: given.is_some(),
@@ -59,13 +64,17 @@ pub async fn verify<H: Host>(cx: &Context<'_, H>, params: &Params) -> Result<Ask
         scope,
         code_challenge,
     };
-    Ok(Asked { client, policy, redirect_uri, back, request })
+    Ok(Asked { client, policy, redirect_uri, back, request: sealed })
 }
 
 /// Verifies again what a form carries: the client may have changed while the page was open.
-pub async fn verify_again<H: Host>(cx: &Context<'_, H>, request: Sealed) -> Result<Asked, Error> {
+pub async fn verify_again<H: Host>(
+    cx: &Context<'_, H>,
+    by: &Request,
+    request: Sealed,
+) -> Result<Asked, Error> {
     let (client, policy, redirect_uri) =
-        verify_client(cx, &request.client_id, Some(&request.redirect_uri)).await?;
+        verify_client(cx, by, &request.client_id, Some(&request.redirect_uri)).await?;
     let back = Return { redirect_uri: request.redirect_uri.clone(), state: request.state.clone() };
     let challenge = request.code_challenge.is_some();
     check_client(&client, &policy, &request.scope, challenge).map_err(|error| error.at(&back))?;
@@ -75,12 +84,16 @@ pub async fn verify_again<H: Host>(cx: &Context<'_, H>, request: Sealed) -> Resu
 /// Client and redirect URI: what must hold before anything may be sent anywhere (RFC 6749 §4.1.2.1).
 async fn verify_client<H: Host>(
     cx: &Context<'_, H>,
+    request: &Request,
     id: &str,
     given: Option<&str>,
 ) -> Result<(Rc<Client>, Rc<Policy>, RedirectUri), Error> {
-    let client = cx.client(id).await?.filter(|client| client.metadata.enabled);
+    let client = client_document::find(cx, request, id).await?.filter(|client| client.is_live(cx.now));
     let client = client.ok_or_else(|| {
-        Error::new(Code::InvalidClient, "the application is not registered here, or it is disabled")
+        Error::new(
+            Code::InvalidClient,
+            "the application is not registered here, or not any more, or it is disabled",
+        )
     })?;
     cx.note(|event| event.client = Some(client.id.clone()));
     let redirect_uri = match given {
@@ -151,7 +164,10 @@ fn check_client(client: &Client, policy: &Policy, scope: &Scope, challenge: bool
     }
     client.demand(scope)?;
     if !scope.is_within(&policy.names()) {
-        // What a client has is in the catalogue, so this copy of the catalogue is older than that of the client.
+        if client.registered_itself() {
+            return Err(Error::new(Code::InvalidScope, "a scope that was asked for does not exist any more"));
+        }
+        // What another client has is in the catalogue, so this copy of the catalogue is older than that of the client.
         return Err(Error::new(
             Code::Stale,
             "the application changed while it was asking: repeat the request",

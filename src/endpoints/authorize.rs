@@ -34,7 +34,7 @@ pub async fn get_or_post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Res
             params.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         return Ok(Response::see_other(with_params(&cx.url("/authorize"), &pairs)));
     }
-    let asked = verify(cx, &params).await?;
+    let asked = verify(cx, request, &params).await?;
     let browser = Browser::of(cx, request);
     let response = match session::named(cx, request) {
         Some(session) => match session::person(cx, &session).await? {

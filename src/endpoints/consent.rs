@@ -20,12 +20,13 @@ use crate::{
     session,
     wire::{Params, Request, Response, with_params},
 };
+use std::rc::Rc;
 
 /// Allow, allow all, deny, or sign in as someone else.
 pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let params = Params::of_form(request, &["scope"])?;
     let pending = Pending::open_for(cx, request, &params, Purpose::Consent)?;
-    let asked = verify_again(cx, pending.request.clone()).await?;
+    let asked = verify_again(cx, request, pending.request.clone()).await?;
     let ticked = Scope::parse(&params.all("scope").collect::<Vec<_>>().join(" "));
     let ticked = ticked.map_err(|why| Error::new(Code::InvalidRequest, why))?;
     let scope = match params.optional("decision") {
@@ -52,6 +53,8 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     };
     cx.note(|event| event.sub = Some(person.sub.clone()));
     cx.note(|event| event.grant = Some(address.to_string()));
+    let client = cx.begin_use(request, &asked.policy, Rc::clone(&asked.client), &person.username).await?;
+    let asked = Asked { client, ..asked };
     let proof = offer(cx, &asked, &address, person, scope).await?;
     cx.note(|event| event.event = "consent.allowed");
     let code = ticket::Code { address, proof }.seal(&cx.config.keys)?;

@@ -9,7 +9,6 @@ use crate::{
     model::{
         account::{self, Account},
         client::{Client, Hashed},
-        mark::Restrictions,
         metadata::{AuthMethod, Metadata},
         pkce::Challenge,
         policy::ScopeEntry,
@@ -134,35 +133,25 @@ fn client<H: Host>(cx: &Context<'_, H>, demo: &DemoClient) -> Result<Client, Fau
     let by_code = demo.grant_types.contains(&CODE);
     let short = demo.id == "demo-short";
     let scope = if resource_server { "" } else { API_SCOPES };
-    Ok(Client {
-        format: FORMAT,
-        id: demo.id.to_owned(),
-        incarnation: crypto::text(&cx.host.random::<8>()),
-        version: 0,
-        min_version: 0,
-        issued: cx.now,
-        changed: cx.now,
-        secret: demo.secret.map(|secret| Hashed::of(secret, cx.host.random())),
-        previous_secrets: Vec::new(),
-        metadata: Metadata {
-            client_name: Some(demo.name.to_owned()),
-            redirect_uris: demo.redirect_uris.iter().map(redirect).collect(),
-            grant_types: demo.grant_types.iter().map(|name| (*name).to_owned()).collect(),
-            response_types: if by_code { vec!["code".to_owned()] } else { Vec::new() },
-            scope: Scope::parse(scope).map_err(Fault::new)?,
-            token_endpoint_auth_method: match demo.secret {
-                Some(_) => AuthMethod::ClientSecretBasic,
-                None => AuthMethod::None,
-            },
-            resource_server,
-            access_token_lifetime: short.then_some(2),
-            code_lifetime: short.then_some(2),
-            refresh_count: (demo.profile == Profile::Legacy).then_some(3),
-            ..Metadata::template(demo.profile)
+    let metadata = Metadata {
+        client_name: Some(demo.name.to_owned()),
+        redirect_uris: demo.redirect_uris.iter().map(redirect).collect(),
+        grant_types: demo.grant_types.iter().map(|name| (*name).to_owned()).collect(),
+        response_types: if by_code { vec!["code".to_owned()] } else { Vec::new() },
+        scope: Scope::parse(scope).map_err(Fault::new)?,
+        token_endpoint_auth_method: match demo.secret {
+            Some(_) => AuthMethod::ClientSecretBasic,
+            None => AuthMethod::None,
         },
-        restrictions: Restrictions::default(),
-        attempts: Attempts::default(),
-    })
+        resource_server,
+        access_token_lifetime: short.then_some(2),
+        code_lifetime: short.then_some(2),
+        refresh_count: (demo.profile == Profile::Legacy).then_some(3),
+        ..Metadata::template(demo.profile)
+    };
+    let incarnation = cx.host.random();
+    let secret = demo.secret.map(|secret| Hashed::of(secret, cx.host.random()));
+    Ok(Client::new(demo.id.to_owned(), incarnation, metadata, secret))
 }
 
 fn scopes() -> BTreeMap<String, ScopeEntry> {

@@ -153,6 +153,7 @@ fn show_consent(asked: &Asked, person: &Person, pending: &str) -> Result<Respons
     let page = pages::Consent {
         client: asked.client.metadata.client_name.as_deref().unwrap_or(&asked.client.id),
         client_id: &asked.client.id,
+        itself: asked.client.registered_itself(),
         username: &person.username,
         host: &asked.redirect_uri.host(),
         loopback: asked.redirect_uri.is_loopback(),

@@ -41,7 +41,7 @@ enum Outcome {
 pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let params = Params::of_form(request, &[])?;
     let pending = Pending::open_for(cx, request, &params, Purpose::Login)?;
-    let asked = verify_again(cx, pending.request.clone()).await?;
+    let asked = verify_again(cx, request, pending.request.clone()).await?;
     let username = params.optional("username").unwrap_or_default();
     let password = params.optional("password").unwrap_or_default();
     match attempt(cx, request, &asked.policy, username, password).await? {

@@ -8,7 +8,7 @@ use serde_json::json;
 pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
     let policy = cx.policy().await?;
     let scopes: Vec<&String> = policy.scopes.keys().collect();
-    let body = json!({
+    let mut body = json!({
         "issuer": cx.config.issuer,
         "authorization_endpoint": cx.url("/authorize"),
         "token_endpoint": cx.url("/token"),
@@ -24,6 +24,12 @@ pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true, // RFC 9207 §3
     });
+    if policy.settings.registration_open > 0 {
+        body["registration_endpoint"] = json!(cx.url("/register"));
+    }
+    if policy.settings.documents == 1 {
+        body["client_id_metadata_document_supported"] = json!(true);
+    }
     // Public, and the same for everybody: five minutes spare a client library one request per start.
     Ok(Response::json(StatusCode::OK, &body).instead("cache-control", "public, max-age=300"))
 }

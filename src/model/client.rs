@@ -12,7 +12,7 @@ use super::{
 use crate::{
     crypto::{self, Secret},
     error::{Code, Error, Fault, quotable},
-    host::{Attempts, Seconds, Timestamp},
+    host::{Attempts, FORMAT, Seconds, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,12 @@ pub struct Client {
     /// When something was taken away from it.
     #[serde(default)]
     pub restrictions: Restrictions,
+    /// Of one that registered itself: when it ends, unless it is used before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// Of such a one: nobody has allowed it anything yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unused: bool,
     /// The wishes that last changed it.
     pub attempts: Attempts,
 }
@@ -84,6 +90,26 @@ impl Hashed {
 }
 
 impl Client {
+    /// One that the registry does not know yet: what is missing, that fills in.
+    pub fn new(id: String, incarnation: [u8; 8], metadata: Metadata, secret: Option<Hashed>) -> Self {
+        Self {
+            format: FORMAT,
+            id,
+            incarnation: crypto::text(&incarnation),
+            version: 0,
+            min_version: 0,
+            issued: Timestamp::default(),
+            changed: Timestamp::default(),
+            secret,
+            previous_secrets: Vec::new(),
+            metadata,
+            restrictions: Restrictions::default(),
+            expires: None,
+            unused: false,
+            attempts: Attempts::default(),
+        }
+    }
+
     /// Goes into an access token of its own. Only administration asks for more than the seal, which is all that proves
     /// others: who holds a master key, and not what is kept of the client's secret, makes no administrator of himself.
     pub fn prove(&self, claims: &Claims) -> Result<Secret, Fault> {
@@ -143,6 +169,14 @@ impl Client {
         }
     }
 
+    /// What it may have. A scope can be taken from the catalogue though clients have it that registered themselves.
+    fn scope_in(&self, policy: &Policy) -> Scope {
+        match self.expires {
+            Some(_) => self.metadata.scope.common(&policy.names()),
+            None => self.metadata.scope.clone(),
+        }
+    }
+
     /// The redirect URIs that may be used.
     pub fn redirect_uris(&self) -> Vec<RedirectUri> {
         self.metadata.redirect_uris.iter().filter_map(|uri| RedirectUri::parse(uri).ok()).collect()
@@ -179,7 +213,8 @@ impl Client {
         let defaults = self.metadata.profile.defaults();
         let rotate = self.metadata.refresh_rotation.map_or(defaults.rotate, |own| own == Rotation::Always);
         Terms {
-            allowed: self.metadata.scope.clone(),
+            allowed: self.scope_in(policy),
+            ends: self.expires,
             code_retry: policy.seconds(|s| s.code_retry),
             grace: policy.seconds(|s| s.refresh_grace),
             idle: defaults.refresh_ends.then(|| policy.seconds(|s| s.refresh_idle)),

@@ -137,6 +137,9 @@ pub struct Terms {
     pub grace: Seconds,
     /// How long a refresh token may lie unused (`None`: as long as the family lives).
     pub idle: Option<Seconds>,
+    /// When the client ends, unless it is used: what it has got is over then (`None`: it has no end).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Timestamp>,
     /// Whether each refresh makes a new generation.
     pub rotate: bool,
     /// Whether a refresh token is issued at all.

@@ -4,7 +4,7 @@
 use super::{
     patch::{self, Invalid},
     profile::Profile,
-    redirect_uri::RedirectUri,
+    redirect_uri::{ApplicationType, RedirectUri},
     scope::Scope,
 };
 use crate::{error::quotable, host::Timestamp, json};
@@ -69,6 +69,8 @@ pub struct Metadata {
     pub response_types: Vec<String>,
     /// What it may ask for; what it gets where it asks for nothing.
     pub scope: Scope,
+    /// Where it runs; null: it does not say.
+    pub application_type: Option<ApplicationType>,
     /// How it authenticates. Fixed at registration.
     pub token_endpoint_auth_method: AuthMethod,
     /// People to write to.
@@ -203,6 +205,9 @@ impl Metadata {
                 Ok(uri) if uri.speaks_like_an_answer() => {
                     return refused("redirect_uris", "its query has a parameter that answers have");
                 }
+                Ok(uri) if self.application_type.is_some_and(|kind| !kind.may_have(&uri)) => {
+                    return refused("redirect_uris", "is not for a web application");
+                }
                 Ok(_) => {}
                 Err(why) => return refused("redirect_uris", why),
             }
@@ -269,6 +274,7 @@ impl Metadata {
             grant_types: self.grant_types.clone(),
             response_types: self.response_types.clone(),
             scope: self.scope.clone(),
+            application_type: self.application_type,
             enabled: self.enabled,
             // Whoever has not heard of it asks no shard, and gives what may be given anyway.
             strict: self.strict,
@@ -302,6 +308,7 @@ const FORMS: &[(&str, &str)] = &[
     ("grant_types",                "must be an array of strings"),
     ("response_types",             "must be an array of strings"),
     ("scope",                      "must be a string of at most 100 names, separated by spaces, of the characters that RFC 6749 section 3.3 allows"),
+    ("application_type",           "must be web, native, or null"),
     ("token_endpoint_auth_method", "must be client_secret_basic, client_secret_post or none"),
     ("contacts",                   "must be an array of strings"),
     ("profile",                    "must be oauth21 or legacy"),

@@ -3,6 +3,25 @@
 
 use super::authority::is_plain;
 use fluent_uri::Uri;
+use serde::{Deserialize, Serialize};
+
+/// Where a client runs (OpenID Connect Dynamic Registration §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApplicationType {
+    /// At an address of its own.
+    Web,
+    /// On the person's machine.
+    Native,
+}
+
+impl ApplicationType {
+    /// Whether a client of this kind may have it: one at a site has addresses of a site. A program has schemes of its own,
+    /// loopback addresses, and addresses of a site that its system gives it (RFC 8252 §7).
+    pub fn may_have(self, uri: &RedirectUri) -> bool {
+        self == Self::Native || (uri.0.starts_with("https://") && !uri.is_loopback())
+    }
+}
 
 /// An absolute URI that may receive authorization responses. It exists only if it is safe to redirect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,6 +250,20 @@ mod tests {
             assert!(uri(text).is_loopback(), "{text}");
         }
         assert!(!uri("com.evil.app://localhost/cb").is_loopback() && uri("http://[::1]/cb").is_loopback());
+    }
+
+    #[test]
+    fn a_web_application_has_no_address_on_the_persons_machine() {
+        for (text, web) in [
+            ("https://a.test/cb", true),
+            ("https://localhost/cb", false),
+            ("https://127.0.0.1/cb", false),
+            ("http://127.0.0.1/cb", false),
+            ("com.example.app:/cb", false),
+        ] {
+            assert_eq!(ApplicationType::Web.may_have(&uri(text)), web, "{text}");
+            assert!(ApplicationType::Native.may_have(&uri(text)), "{text}");
+        }
     }
 
     proptest::proptest! {

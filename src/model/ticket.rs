@@ -119,3 +119,26 @@ pub struct Access {
 impl Ticket for Access {
     const KIND: Kind = Kind::Access;
 }
+
+/// A registration access token (RFC 7592 §1.2): one generation of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Registration {
+    /// `client_id`.
+    pub id: String,
+    /// A counter.
+    pub generation: u32,
+    /// That the registry made this generation.
+    pub proof: Secret,
+}
+
+impl Ticket for Registration {
+    const KIND: Kind = Kind::Registration;
+}
+
+/// An initial access token (RFC 7591 §1.2): of its id, without generations.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Initial(pub Registration);
+
+impl Ticket for Initial {
+    const KIND: Kind = Kind::Initial;
+}

@@ -5,6 +5,7 @@
 
 mod clients;
 mod policy;
+mod registration;
 mod rows;
 mod scopes;
 mod seed;
@@ -21,7 +22,7 @@ use super::{
 use crate::{
     error::Fault,
     host::{Host, Object, Store, Timestamp, Turn},
-    model::mark::Mark,
+    model::{mark::Mark, metadata::Metadata},
 };
 
 impl Object for Registry {
@@ -33,15 +34,27 @@ impl Object for Registry {
             Command::Clients { after, q, limit } => {
                 clients::list(store, after.as_deref(), q.as_deref(), limit)
             }
-            Command::Create(client) => clients::create(turn, *client),
+            Command::Create(client) => clients::create(turn, *client, "client.created"),
             Command::Change { id, patch, whole, expected } => {
-                clients::change(turn, &id, patch, whole, expected)
+                let amend = |before: &Metadata| {
+                    let patch = patch.clone();
+                    if whole { Metadata::register(patch) } else { before.amend(patch) }
+                };
+                clients::change(turn, &id, expected, &amend)
             }
             Command::Rekey { id, secret, overlap, expected } => {
                 clients::rekey(turn, &id, secret, overlap, expected)
             }
             Command::Cut(id) => clients::cut(turn, &id),
             Command::Delete { id, expected } => clients::delete(turn, &id, expected),
+            Command::Register { client, initial } => registration::register(turn, *client, initial),
+            Command::Manage { token, wish } => registration::manage(turn, &token, wish),
+            Command::Use(id) => registration::touch(turn, &id),
+            Command::Adopt(client) => registration::adopt(turn, *client),
+            Command::InitialTokens { after, limit } => registration::tokens(store, after.as_deref(), limit),
+            Command::InitialToken(id) => registration::token(store, &id),
+            Command::CreateInitialToken(token) => registration::create_token(turn, *token),
+            Command::DeleteInitialToken(id) => registration::delete_token(turn, &id),
             Command::Note(change) => audit::keep(store, &change).map(|()| Reply::Noted),
             Command::Audit { after, q, limit } => {
                 let query = audit::Query { after: after.as_deref(), q: q.as_deref(), limit };
@@ -86,6 +99,7 @@ impl Object for Registry {
         let changed = matches!(
             reply,
             Reply::Changed(..)
+                | Reply::Registered(..)
                 | Reply::Deleted { .. }
                 | Reply::PolicyChanged(..)
                 | Reply::ScopeChanged(..)
@@ -93,7 +107,9 @@ impl Object for Registry {
         );
         // Between the turn and here somebody else may have taken what this change owes: whoever answers for it sends it.
         match &reply {
-            Reply::Changed(client, _) => outbox::hurry(store, &format!("client/{}", client.id), host.now())?,
+            Reply::Changed(client, _) | Reply::Registered(client, ..) => {
+                outbox::hurry(store, &clients::target(&client.id), host.now())?;
+            }
             Reply::Deleted { id, .. } => outbox::hurry(store, &format!("client/{id}"), host.now())?,
             Reply::PolicyChanged(..) => outbox::hurry(store, "policy/", host.now())?,
             _ => {}
@@ -110,6 +126,10 @@ impl Object for Registry {
                 let told = told(&format!("client/{}", client.id), client.version, so_far)?;
                 Reply::Changed(client, told)
             }
+            Reply::Registered(client, so_far, generation, proof) => {
+                let told = told(&clients::target(&client.id), client.version, so_far)?;
+                Reply::Registered(client, told, generation, proof)
+            }
             Reply::Deleted { id, version, told: so_far } => {
                 let told = told(&format!("client/{id}"), version, so_far)?;
                 Reply::Deleted { id, version, told }
@@ -124,11 +144,13 @@ impl Object for Registry {
 
     fn wake<S: Store>(store: &S) -> Result<Option<Timestamp>, Fault> {
         let old = audit::due(store, policy::retention(store)?)?;
-        Ok(outbox::due(store)?.into_iter().chain(old).min())
+        let ends = registration::due(store)?;
+        Ok(outbox::due(store)?.into_iter().chain(old).chain(ends).min())
     }
 
     async fn sweep<H: Host, S: Store>(host: &H, store: &S, now: Timestamp) -> Result<(), Fault> {
         audit::sweep(store, policy::retention(store)?, now)?;
+        registration::sweep(store, now)?;
         outbox::flush(host, store, &Self).await
     }
 }

@@ -23,7 +23,9 @@ pub fn refuse(error: &Error, surface: Surface, issuer: &str, path: &str, trace: 
     let detail = printable(&error.detail);
     let response = match (&error.redirect, surface) {
         (Some(back), _) => redirect(error.code, &format!("{detail} (trace {trace})"), back, issuer),
-        (None, Surface::Json) => {
+        (None, Surface::Json | Surface::Bearer) => {
+            let field = error.field.iter().map(|field| format!("{field} "));
+            let detail = printable(&field.chain([detail]).collect::<String>());
             let body = json!({ "error": error.code.name(), "error_description": detail, "trace_id": trace });
             Response::json(error.code.status(), &body)
         }
@@ -76,10 +78,10 @@ fn with_headers(response: Response, error: &Error, surface: Surface) -> Response
         (StatusCode::UNAUTHORIZED, Surface::Json) => {
             response.with("www-authenticate", "Basic realm=\"edgemint\", charset=\"UTF-8\"")
         }
-        (StatusCode::UNAUTHORIZED, Surface::Problem) if code == Code::MissingToken => {
+        (StatusCode::UNAUTHORIZED, Surface::Problem | Surface::Bearer) if code == Code::MissingToken => {
             response.with("www-authenticate", "Bearer realm=\"edgemint\"")
         }
-        (StatusCode::UNAUTHORIZED, Surface::Problem) => {
+        (StatusCode::UNAUTHORIZED, Surface::Problem | Surface::Bearer) => {
             response.with("www-authenticate", "Bearer realm=\"edgemint\", error=\"invalid_token\"")
         }
         (StatusCode::FORBIDDEN, Surface::Problem) if code == Code::InsufficientScope => response.with(

@@ -23,6 +23,8 @@ fn a_wrong_method_is_405_and_says_which_are_right() {
         (Method::GET, "/token", "POST"),
         (Method::GET, "/revoke", "POST"),
         (Method::GET, "/introspect", "POST"),
+        (Method::GET, "/register", "POST"),
+        (Method::PATCH, "/register/x", "GET, PUT, DELETE, HEAD"),
         (Method::DELETE, "/authorize", "GET, POST, HEAD"),
         (Method::GET, "/login", "POST"),
         (Method::PUT, "/admin/clients", "GET, POST, HEAD"),
@@ -123,6 +125,8 @@ fn browsers_may_call_what_needs_no_cookie_and_nothing_else() {
     for (path, open) in [
         ("/token", true),
         ("/revoke", true),
+        ("/register", true),
+        ("/register/x", true),
         ("/.well-known/oauth-authorization-server", true),
         ("/authorize", false),
         ("/login", false),

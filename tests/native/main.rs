@@ -16,6 +16,7 @@ mod logins;
 mod messages;
 mod model;
 mod orders;
+mod registration;
 mod replica;
 mod restrictions;
 mod revoke;

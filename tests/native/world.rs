@@ -7,7 +7,7 @@ pub use self::site::*;
 
 use edgemint::{
     error::Fault,
-    host::{Host, Object, Place, Row, Seconds, Store, Timestamp},
+    host::{FETCHED, Fetched, Host, Object, Place, Row, Seconds, Store, Timestamp},
     objects::{
         self,
         protocol::{account_shard::AccountShard, grant_shard::GrantShard, registry::Registry},
@@ -119,6 +119,8 @@ struct Inner {
     fates: RefCell<BTreeMap<&'static str, Vec<Fate>>>,
     operations: RefCell<Vec<String>>,
     log: RefCell<Vec<String>>,
+    elsewhere: RefCell<BTreeMap<String, Fetched>>,
+    fetched: RefCell<Vec<String>>,
 }
 
 impl World {
@@ -142,6 +144,16 @@ impl World {
             ..Inner::default()
         };
         Self(Rc::new(inner))
+    }
+
+    /// What a server elsewhere answers at an address. Where nothing was put, nobody answers.
+    pub fn put_elsewhere(&self, address: &str, answer: Fetched) {
+        self.0.elsewhere.borrow_mut().insert(address.to_owned(), answer);
+    }
+
+    /// Addresses elsewhere that were asked since the last call.
+    pub fn fetched(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.fetched.borrow_mut())
     }
 
     /// A record lands in the replica, whoever wrote it.
@@ -290,6 +302,14 @@ impl Host for World {
     async fn read_copy(&self, key: &str) -> Result<Option<String>, Fault> {
         self.0.operations.borrow_mut().push("replica".to_owned());
         Ok(self.copy(key))
+    }
+
+    async fn fetch(&self, address: &str) -> Result<Fetched, Fault> {
+        self.0.fetched.borrow_mut().push(address.to_owned());
+        let answer = self.0.elsewhere.borrow().get(address).cloned();
+        let answer = answer.ok_or_else(|| Fault::new("nobody answers there"))?;
+        let body = answer.body.filter(|body| body.len() <= FETCHED);
+        Ok(Fetched { body, ..answer })
     }
 
     async fn write_copy(&self, _: &str, _: &str) -> Result<(), Fault> {

@@ -17,13 +17,17 @@ use std::{cell::RefCell, fmt};
 const DEPTH: usize = 16;
 
 /// Reads it.
-pub(super) fn members(request: &Request) -> Result<Map<String, Value>, Error> {
+pub(in crate::endpoints) fn members(request: &Request) -> Result<Map<String, Value>, Error> {
     if !request.is_of_type("application/json") && !request.is_of_type("application/merge-patch+json") {
         let detail = "the body must be application/json or application/merge-patch+json";
         return Err(Error::new(Code::UnsupportedMediaType, detail));
     }
     let body = request.body.as_deref();
-    let body = body.ok_or_else(|| Error::new(Code::ContentTooLarge, "the body is larger than 64 KiB"))?;
+    parse(body.ok_or_else(|| Error::new(Code::ContentTooLarge, "the body is larger than 64 KiB"))?)
+}
+
+/// Reads a JSON object, from wherever it came.
+pub(in crate::endpoints) fn parse(body: &[u8]) -> Result<Map<String, Value>, Error> {
     let flaw = Flaw::default();
     let mut text = serde_json::Deserializer::from_slice(body);
     let read =

@@ -8,11 +8,11 @@ use crate::{
     context::Context,
     crypto,
     error::{Code, Error, quotable},
-    host::{Attempts, FORMAT, Host, Seconds, Timestamp},
+    host::{Host, Seconds, Timestamp},
     json,
     model::{
         client::{Client, Hashed},
-        mark::Restrictions,
+        client_document,
         metadata::{AuthMethod, Metadata},
         patch::Invalid,
     },
@@ -53,7 +53,9 @@ pub(super) async fn item<H: Host>(
             let mut body = members(request)?;
             keeps(&mut body, "client_id", id).map_err(refused)?;
             // What `GET` gave may come back.
-            body.remove("client_id_issued_at");
+            for shown in ["client_id_issued_at", "expires_at"] {
+                body.remove(shown);
+            }
             return change(cx, id, body, true, expected).await;
         }
         Method::DELETE => return delete(cx, id, expected(request)?).await,
@@ -144,20 +146,11 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
         return Err(refused(Invalid::new(SECRETS, "a public client has none")));
     }
     let secret = (confidential && kept.secret.is_none()).then(|| crypto::text(&cx.host.random::<32>()));
+    let hashed = kept.secret.or_else(|| secret.as_deref().map(|secret| Hashed::of(secret, cx.host.random())));
     let client = Client {
-        format: FORMAT,
-        id,
-        incarnation: crypto::text(&cx.host.random::<8>()),
-        // The registry's, as are the times and the attempt.
-        version: 0,
-        min_version: 0,
         issued: kept.issued,
-        changed: Timestamp::default(),
-        secret: kept.secret.or_else(|| secret.as_deref().map(|secret| Hashed::of(secret, cx.host.random()))),
         previous_secrets: kept.previous,
-        metadata,
-        restrictions: Restrictions::default(),
-        attempts: Attempts::default(),
+        ..Client::new(id, cx.host.random(), metadata, hashed)
     };
     let (client, told) = written(cx, "admin.client.created", Command::Create(Box::new(client))).await?;
     // Without a secret to show there is nothing to lose: the request can be repeated.
@@ -248,14 +241,17 @@ fn refuse_secret(body: &Map<String, Value>) -> Result<(), Invalid> {
 fn choose(given: &Value) -> Result<String, Invalid> {
     let refused = |why: &str| Invalid::new("client_id", why);
     let id = given.as_str().filter(|id| is_id(id));
-    let id = id.ok_or_else(|| refused("must be 1 to 100 letters, digits, or characters of - . _ ~"))?;
+    let id = id.ok_or_else(|| {
+        refused("must be 1 to 100 letters, digits, or characters of - . _ ~, or the address of a document")
+    })?;
     addressable("client_id", id)?;
     Ok(id.to_owned())
 }
 
 fn is_id(text: &str) -> bool {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    (1..=100).contains(&text.len()) && text.bytes().all(unreserved)
+    let chosen = (1..=100).contains(&text.len()) && text.bytes().all(unreserved);
+    chosen || client_document::host_of(text).is_ok()
 }
 
 /// A client as administrators see it: neither its secret nor what is kept of it.
@@ -263,6 +259,7 @@ fn display(client: &Client) -> Map<String, Value> {
     let mut body = client.metadata.members();
     body.insert("client_id".to_owned(), json!(client.id));
     body.insert("client_id_issued_at".to_owned(), json!(client.issued.seconds()));
+    body.insert("expires_at".to_owned(), json!(client.expires.map(Timestamp::seconds)));
     body
 }
 
@@ -293,6 +290,10 @@ impl Kept {
             let seconds = given.as_u64().filter(|seconds| *seconds <= now.seconds());
             let why = "must be a NumericDate, and not in the future";
             kept.issued = Timestamp(1000 * seconds.ok_or_else(|| Invalid::new("client_id_issued_at", why))?);
+        }
+        if body.remove("expires_at").is_some_and(|given| !given.is_null()) {
+            let why = "a client that registered itself is not taken over: it registers anew";
+            return Err(Invalid::new("expires_at", why));
         }
         if let Some(given) = body.remove(SECRETS) {
             let refused = || Invalid::new(SECRETS, "is not what an export has");

@@ -74,8 +74,9 @@ use Written::{Always, Drawn, Never, Once, Only, Opens};
 /// A client, under the names of RFC 7591 §2 and our own.
 #[rustfmt::skip]
 pub const CLIENT: &[Member] = &[
-    member("client_id",                  "Client id",              Text,    Once,   "Drawn where none is chosen."),
+    member("client_id",                  "Client id",              Text,    Once,   "Drawn where none is chosen. The address of a document may be one."),
     member("client_id_issued_at",        "Registered",             Instant, Never,  "When it was registered."),
+    member("expires_at",                 "Ends",                   Instant, Never,  "When it ends that registered itself; null: no end. Use puts it off."),
     member("client_secret",              "",                       Text,    Drawn,  "Shown once: in the answer to a registration and to a new secret."),
     member("client_secret_expires_at",   "",                       Number,  Drawn,  "0: never."),
     member("client_name",                "Name",                   Text,    Always, "What people are shown."),
@@ -88,6 +89,7 @@ pub const CLIENT: &[Member] = &[
     member("scope",                      "Scopes",                 Names,   Always, "What it may ask for, and what it gets where it asks for nothing."),
     member("token_endpoint_auth_method", "Authentication",         Choice(&["client_secret_basic", "client_secret_post", "none"]), Once, "How it authenticates; none is a public client."),
     member("contacts",                   "Contacts",               Texts,   Always, "People to write to."),
+    member("application_type",           "Application type",       Choice(&["web", "native"]), Always, "Where it runs. web: https addresses only, and not on the person's machine."),
     member("profile",                    "Profile",                Choice(&["oauth21", "legacy"]), Always, "Its defaults."),
     member("strict",                     "Strict",                 Switch,  Always, "Asks a shard at client_credentials, so that no location can be behind."),
     member("resource_server",            "Resource server",        Switch,  Always, "May introspect the tokens of others."),
@@ -99,6 +101,18 @@ pub const CLIENT: &[Member] = &[
     member("refresh_rotation",           "Refresh token rotation", Choice(&["always", "never"]), Always, "Whether refreshing makes a new refresh token; where nothing is said, as the profile says."),
     member("require_pkce",               "PKCE required",          Tristate,  Always, "Whether an authorization request must bring a code_challenge; where nothing is said, as the profile says."),
     member("not_before",                 "Cut off",                Instant, Always, "What was issued until then is dead. Only moves forward."),
+];
+
+/// An initial access token (RFC 7591 §1.2).
+#[rustfmt::skip]
+pub const REGISTRATION_TOKEN: &[Member] = &[
+    member("id",          "Token",       Text,    Never, "Drawn."),
+    member("token",       "",            Text,    Drawn, "Shown once: who has it registers clients."),
+    member("description", "Description", Text,    Once,  "For administrators."),
+    member("expires_in",  "",            Number,  Only,  "Seconds until it ends; where nothing is said a week."),
+    member("created_at",  "Since",       Instant, Never, "When it was made."),
+    member("expires_at",  "Until",       Instant, Never, "When it ends."),
+    member("uses",        "Uses left",   Number,  Once,  "How many clients may register with it still; where nothing is said 1."),
 ];
 
 /// A scope of the catalogue.
@@ -145,7 +159,7 @@ pub const GRANT: &[Member] = &[
 pub const CHANGE: &[Member] = &[
     member("id",       "",         Text,    Never, "Its place in the log."),
     member("time",     "When",     Instant, Never, "When."),
-    member("by",       "Who",      Object,  Never, "kind (token, user, client) and name."),
+    member("by",       "Who",      Object,  Never, "kind (token, user, client, initial_token) and name."),
     member("address",  "From",     Text,    Never, "Where the request came from."),
     member("trace_id", "Trace id", Text,    Never, "Finds the event in the log of the Worker."),
     member("action",   "What",     Text,    Never, "What was done."),

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     crypto::Secret,
-    host::{Attempts, FORMAT, Timestamp},
+    host::{Attempts, FORMAT, Seconds, Timestamp},
 };
 
 /// One command to one row. The row is written iff it changed.
@@ -39,6 +39,13 @@ pub fn handle(row: &mut Option<Grant>, marks: &Marks, command: Command, at: &Ins
         Command::Refresh { client, generation, proof, scope, terms } => grant
             .refresh(&client, generation, &proof, scope, &terms, marks, &at)
             .unwrap_or_else(|refusal| refusal),
+    }
+}
+
+impl Terms {
+    /// How long a refresh token may lie unused that was given now: not beyond the end of its client.
+    fn idle_from(&self, now: Timestamp) -> Option<Seconds> {
+        self.idle.into_iter().chain(self.ends.map(|ends| ends.since(now))).min()
     }
 }
 
@@ -136,7 +143,7 @@ impl Grant {
                     rotated: at.now,
                     spent: false,
                     remaining,
-                    idle: terms.idle,
+                    idle: terms.idle_from(at.now),
                 };
                 self.commit(at);
                 Ok(self.issued(self.scope.clone(), generation, None, at))
@@ -210,7 +217,7 @@ impl Grant {
             *generation = generation.saturating_add(u32::from(terms.rotate));
             *rotated = at.now;
             *spent = !terms.rotate;
-            *idle = terms.idle;
+            *idle = terms.idle_from(at.now);
             *remaining = remaining.map(|left| left.saturating_sub(1));
         }
         self.commit(at);

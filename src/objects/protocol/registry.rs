@@ -2,13 +2,16 @@
 
 use super::{Health, Told};
 use crate::{
-    host::{Protocol, Seconds},
+    crypto::Secret,
+    host::{Protocol, Seconds, Timestamp},
     model::{
         audit::Change,
         client::{Client, Hashed},
         mark::Mark,
         patch::Invalid,
         policy::{Policy, ScopeEntry},
+        registration::InitialToken,
+        ticket::Registration,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -79,6 +82,37 @@ pub enum Command {
         /// Only if its version is this one.
         expected: Option<u64>,
     },
+    /// A client registers itself; with an initial access token, where one is needed.
+    Register {
+        /// As it is to be. Incarnation and id were drawn by the asker.
+        client: Box<Client>,
+        /// The ticket that lets it in.
+        initial: Option<Registration>,
+    },
+    /// A client manages itself.
+    Manage {
+        /// Its registration access token.
+        token: Registration,
+        /// What it wishes.
+        wish: Wish,
+    },
+    /// Somebody allows a client something, or it has used what it got.
+    Use(String),
+    /// Somebody allows something to a client that is a document, and that is known otherwise or not at all.
+    Adopt(Box<Client>),
+    /// Initial access tokens in order of their ids.
+    InitialTokens {
+        /// Behind this id.
+        after: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// One of them.
+    InitialToken(String),
+    /// A new one. Its id was drawn by the asker.
+    CreateInitialToken(Box<InitialToken>),
+    /// The end of one.
+    DeleteInitialToken(String),
     /// A change in another object, for the log.
     Note(Box<Change>),
     /// What administrators changed, the newest first.
@@ -161,6 +195,22 @@ pub enum Command {
     },
 }
 
+/// What a client wishes of its own registration (RFC 7592 §2).
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Wish {
+    /// To see it.
+    Read,
+    /// Other metadata.
+    Replace {
+        /// What it says of itself from now on.
+        said: Map<String, Value>,
+        /// `client_secret`, where it was sent: it must be the one.
+        secret: Option<String>,
+    },
+    /// Its end.
+    End,
+}
+
 /// A scope of the catalogue.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Catalogued {
@@ -183,6 +233,12 @@ pub enum Reply {
     Clients(Vec<Client>, bool),
     /// Changed, and told to so many.
     Changed(Box<Client>, Told),
+    /// A client that registered itself, told to so many, and the newest generation of its registration access token.
+    Registered(Box<Client>, Told, u32, Secret),
+    /// As many lie unused as may, until one of them ends.
+    Full(Timestamp),
+    /// Initial access tokens, and whether there are more.
+    InitialTokens(Vec<InitialToken>, bool),
     /// Ended, and told to so many.
     Deleted {
         /// Which.

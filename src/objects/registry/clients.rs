@@ -28,7 +28,7 @@ use crate::{
     },
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 /// One.
 pub(super) fn find<S: Store>(store: &S, id: &str) -> Result<Option<Client>, Fault> {
@@ -80,8 +80,8 @@ pub(super) fn list<S: Store>(
     }
 }
 
-/// A new one.
-pub(super) fn create<S: Store>(turn: &Turn<'_, S>, mut client: Client) -> Result<Reply, Fault> {
+/// A new one. `action`: as the log has it.
+pub(super) fn create<S: Store>(turn: &Turn<'_, S>, mut client: Client, action: &str) -> Result<Reply, Fault> {
     if let Some(known) = find(turn.store, &client.id)? {
         let same = known.attempts.is_newest(&turn.attempt);
         return Ok(if same { Reply::Changed(Box::new(known), Told::default()) } else { Reply::Taken });
@@ -115,11 +115,11 @@ pub(super) fn create<S: Store>(turn: &Turn<'_, S>, mut client: Client) -> Result
         None => Told::default(),
     };
     put(turn, None, &client)?;
-    audit::note(turn, "client.created", target(&client.id), Map::new(), client.metadata.members())?;
+    audit::note(turn, action, target(&client.id), Map::new(), client.metadata.members())?;
     Ok(Reply::Changed(Box::new(client), told))
 }
 
-fn target(id: &str) -> String {
+pub(super) fn target(id: &str) -> String {
     format!("client/{id}")
 }
 
@@ -150,13 +150,15 @@ fn lags(before: &Client, now: Timestamp) -> bool {
     before.may_use("client_credentials") && !strict
 }
 
-/// RFC 7396 over the metadata of one; `whole`: its metadata from now on, and what it leaves out is as in a registration.
+/// What the metadata of one is to be, by what it is.
+pub(super) type Amend<'a> = &'a dyn Fn(&Metadata) -> Result<Metadata, Invalid>;
+
+/// Another metadata for one.
 pub(super) fn change<S: Store>(
     turn: &Turn<'_, S>,
     id: &str,
-    patch: Map<String, Value>,
-    whole: bool,
     expected: Option<u64>,
+    amend: Amend<'_>,
 ) -> Result<Reply, Fault> {
     let before = match open(turn, id, expected)? {
         Ok(before) => before,
@@ -165,15 +167,25 @@ pub(super) fn change<S: Store>(
     let of = roster(turn.store, "grants")?.len();
     let mark = target(id);
     let lags = lags(&before, turn.now);
-    let metadata = if whole { Metadata::register(patch) } else { before.metadata.amend(patch) };
-    let metadata = match metadata {
+    let names = policy::current(turn)?.names();
+    let mut known = before.metadata.clone();
+    if before.registered_itself() {
+        // Such a client holds no scope in the catalogue: what has gone from there has gone from it.
+        known.scope = known.scope.common(&names);
+    }
+    let metadata = match amend(&known) {
         Ok(metadata) => metadata,
         Err(invalid) => return Ok(Reply::Invalid(invalid)),
     };
     if metadata.token_endpoint_auth_method != before.metadata.token_endpoint_auth_method {
         return Ok(Reply::Invalid(Invalid::new("token_endpoint_auth_method", "is fixed at registration")));
     }
-    if let Err(invalid) = metadata.check(&policy::current(turn)?.names(), turn.now) {
+    if let Err(invalid) = metadata.check(&names, turn.now) {
+        return Ok(Reply::Invalid(invalid));
+    }
+    if before.registered_itself()
+        && let Err(invalid) = metadata.check_of_itself()
+    {
         return Ok(Reply::Invalid(invalid));
     }
     // Taking a cut-off back would bring to life what was cut off.
@@ -257,7 +269,7 @@ pub(super) fn rekey<S: Store>(
     Ok(Reply::Changed(Box::new(client), Told::none(of, lags(&before, turn.now))))
 }
 
-fn overlapping(overlap: Seconds) -> Map<String, Value> {
+fn overlapping(overlap: Seconds) -> Map<String, serde_json::Value> {
     crate::json::object([("overlap_seconds", overlap.0.into())])
 }
 
@@ -317,18 +329,17 @@ pub(super) fn delete<S: Store>(turn: &Turn<'_, S>, id: &str, expected: Option<u6
     Ok(deleted(version))
 }
 
-/// Writes one, with all that follows from it: its copy, and the links from its scopes.
+/// Writes one, with all that follows from it: its copy, and the links from its scopes. One that registered itself has no
+/// links: strangers neither fill the registry with these, nor hold a scope in the catalogue.
 pub(super) fn put<S: Store>(
     turn: &Turn<'_, S>,
     before: Option<&Client>,
     client: &Client,
 ) -> Result<(), Fault> {
-    scopes::link(
-        turn.store,
-        &client.id,
-        before.map(|before| &before.metadata.scope),
-        &client.metadata.scope,
-    )?;
+    if !client.registered_itself() {
+        let had = before.map(|before| &before.metadata.scope);
+        scopes::link(turn.store, &client.id, had, &client.metadata.scope)?;
+    }
     outbox::owe_copy(turn.store, &client_key(&client.id), client.version, turn.now)?;
     write(turn.store, CLIENTS, &client.id, "", client)
 }

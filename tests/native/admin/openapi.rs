@@ -5,7 +5,7 @@ use super::members;
 use edgemint::{
     endpoints::admin::{
         Resource,
-        members::{CHANGE, CLIENT, GRANT, HEALTH, SCOPE, USER},
+        members::{CHANGE, CLIENT, GRANT, HEALTH, REGISTRATION_TOKEN, SCOPE, USER},
     },
     model::policy::Settings,
     server,
@@ -30,6 +30,8 @@ fn subject(resource: Resource) -> (&'static str, &'static str, &'static str) {
     match resource {
         Resource::Clients => ("", "Client", "clients"),
         Resource::Client | Resource::Secret => ("client_id", "Client", "client"),
+        Resource::RegistrationTokens => ("", "RegistrationToken", "initial access tokens"),
+        Resource::RegistrationToken => ("id", "RegistrationToken", "initial access token"),
         Resource::Scopes => ("", "Scope", "scopes"),
         Resource::Scope => ("name", "Scope", "scope"),
         Resource::Users => ("", "User", "people"),
@@ -68,6 +70,7 @@ fn document(routes: impl Iterator<Item = (Method, &'static str, Resource)>) -> V
             } },
             "schemas": {
                 "Client": members::schema(CLIENT),
+                "RegistrationToken": members::schema(REGISTRATION_TOKEN),
                 "Scope": members::schema(SCOPE),
                 "User": members::schema(USER),
                 "Grant": members::schema(GRANT),
@@ -121,15 +124,21 @@ fn operation(method: &Method, resource: Resource) -> Value {
         "items": { "type": "array", "items": one },
         "next": { "type": ["string", "null"], "description": "What to send as after for the next page." },
     } });
-    let versioned =
-        !matches!(resource, Resource::Grant | Resource::Grants | Resource::Audit | Resource::Health);
+    let versioned = !matches!(
+        resource,
+        Resource::Grant
+            | Resource::Grants
+            | Resource::Audit
+            | Resource::Health
+            | Resource::RegistrationToken
+    );
     let mut parameters = Vec::new();
     let mut body = None;
     let (summary, status, answer) = match *method {
         Method::GET if collection => {
             parameters.push(parameter("limit", "query", "integer"));
             parameters.push(parameter("after", "query", "string"));
-            if resource != Resource::Grants {
+            if !matches!(resource, Resource::Grants | Resource::RegistrationTokens) {
                 parameters.push(parameter("q", "query", "string"));
             }
             (format!("A page of {called}"), "200", Some(page))

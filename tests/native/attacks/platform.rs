@@ -267,7 +267,7 @@ const SWITCHES: &[Switch] = &[
 ];
 
 /// What only tells: nobody would believe that something is decided by it. Or what has one value, or is fixed.
-const TOLD: [&str; 9] = [
+const TOLD: [&str; 11] = [
     "client_id",
     "client_id_issued_at",
     "client_version",
@@ -277,6 +277,9 @@ const TOLD: [&str; 9] = [
     "response_types",
     "token_endpoint_auth_method",
     "access_token_format",
+    // It bounds which redirect URIs may be registered beside it.
+    "application_type",
+    "expires_at",
 ];
 
 fn redeem_again(site: &Site, client: &str) -> Value {

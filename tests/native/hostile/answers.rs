@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 
 /// Addresses that scripts of any origin may call.
-const OPEN: &[&str] = &["/token", "/revoke", "/.well-known/oauth-authorization-server"];
+const OPEN: &[&str] = &["/token", "/revoke", "/register", "/.well-known/oauth-authorization-server"];
 /// Answers that are the same for everybody.
 const PUBLIC: &[&str] = &["/style.css", "/.well-known/oauth-authorization-server"];
 
@@ -57,7 +57,9 @@ fn headers(request: &Request, response: &Response) {
         "{status}: {kept:?}"
     );
 
-    let open = OPEN.contains(&request.path.as_str());
+    let managed =
+        request.path.strip_prefix("/register/").is_some_and(|id| !id.is_empty() && !id.contains('/'));
+    let open = OPEN.contains(&request.path.as_str()) || managed;
     assert_eq!(response.header("access-control-allow-origin"), open.then_some("*"), "{}", request.path);
     assert!(!has("access-control-allow-credentials"));
 

@@ -2,15 +2,11 @@
 
 use super::oracle::SCOPES;
 use crate::world::Fate;
-use edgemint::{
-    host::{Attempts, FORMAT, Timestamp},
-    model::{
-        client::{Client, Hashed},
-        mark::Restrictions,
-        metadata::Metadata,
-        profile::Profile,
-        scope::Scope,
-    },
+use edgemint::model::{
+    client::{Client, Hashed},
+    metadata::Metadata,
+    profile::Profile,
+    scope::Scope,
 };
 use proptest::{prelude::*, sample::select};
 use std::collections::BTreeSet;
@@ -117,18 +113,7 @@ pub fn registration(id: &str, scope: &str) -> Client {
         redirect_uris: vec!["https://app.test/cb".into()],
         ..Metadata::template(Profile::Oauth21)
     };
-    Client {
-        format: FORMAT,
-        id: id.into(),
-        incarnation: format!("life of {id}"),
-        version: 0,
-        min_version: 0,
-        issued: Timestamp(0),
-        changed: Timestamp(0),
-        secret: Some(Hashed::of("a secret", [1; 16])),
-        previous_secrets: Vec::new(),
-        metadata,
-        restrictions: Restrictions::default(),
-        attempts: Attempts::default(),
-    }
+    let secret = Hashed::of("a secret", [1; 16]);
+    let client = Client::new(id.into(), [0; 8], metadata, Some(secret));
+    Client { incarnation: format!("life of {id}"), ..client }
 }
