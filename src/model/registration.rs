@@ -74,7 +74,7 @@ impl Metadata {
         now: Timestamp,
     ) -> Result<Self, Invalid> {
         // No scope is none that was said (RFC 6749 §3.3).
-        said.retain(|name, value| !value.is_null() && !(name == "scope" && value == ""));
+        said.retain(|name, value| !value.is_null() && (name != "scope" || value != ""));
         let usual = Policy::usual(&policy.names());
         for name in SAID {
             let silent = match *name {

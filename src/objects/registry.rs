@@ -47,7 +47,7 @@ impl Object for Registry {
             }
             Command::Cut(id) => clients::cut(turn, &id),
             Command::Delete { id, expected } => clients::delete(turn, &id, expected),
-            Command::Register { client, initial } => registration::register(turn, *client, initial),
+            Command::Register { client, initial } => registration::register(turn, *client, initial.as_ref()),
             Command::Manage { token, wish } => registration::manage(turn, &token, wish),
             Command::Use(id) => registration::touch(turn, &id),
             Command::Adopt(client) => registration::adopt(turn, *client),

@@ -8,6 +8,7 @@ mod messages;
 mod parsers;
 mod prepared;
 mod records;
+mod registrations;
 mod requests;
 
 /// Reads one input. Panics where something does not hold.
@@ -16,20 +17,22 @@ pub type Target = fn(&[u8]);
 /// Every target. Each has seeds in `fuzz/seeds` and a program in `fuzz/fuzz_targets`.
 #[rustfmt::skip]
 pub const TARGETS: &[(&str, Target)] = &[
-    ("admin_bodies",    bodies::admin_bodies),
-    ("client_metadata", records::client_metadata),
-    ("cookies",         parsers::cookies),
-    ("credentials",     parsers::credentials),
-    ("forms",           parsers::forms),
-    ("listings",        bodies::listings),
-    ("merge_patches",   records::merge_patches),
-    ("messages",        messages::messages),
-    ("pkce",            parsers::pkce),
-    ("places",          parsers::places),
-    ("redirect_uris",   parsers::redirect_uris),
-    ("requests",        requests::requests),
-    ("scopes",          parsers::scopes),
-    ("tickets",         parsers::tickets),
+    ("admin_bodies",     bodies::admin_bodies),
+    ("client_documents", registrations::client_documents),
+    ("client_metadata",  records::client_metadata),
+    ("cookies",          parsers::cookies),
+    ("credentials",      parsers::credentials),
+    ("forms",            parsers::forms),
+    ("listings",         bodies::listings),
+    ("merge_patches",    records::merge_patches),
+    ("messages",         messages::messages),
+    ("pkce",             parsers::pkce),
+    ("places",           parsers::places),
+    ("redirect_uris",    parsers::redirect_uris),
+    ("registrations",    registrations::registrations),
+    ("requests",         requests::requests),
+    ("scopes",           parsers::scopes),
+    ("tickets",          parsers::tickets),
 ];
 
 /// Gives an input to the target of that name.

@@ -75,18 +75,21 @@ fn leave<S: Store>(store: &S, owner: &str, id: &str) -> Result<(), Fault> {
 pub(super) fn register<S: Store>(
     turn: &Turn<'_, S>,
     mut client: Client,
-    initial: Option<Registration>,
+    initial: Option<&Registration>,
 ) -> Result<Reply, Fault> {
-    if let Some(known) = clients::find(turn.store, &client.id)? {
-        let row: Option<Registered> = read(turn.store, REGISTERED, &client.id, "")?;
-        return Ok(match row {
-            Some(row) if known.attempts.is_newest(&turn.attempt) => registered(known, Told::default(), &row),
-            _ => Reply::Taken,
-        });
+    let known = clients::find(turn.store, &client.id)?;
+    let row: Option<Registered> = read(turn.store, REGISTERED, &client.id, "")?;
+    match (known, row) {
+        (Some(known), Some(row)) if known.attempts.is_newest(&turn.attempt) => {
+            return Ok(registered(known, Told::default(), &row));
+        }
+        (None, None) => {}
+        // Also where it has ended since: a message that arrives again does not bring it back.
+        _ => return Ok(Reply::Taken),
     }
     let settings = policy::current(turn)?.settings;
     let mut token: Option<InitialToken> = None;
-    if let Some(Registration { id, proof, .. }) = &initial {
+    if let Some(Registration { id, proof, .. }) = initial {
         token = read(turn.store, INITIAL, id, "")?;
         if !token.as_ref().is_some_and(|token| token.admits(proof, turn.now)) {
             return Ok(Reply::Unknown);
@@ -139,7 +142,7 @@ pub(super) fn manage<S: Store>(turn: &Turn<'_, S>, token: &Registration, wish: W
         return Ok(Reply::Unknown);
     };
     let (client, told) = match wish {
-        Wish::End => return end(turn, client, row),
+        Wish::End => return end(turn, &client, row),
         Wish::Read => (client, Told::default()),
         Wish::Replace { said, secret } => {
             if secret.is_some_and(|secret| !client.knows(&secret, turn.now)) {
@@ -161,7 +164,7 @@ pub(super) fn manage<S: Store>(turn: &Turn<'_, S>, token: &Registration, wish: W
 
 /// A client ends itself. Of one that was never used nothing is alive, so nobody need hear of it; its place is free only
 /// when its time is over, so that nobody makes room for more by leaving.
-fn end<S: Store>(turn: &Turn<'_, S>, client: Client, mut row: Registered) -> Result<Reply, Fault> {
+fn end<S: Store>(turn: &Turn<'_, S>, client: &Client, mut row: Registered) -> Result<Reply, Fault> {
     let id = client.id.clone();
     let reply = if client.unused {
         take_away(turn.store, &id, turn.now)?;

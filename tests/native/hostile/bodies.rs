@@ -17,6 +17,7 @@ const TAKERS: &[(Method, &str)] = &[
     (Method::POST,  "/admin/clients"),
     (Method::PATCH, "/admin/clients/demo-web"),
     (Method::PATCH, "/admin/clients/demo-legacy"),
+    (Method::POST,  "/admin/registration-tokens"),
     (Method::POST,  "/admin/scopes"),
     (Method::PATCH, "/admin/scopes/reports"),
     (Method::POST,  "/admin/users"),
@@ -27,7 +28,7 @@ const TAKERS: &[(Method, &str)] = &[
 /// What is listed or shown.
 #[rustfmt::skip]
 const SHOWN: &[&str] = &[
-    "/admin/clients", "/admin/scopes", "/admin/users", "/admin/grants",
+    "/admin/clients", "/admin/registration-tokens", "/admin/scopes", "/admin/users", "/admin/grants",
     "/admin/clients/demo-web", "/admin/scopes/reports", "/admin/users/alice", "/admin/settings",
 ];
 
@@ -82,14 +83,16 @@ pub fn admin_bodies(input: &[u8]) {
     let (status, shown, again) = answered(&site, &asked(&Method::GET, &place, &[], b""));
     assert_eq!((status, again.header("etag")), (200, response.header("etag")), "{place}");
     let mut answer = answer;
-    for secret in ["client_secret", "client_secret_expires_at"] {
+    for secret in ["client_secret", "client_secret_expires_at", "token"] {
         answer.as_object_mut().map(|members| members.remove(secret));
     }
     assert_eq!(shown, answer);
     // The same again changes nothing more, but for a password, whose hash is never the same.
     let (status, ..) = answered(&site, &change);
     if method == Method::POST {
-        let chosen = !place.starts_with("/admin/clients") || body.windows(9).any(|part| part == b"client_id");
+        let drawn =
+            ["/admin/clients", "/admin/registration-tokens"].iter().any(|path| place.starts_with(path));
+        let chosen = !drawn || body.windows(9).any(|part| part == b"client_id");
         assert!(status == 409 || !chosen, "made twice: {status}");
     } else {
         assert_eq!(status, 200);

@@ -12,7 +12,7 @@ use edgemint::{
         place::{Address, Shard, Table},
         redirect_uri::RedirectUri,
         scope::Scope,
-        ticket::{Access, Code as CodeTicket, Refresh, Ticket},
+        ticket::{Access, Code as CodeTicket, Initial, Refresh, Registration, Ticket},
     },
     objects::protocol::account_shard::SessionRef,
     wire::{Basic, Params, Request, basic, bearer, decode, encode, with_params},
@@ -125,6 +125,8 @@ pub fn tickets(input: &[u8]) {
     contents::<Access>(&keys, payload);
     contents::<SessionRef>(&keys, payload);
     contents::<Pending>(&keys, payload);
+    contents::<Registration>(&keys, payload);
+    contents::<Initial>(&keys, payload);
 }
 
 /// A sealed text with the other put into it, over it, around it, and without what is behind that place.
