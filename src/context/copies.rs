@@ -55,7 +55,7 @@ pub struct Memory {
     policy: RefCell<Option<Entry<Rc<Policy>>>>,
     strangers: RefCell<(Timestamp, u64)>,
     /// Clients whose use was told to the registry, or was to be, and when.
-    told: RefCell<HashMap<String, Timestamp>>,
+    told: RefCell<Vec<(String, Timestamp)>>,
     /// Documents of clients.
     pub(super) documents: Documents,
     /// Failures by address.
@@ -177,11 +177,11 @@ impl Memory {
     /// Whether the registry may be told of the use of a client: not where it was a moment ago.
     pub(super) fn may_tell(&self, id: &str, now: Timestamp, again: Seconds) -> bool {
         let mut told = self.told.borrow_mut();
-        if told.get(id).is_some_and(|at| now < at.plus(again)) {
+        told.retain(|(_, at)| now < at.plus(again));
+        if told.len() >= MOST || told.iter().any(|(known, _)| known == id) {
             return false;
         }
-        make_room(&mut told);
-        told.insert(id.to_owned(), now);
+        told.push((id.to_owned(), now));
         true
     }
 

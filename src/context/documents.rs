@@ -4,7 +4,7 @@
 use super::Context;
 use crate::host::{Host, Timestamp};
 use serde_json::{Map, Value};
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 /// Documents that are kept at a time: each of a few kilobytes.
 const MOST: usize = 200;
@@ -12,26 +12,25 @@ const MOST: usize = 200;
 /// What a document says, of what may be said.
 pub type Words = Rc<Map<String, Value>>;
 
-/// By address.
+/// Each with its address, and until when it is good; the oldest first.
 #[derive(Default)]
-pub struct Documents(RefCell<HashMap<String, (Words, Timestamp)>>);
+pub struct Documents(RefCell<Vec<(String, Words, Timestamp)>>);
 
 impl<H: Host> Context<'_, H> {
     /// What the document at an address says, where that is known and good.
     pub fn document(&self, address: &str) -> Option<Words> {
         let kept = self.memory.documents.0.borrow();
-        let (words, until) = kept.get(address)?;
+        let (_, words, until) = kept.iter().find(|(known, ..)| known == address)?;
         (self.now < *until).then(|| Rc::clone(words))
     }
 
     /// Keeps what a document says.
     pub fn keep_document(&self, address: &str, words: &Words, until: Timestamp) {
         let mut kept = self.memory.documents.0.borrow_mut();
-        if kept.len() >= MOST && !kept.contains_key(address) {
-            // The one that would have to be asked for first.
-            let first = kept.iter().min_by_key(|(_, (_, until))| *until).map(|(address, _)| address.clone());
-            first.and_then(|address| kept.remove(&address));
+        kept.retain(|(known, ..)| known != address);
+        if kept.len() >= MOST {
+            kept.remove(0);
         }
-        kept.insert(address.to_owned(), (Rc::clone(words), until));
+        kept.push((address.to_owned(), Rc::clone(words), until));
     }
 }

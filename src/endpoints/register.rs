@@ -103,11 +103,13 @@ pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request, id: &str) -> 
             note(cx, event, id);
             cx.note(|event| event.important = changes);
             settled(told)?;
+            let client = cx.memory().remember(*client, cx.now);
             let token = Registration { id: client.id.clone(), generation, proof };
             Ok(answer(StatusCode::OK, information(cx, &client, &token)?))
         }
         Reply::Deleted { told, .. } => {
             note(cx, event, id);
+            cx.memory().forget();
             settled(told)?;
             Ok(Response::no_content().with("cache-control", "no-store"))
         }
@@ -146,9 +148,7 @@ async fn tell<H: Host>(
 ) -> Result<Reply, Error> {
     let address = request.header("cf-connecting-ip").map(str::to_owned);
     let by = Author { kind: kind.to_owned(), name, address, trace: cx.trace.clone() };
-    let reply = host::ask::<Registry, H>(cx.host, registry::NAME, command, Some(by)).await;
-    cx.memory().forget();
-    Ok(reply?)
+    Ok(host::ask::<Registry, H>(cx.host, registry::NAME, command, Some(by)).await?)
 }
 
 async fn limit<H: Host>(

@@ -31,7 +31,7 @@ let untouched;
 before(async () => {
   worker = await Worker.start();
   // Or the first bent requests would close the address to the others.
-  const limits = { 'login.failuresPerUser': 100, 'login.failuresPerAddress': 1_000_000, 'client.failuresPerMinute': 1_000_000 };
+  const limits = { 'login.failuresPerUser': 100, 'login.failuresPerAddress': 1_000_000, 'client.failuresPerMinute': 1_000_000, 'registration.perHour': 1_000_000, 'registration.unusedMost': 100_000, 'registration.open': 2 };
   const answer = await administer(worker, 'PATCH', '/admin/settings', limits);
   assert.equal(answer.status, 200, answer.text);
   person = new Person(worker);

@@ -50,11 +50,14 @@ export async function makeGood(worker, mark) {
   const tokens = (await redeem(worker, await person.code())).body;
   const own = (await askToken(worker, MACHINE, { grant_type: 'client_credentials' })).body.access_token;
   await makeTokens(worker);
+  const [registered, doomed] = [await register(worker), await register(worker)];
+  const invitation = (await administer(worker, 'POST', '/admin/registration-tokens', { uses: 1 })).body;
   const { items } = (await administer(worker, 'GET', `/admin/grants?username=${victim}`)).body;
   return [
     ...ofPeople(worker, { cookie, login, consent: field(page, 'pending'), code, state, victim }),
     ...ofClients({ code, tokens, own }),
-    ...ofAdministrators(victim, items[0].id),
+    ...ofThemselves(registered, doomed),
+    ...ofAdministrators(victim, items[0].id, invitation.id),
   ];
 }
 
@@ -62,6 +65,31 @@ export async function makeGood(worker, mark) {
 async function make(worker, path, body) {
   const { status, text } = await administer(worker, 'POST', path, body);
   assert.equal(status, 201, text);
+}
+
+const APPLICATION = { client_name: 'x', redirect_uris: ['https://a.test/cb'], token_endpoint_auth_method: 'none' };
+
+/** A client that registered itself. @param {Worker} worker @returns {Promise<any>} */
+async function register(worker) {
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch(`${worker.issuer}/register`, { method: 'POST', headers, body: JSON.stringify(APPLICATION) });
+  assert.equal(response.status, 201);
+  return response.json();
+}
+
+/** @param {any} client @param {any} doomed @returns {Sent[]} by tokens that other clients do not have: each answer is the same again */
+function ofThemselves(client, doomed) {
+  const at = (/** @type {any} */ { registration_client_uri: uri, registration_access_token: token }) => ({
+    target: new URL(uri).pathname,
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+  });
+  const body = JSON.stringify({ ...APPLICATION, client_id: client.client_id, contacts: ['a@b'], application_type: 'web' });
+  return [
+    { method: 'POST', target: '/register', headers: { 'content-type': 'application/json' }, body: JSON.stringify(APPLICATION) },
+    { method: 'GET', ...at(client), body: '' },
+    { method: 'PUT', ...at(client), body },
+    { method: 'DELETE', ...at(doomed), body: '' },
+  ];
 }
 
 /** @param {string} target @param {Record<string, string>} [headers] @returns {Sent} */
@@ -108,8 +136,8 @@ function ofClients({ code, tokens, own }) {
   ];
 }
 
-/** @param {string} victim @param {string} grant @returns {Sent[]} */
-function ofAdministrators(victim, grant) {
+/** @param {string} victim @param {string} grant @param {string} invitation @returns {Sent[]} */
+function ofAdministrators(victim, grant, invitation) {
   const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
   // Of what nobody else needs: with another method it is the end of it.
   const list = (/** @type {string} */ target) => get(target, headers);
@@ -124,6 +152,10 @@ function ofAdministrators(victim, grant) {
     get('/admin/openapi.json'),
     list('/admin/clients?limit=2&after=demo-api&q=demo'),
     list(`/admin/clients/${victim}`),
+    list('/admin/registration-tokens?limit=2'),
+    list(`/admin/registration-tokens/${invitation}`),
+    write('POST', '/admin/registration-tokens', { uses: 2, expires_in: 3600, description: 'x' }),
+    { ...list(`/admin/registration-tokens/${invitation}`), method: 'DELETE' },
     list('/admin/scopes?limit=2&after=orders.read&q=r'),
     list(`/admin/scopes/${victim}`),
     list('/admin/users?limit=1&q=a'),

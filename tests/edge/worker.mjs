@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Log, LogLevel, Miniflare } from 'miniflare';
+import { Log, LogLevel, Miniflare, Response } from 'miniflare';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -47,14 +47,17 @@ function readConfiguration() {
   };
 }
 
+/** @typedef {import('miniflare').Request} Outgoing @typedef {import('miniflare').Response} Elsewhere */
+
 /** @typedef {{ MODE?: string, ISSUER?: string, MASTER_KEY?: string, ADMIN_TOKEN?: string }} Vars undefined: not set */
 
 /**
  * @param {string} name
  * @param {Vars} vars
+ * @param {(request: Outgoing) => Elsewhere | Promise<Elsewhere>} internet answers what the Worker asks elsewhere
  * @param {number} [door] a port of its own, for an isolate beside the first
  */
-function describeIsolate(name, vars, door) {
+function describeIsolate(name, vars, internet, door) {
   const { date, objects, replica } = readConfiguration();
   const text = Object.entries(vars).filter(([, value]) => value !== undefined);
   return {
@@ -78,7 +81,10 @@ function describeIsolate(name, vars, door) {
       },
       exports: Object.fromEntries(objects.map((object) => [object.class, { type: 'durable-object', storage: 'sqlite' }])),
     },
-    dev: door === undefined ? {} : { unsafeDirectSockets: [{ host: '127.0.0.1', port: door }] },
+    dev: {
+      outboundService: { type: 'fetcher', handler: internet },
+      ...(door === undefined ? {} : { unsafeDirectSockets: [{ host: '127.0.0.1', port: door }] }),
+    },
   };
 }
 
@@ -114,9 +120,10 @@ export class Worker {
    * @param {string} [options.state] of an earlier deployment, to be kept
    * @param {number} [options.port] of an earlier deployment
    * @param {number} [options.isolates] how many serve, over the same storage
+   * @param {(request: Outgoing) => Elsewhere | Promise<Elsewhere>} [options.internet] answers in place of the internet; else nobody does
    * @returns {Promise<Worker>}
    */
-  static async start({ vars = {}, state, port, isolates = 1 } = {}) {
+  static async start({ vars = {}, state, port, isolates = 1, internet = () => new Response(null, { status: 502 }) } = {}) {
     const worker = new Worker();
     worker.port = port ?? (await findFreePort());
     worker.issuer = `http://localhost:${worker.port}`;
@@ -124,10 +131,10 @@ export class Worker {
     worker.#ownsState = state === undefined;
     worker.doors = [worker.issuer];
     const all = { MODE: 'development', ISSUER: worker.issuer, MASTER_KEY: KEY_A, ADMIN_TOKEN, ...vars };
-    const workers = [describeIsolate('edgemint', all)];
+    const workers = [describeIsolate('edgemint', all, internet)];
     while (workers.length < isolates) {
       const door = await findFreePort();
-      workers.push(describeIsolate(`beside-${workers.length}`, all, door));
+      workers.push(describeIsolate(`beside-${workers.length}`, all, internet, door));
       worker.doors.push(`http://127.0.0.1:${door}`);
     }
     const watch = watchProcesses();
