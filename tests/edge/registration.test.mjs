@@ -120,7 +120,8 @@ describe('registration', () => {
     const headers = { 'content-type': 'application/json' };
     const made = await read(await fetch(`${worker.issuer}/register`, { method: 'POST', headers, body: JSON.stringify(APPLICATION) }));
     assert.equal(made.status, 201, made.text);
-    let { registration_access_token: token, registration_client_uri: uri } = made.body;
+    const uri = made.body.registration_client_uri;
+    let token = made.body.registration_access_token;
     const ask = async (/** @type {string} */ method, /** @type {object} */ body = undefined) => {
       const authorized = { ...headers, authorization: `Bearer ${token}` };
       const answer = await read(await fetch(uri, { method, headers: authorized, body: body && JSON.stringify(body) }));

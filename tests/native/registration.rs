@@ -45,6 +45,7 @@ pub fn application() -> Value {
 }
 
 /// With other members.
+#[allow(clippy::needless_pass_by_value)] // Written in place.
 pub fn with(mut body: Value, more: Value) -> Value {
     for (name, value) in more.as_object().unwrap() {
         body[name] = value.clone();
