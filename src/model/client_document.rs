@@ -213,6 +213,7 @@ mod tests {
         }
     }
 
+    #[allow(clippy::needless_pass_by_value)] // Written in place.
     fn read(document: Value) -> Result<Metadata, String> {
         let scopes = ["read", "write"].map(|name| (name.to_owned(), ScopeEntry::default()));
         let policy = Policy { scopes: scopes.into(), ..Policy::default() };

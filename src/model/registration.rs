@@ -256,6 +256,7 @@ mod tests {
         Policy { scopes: scopes.into(), ..Policy::default() }
     }
 
+    #[allow(clippy::needless_pass_by_value)] // Written in place.
     fn web(more: Value) -> Map<String, Value> {
         let mut said = json!({ "redirect_uris": ["https://app.test/cb"] }).as_object().unwrap().clone();
         said.extend(more.as_object().unwrap().clone());
