@@ -92,8 +92,7 @@ impl Host for Edge {
         let init = web_sys::RequestInit::new();
         // By hand: its types of redirects are not among those that `worker` brings.
         js_sys::Reflect::set(&init, &"redirect".into(), &"manual".into()).map_err(worker::Error::from)?;
-        let request =
-            web_sys::Request::new_with_str_and_init(address, &init).map_err(worker::Error::from)?;
+        let request = web_sys::Request::new_with_str_and_init(address, &init).map_err(worker::Error::from)?;
         request.headers().set("accept", "application/json").map_err(worker::Error::from)?;
         let answer = async {
             let mut response = Fetch::Request(request.into()).send().await?;

@@ -8,7 +8,7 @@ use crate::{
     context::{Context, Limited},
     crypto,
     error::{Code, Error, Fault},
-    host::{self, Author, Host},
+    host::{self, Author, Host, Timestamp},
     model::{
         client::{Client, Hashed},
         metadata::{AuthMethod, Metadata},
@@ -91,13 +91,18 @@ pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request, id: &str) -> 
     let token = wire::bearer(request).ok_or_else(missing)?;
     let token = Registration::open(&cx.config.keys, token).filter(|token| token.id == id);
     let token = token.ok_or_else(refused_token)?;
-    let (event, wish) = match request.method {
-        Method::PUT => ("registration.replaced", replacement(members(request)?, id).map_err(refused)?),
-        Method::DELETE => ("registration.ended", Wish::End),
-        _ => ("registration.shown", Wish::Read),
+    let policy = cx.policy().await?;
+    // What is said anew is written like what was said first, and counts as much.
+    let (event, limited, wish) = match request.method {
+        Method::PUT => {
+            let wish = replacement(members(request)?, id, &policy, cx.now).map_err(refused)?;
+            ("registration.replaced", Limited::Registration, wish)
+        }
+        Method::DELETE => ("registration.ended", Limited::Management, Wish::End),
+        _ => ("registration.shown", Limited::Management, Wish::Read),
     };
     let changes = !matches!(wish, Wish::Read);
-    limit(cx, request, Limited::Management, &*cx.policy().await?).await?;
+    limit(cx, request, limited, &policy).await?;
     match tell(cx, request, ("client", id.to_owned()), Command::Manage { token, wish }).await? {
         Reply::Registered(client, told, generation, proof) => {
             note(cx, event, id);
@@ -119,8 +124,14 @@ pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request, id: &str) -> 
     }
 }
 
-/// What a `PUT` says (RFC 7592 §2.2): who it is about, perhaps its secret, and all of its metadata.
-fn replacement(mut body: Map<String, Value>, id: &str) -> Result<Wish, Invalid> {
+/// What a `PUT` says (RFC 7592 §2.2): who it is about, perhaps its secret, and all of its metadata. What could not be
+/// registered is refused here; whether the rest fits the client, the registry knows.
+fn replacement(
+    mut body: Map<String, Value>,
+    id: &str,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Wish, Invalid> {
     if body.remove("client_id") != Some(json!(id)) {
         return Err(Invalid::new("client_id", "must be there, and that of this address"));
     }
@@ -129,7 +140,9 @@ fn replacement(mut body: Map<String, Value>, id: &str) -> Result<Wish, Invalid> 
         Some(Value::String(secret)) => Some(secret),
         Some(_) => return Err(Invalid::new("client_secret", "is not that of this client")),
     };
-    Ok(Wish::Replace { said: registration::said(body)?, secret })
+    let said = registration::said(body)?;
+    Metadata::of_itself(said.clone(), policy, now)?;
+    Ok(Wish::Replace { said, secret })
 }
 
 fn members(request: &Request) -> Result<Map<String, Value>, Error> {

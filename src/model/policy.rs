@@ -69,7 +69,7 @@ settings! {
     login_per_address  "login.failuresPerAddress"     1 1_000_000  30        "How many logins from one address may fail in five minutes before it is closed for the rest of them."
     client_failures    "client.failuresPerMinute"     1 1_000_000  60        "How often one client from one address may fail in a minute to prove itself, or send what is no token, before failures are 429."
     registration_open  "registration.open"            0 2          0         "Who may register clients at /register: 0 nobody, 1 who has an initial access token, 2 anybody."
-    registration_rate  "registration.perHour"         1 1_000_000  20        "How many clients may register from one address in an hour."
+    registration_rate  "registration.perHour"         1 1_000_000  20        "How many clients may register from one address in an hour, or say anew what they are."
     registration_most  "registration.unusedMost"      1 100_000    1000      "How many clients may lie registered that nobody has allowed anything; who would be one more waits. Initial access tokens go before it."
     registration_unused "registration.unusedSeconds"  60 31_536_000 86_400   "How long a client that registered itself lives until somebody allows it something, in seconds."
     registration_used  "registration.usedSeconds"     172_800 31_536_000 7_776_000 "How long a client that registered itself, or is a document, lives after its last use, in seconds."

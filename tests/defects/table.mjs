@@ -500,7 +500,7 @@ export const DEFECTS = [
     file: 'objects/registry/registration.rs',
     from: '        _ => return Ok(Reply::Taken),',
     to: '        (None, _) => {}\n        _ => return Ok(Reply::Taken),',
-    test: 'model::registration::whatever_clients_do_to_themselves_they_are_what_the_oracle_says_and_end_in_time',
+    test: 'model::registration::a_client_that_ended_itself_does_not_come_back_by_a_message_of_before',
   },
   {
     what: 'a document may be of another address',

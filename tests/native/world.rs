@@ -232,7 +232,9 @@ impl World {
         let disks = self.0.disks.borrow();
         let rows = disks.iter().flat_map(|((binding, name), disk)| {
             let tables = disk.0.borrow();
-            let tables = tables.iter().filter(|(table, _)| !table.starts_with("strikes"));
+            let tables = tables
+                .iter()
+                .filter(|(table, _)| !table.starts_with("strikes") && !table.starts_with("tally"));
             tables.map(|(table, rows)| format!("{binding} {name} {table} {rows:?}")).collect::<Vec<_>>()
         });
         format!("{:?}\n{}", self.0.replica.borrow(), rows.collect::<Vec<_>>().join("\n"))

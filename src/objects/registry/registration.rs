@@ -13,6 +13,7 @@ use crate::{
     crypto::Secret,
     error::Fault,
     host::{FORMAT, Seconds, Store, Timestamp, Turn},
+    json,
     model::{
         client::Client,
         client_document,
@@ -141,6 +142,9 @@ pub(super) fn manage<S: Store>(turn: &Turn<'_, S>, token: &Registration, wish: W
     let (Some(client), Some(newer)) = (client, row.admit(token.generation, &token.proof)) else {
         return Ok(Reply::Unknown);
     };
+    // What a client says that nobody has allowed anything concerns nobody, and would fill the log.
+    let by = turn.by.clone().filter(|_| !client.unused);
+    let turn = &Turn { by, attempt: turn.attempt.clone(), ..*turn };
     let (client, told) = match wish {
         Wish::End => return end(turn, &client, row),
         Wish::Read => (client, Told::default()),
@@ -340,10 +344,9 @@ fn target_of(id: &str) -> String {
 
 /// What the log has of one.
 fn told(token: &InitialToken) -> Map<String, Value> {
-    let members = [
+    json::object([
         ("description", json!(token.description)),
         ("expires_at", json!(token.expires.seconds())),
         ("uses", json!(token.uses)),
-    ];
-    members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+    ])
 }

@@ -126,11 +126,7 @@ fn operation(method: &Method, resource: Resource) -> Value {
     } });
     let versioned = !matches!(
         resource,
-        Resource::Grant
-            | Resource::Grants
-            | Resource::Audit
-            | Resource::Health
-            | Resource::RegistrationToken
+        Resource::Grant | Resource::Grants | Resource::Audit | Resource::Health | Resource::RegistrationToken
     );
     let mut parameters = Vec::new();
     let mut body = None;

@@ -391,3 +391,16 @@ fn whatever_clients_do_to_themselves_they_are_what_the_oracle_says_and_end_in_ti
         life.finish()
     });
 }
+
+#[test]
+fn a_client_that_ended_itself_does_not_come_back_by_a_message_of_before() {
+    let mut life = Life::new();
+    let acts = [
+        Act::Register { invited: false },
+        Act::Manage { client: 0, old: 0, what: What::End },
+        Act::Again(1),
+        Act::Again(0),
+    ];
+    let lived = acts.iter().try_for_each(|act| life.play(act)).and_then(|()| life.finish());
+    assert!(lived.is_ok(), "{lived:?}");
+}

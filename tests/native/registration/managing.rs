@@ -237,6 +237,52 @@ fn an_administrator_makes_nothing_of_such_a_client_that_it_may_not_be() {
 }
 
 #[test]
+fn what_a_client_says_anew_is_noted_once_somebody_has_allowed_it_something() {
+    let site = open();
+    let client = register(&site, &application());
+    let (target, token) = managed(&client);
+    let rename = |name: &str, token: &str| {
+        let body = with(application(), json!({ "client_id": id(&client), "client_name": name }));
+        let (status, changed) = put(&site, &target, token, &body);
+        assert_eq!(status, 200, "{changed}");
+        string(&changed, "registration_access_token")
+    };
+    let noted = || {
+        let (_, page) = site.admin(Method::GET, "/admin/audit?q=client.changed", &Value::Null);
+        page["items"].as_array().unwrap().clone()
+    };
+    let token = rename("Second", &token);
+    assert!(noted().is_empty(), "a stranger fills no log");
+    tokens(&site, &id(&client));
+    rename("Third", &token);
+    let noted = noted();
+    assert_eq!((noted.len(), &noted[0]["by"]["name"]), (1, &client["client_id"]));
+    assert_eq!(
+        (&noted[0]["before"]["client_name"], &noted[0]["after"]["client_name"]),
+        (&json!("Second"), &json!("Third"))
+    );
+}
+
+#[test]
+fn twenty_replacements_an_hour_from_one_address_reach_the_registry() {
+    let site = open();
+    let client = register(&site, &application());
+    let (target, mut token) = managed(&client);
+    let body = |number: u32| {
+        with(application(), json!({ "client_id": id(&client), "client_name": number.to_string() }))
+    };
+    for number in 1..20 {
+        let (status, changed) = put(&site, &target, &token, &body(number));
+        assert_eq!(status, 200, "{changed}");
+        token = string(&changed, "registration_access_token");
+    }
+    site.world.operations();
+    assert_eq!(put(&site, &target, &token, &body(20)).0, 429, "the registration was the first");
+    assert!(!site.world.operations().contains(&"REGISTRY".to_owned()));
+    assert_eq!(get(&site, &target, &token).0, 200);
+}
+
+#[test]
 fn sixty_requests_a_minute_from_one_address_manage_clients() {
     let site = open();
     let client = register(&site, &application());
