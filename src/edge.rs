@@ -119,7 +119,7 @@ impl Host for Edge {
 async fn in_time<F: Future>(wanted: F) -> std::result::Result<F::Output, Fault> {
     match select(pin!(wanted), pin!(Delay::from(Duration::from_secs(PATIENCE.0)))).await {
         Either::Left((output, _)) => Ok(output),
-        Either::Right(_) => Err(Fault::new("storage did not answer in time")),
+        Either::Right(_) => Err(Fault::new("no answer came in time")),
     }
 }
 
