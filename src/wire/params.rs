@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     fn refusal(text: &[u8]) -> String {
-        Params::parse(text, &["resource"]).unwrap_err().detail.into_owned()
+        Params::parse(text, &["resource"]).unwrap_err().detail.to_string()
     }
 
     #[test]

@@ -217,7 +217,7 @@ mod tests {
             &nested(200),
         ] {
             let error = read(body).unwrap_err();
-            assert_eq!((error.code, error.field), (Code::InvalidRequest, None));
+            assert_eq!((error.code, error.field.clone()), (Code::InvalidRequest, None));
             assert!(!error.detail.contains("hush"));
         }
     }

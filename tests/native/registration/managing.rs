@@ -1,6 +1,10 @@
 //! The registration access token: what it is for, whose it is, and that no lost answer locks a client out.
 
 use super::*;
+use edgemint::{
+    crypto::{Keys, Secret},
+    model::ticket::{Initial, Registration, Ticket as _},
+};
 
 fn get(site: &Site, target: &str, token: &str) -> (u16, Value) {
     read(&ask(site, Method::GET, target, token, &Value::Null))
@@ -44,6 +48,28 @@ fn what_is_no_registration_token_is_401_and_reaches_no_storage() {
     assert_eq!(site.inspect(&token), dead());
     assert_eq!(ask(&site, Method::GET, "/admin/clients", &token, &Value::Null).status, 401);
     assert_eq!(ask(&site, Method::POST, "/register", &token, &application()).status, 401);
+}
+
+#[test]
+fn a_master_key_alone_makes_no_registration_token_and_no_initial_one() {
+    let site = open();
+    let client = register(&site, &application());
+    let (target, token) = managed(&client);
+    let keys = Keys::parse(KEY_A, ISSUER).unwrap_or_else(|why| panic!("{why}"));
+    let own = Registration::open(&keys, &token).expect("ours");
+    let forged =
+        |proof: Vec<u8>, generation| Registration { id: own.id.clone(), generation, proof: Secret(proof) };
+    for forged in [
+        forged(Vec::new(), 1),
+        forged(vec![0; 16], 1),
+        forged(own.proof.0.clone(), 2),
+        forged(own.proof.0.clone(), 0),
+    ] {
+        assert_eq!(get(&site, &target, &forged.seal(&keys).unwrap()).0, 401);
+        let initial = Initial(forged).seal(&keys).unwrap();
+        assert_eq!(ask(&site, Method::POST, "/register", &initial, &application()).status, 401);
+    }
+    assert_eq!(get(&site, &target, &token).0, 200);
 }
 
 #[test]
