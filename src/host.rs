@@ -235,6 +235,19 @@ pub trait Store {
         after: Option<(&str, &str)>,
         limit: usize,
     ) -> Result<Vec<Row>, Fault>;
+    /// As [`Store::scan`] of all owners, but only of rows whose text contains this.
+    fn search(
+        &self,
+        table: &str,
+        text: &str,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Row>, Fault> {
+        let mut rows = self.scan(table, None, after, usize::MAX)?;
+        rows.retain(|(.., row)| row.contains(text));
+        rows.truncate(limit);
+        Ok(rows)
+    }
     /// The tables there are, in order of their names.
     fn tables(&self) -> Result<Vec<String>, Fault>;
     /// Drops a table: no row is written, however many it holds.

@@ -37,6 +37,15 @@ impl Disk {
         Ok(rows)
     }
 
+    fn triples(&self, query: &str, values: Vec<SqlStorageValue>) -> Result<Vec<Row>, Fault> {
+        let triple = |columns: Vec<String>| {
+            let [owner, key, row] =
+                <[String; 3]>::try_from(columns).map_err(|_| Fault::new("a row has other columns"))?;
+            Ok((owner, key, row))
+        };
+        self.rows(query, values)?.into_iter().map(triple).collect()
+    }
+
     fn known(&self) -> Result<BTreeSet<String>, Fault> {
         if let Some(known) = self.tables.borrow().as_ref() {
             return Ok(known.clone());
@@ -132,13 +141,26 @@ impl Store for Disk {
             "SELECT owner, key, row FROM {} WHERE {filter} ORDER BY owner, key LIMIT ?",
             quoted(table)?
         );
-        let rows = self.rows(&query, values)?;
-        let triple = |columns: Vec<String>| {
-            let [owner, key, row] =
-                <[String; 3]>::try_from(columns).map_err(|_| Fault::new("a row has other columns"))?;
-            Ok((owner, key, row))
-        };
-        rows.into_iter().map(triple).collect()
+        self.triples(&query, values)
+    }
+
+    fn search(
+        &self,
+        table: &str,
+        text: &str,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Row>, Fault> {
+        if !self.has(table)? {
+            return Ok(Vec::new());
+        }
+        let (owner, key) = after.unwrap_or_default();
+        let limit = i64::try_from(limit).unwrap_or(ALL).min(ALL);
+        let query = format!(
+            "SELECT owner, key, row FROM {} WHERE (owner, key) > (?, ?) AND instr(row, ?) > 0 ORDER BY owner, key LIMIT ?",
+            quoted(table)?
+        );
+        self.triples(&query, vec![owner.into(), key.into(), text.into(), limit.into()])
     }
 
     fn tables(&self) -> Result<Vec<String>, Fault> {

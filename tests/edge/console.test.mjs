@@ -107,7 +107,11 @@ test('the first administrator makes a client, a flow runs with it, its grant is 
   assert.equal(tokens.status, 200, tokens.text);
   assert.equal(await isActive(worker, tokens.body.access_token), true);
 
-  await page.goto(at(`/console/clients/${id}`));
+  await page.goto(at('/console/clients'));
+  await page.fill('#in-q', 'The shop');
+  await page.click('#search');
+  assert.equal(await page.locator('#list tbody tr').count(), 1);
+  await page.click('#list tbody a');
   assert.equal(await page.locator('#secret').count(), 0);
   await page.click('text=Its grants');
   await page.click('#list tbody a');

@@ -45,7 +45,7 @@ export async function makeGood(worker, mark) {
   const page = await person.reachConsent('demo-web', {}, victim, 'open-the-doors');
   const walk = await person.send('/');
   const state = new URL(/id="walk" href="([^"]+)"/.exec(walk.text)[1].replaceAll('&#38;', '&').replaceAll('&amp;', '&')).searchParams.get('state');
-  const cookie = [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+  const cookie = cookieOf(person);
   const code = await person.code();
   const tokens = (await redeem(worker, await person.code())).body;
   const own = (await askToken(worker, MACHINE, { grant_type: 'client_credentials' })).body.access_token;
@@ -57,6 +57,7 @@ export async function makeGood(worker, mark) {
     ...ofPeople(worker, { cookie, login, consent: field(page, 'pending'), code, state, victim }),
     ...ofClients({ code, tokens, own }),
     ...ofThemselves(registered, doomed),
+    ...(await ofConsole(worker, mark)),
     ...ofAdministrators(victim, items[0].id, invitation.id),
   ];
 }
@@ -91,6 +92,53 @@ function ofThemselves(client, doomed) {
     { method: 'DELETE', ...at(doomed), body: '' },
   ];
 }
+
+/** In the console, by an administrator of its own, of records of its own. @param {Worker} worker @param {string} mark @returns {Promise<Sent[]>} */
+async function ofConsole(worker, mark) {
+  const name = `console-${mark}`;
+  const account = { username: name, password: 'open-the-doors' };
+  await make(worker, '/admin/users', { ...account, roles: ['administrator'] });
+  await make(worker, '/admin/users', { username: `${name}.other`, password: 'open-the-doors' });
+  await make(worker, '/admin/scopes', { name });
+  await make(worker, '/admin/clients', { client_id: name, redirect_uris: ['https://a.test/cb'], scope: name });
+  await makeTokens(worker);
+  const grant = (await administer(worker, 'GET', '/admin/grants?username=alice&limit=1')).body.items[0].id;
+  const version = async (/** @type {string} */ path) => (await administer(worker, 'GET', path)).headers.get('etag');
+  /** A browser, and what its forms carry. */
+  const enter = async () => {
+    const person = new Person(worker);
+    const seal = field(await person.send('/console'), 'seal');
+    await person.submit('/console/sign-in', { seal, ...account });
+    return { cookie: cookieOf(person), seal: field(await person.send('/console'), 'seal') };
+  };
+  const stranger = new Person(worker);
+  const door = field(await stranger.send('/console'), 'seal');
+  const outside = { cookie: cookieOf(stranger), 'sec-fetch-site': 'same-origin' };
+  const [inside, leaving] = [await enter(), await enter()];
+  const { cookie, seal } = inside;
+  const pages = ['', '/new/clients', '/new/scopes', '/new/users', '/clients?q=demo&after=demo-api', `/clients/${name}`, '/scopes', `/scopes/${name}`, '/users?q=a', `/users/${name}`, '/grants?username=alice', `/grants/${encodeURIComponent(grant)}`, '/settings', '/audit?q=a'];
+  const act = (/** @type {string} */ path, /** @type {Record<string, string>} */ fields) => form(`/console${path}`, { seal, ...fields }, { cookie });
+  return [
+    ...pages.map((path) => get(`/console${path}`, { cookie })),
+    get('/console/administrator', outside),
+    form('/console/sign-in', { seal: door, ...account }, outside),
+    form('/console/administrator', { seal: door, admin_token: ADMIN_TOKEN, username: `${name}.made`, password: 'open-the-doors' }, outside),
+    act('/clients', { client_id: `${name}.new`, client_name: 'x', redirect_uris: 'https://a.test/cb', grant_types: 'authorization_code', enabled: 'true', token_endpoint_auth_method: 'none' }),
+    act(`/clients/${name}`, { act: 'save', version: await version(`/admin/clients/${name}`), client_name: 'y', redirect_uris: 'https://a.test/cb', grant_types: 'authorization_code', scope: name, enabled: 'true' }),
+    act(`/clients/${name}`, { act: 'secret' }),
+    act('/scopes', { name: `${name}.new`, description: 'New' }),
+    act(`/scopes/${name}`, { act: 'save', version: await version(`/admin/scopes/${name}`), description: 'Another' }),
+    act('/users', { username: `${name}.new`, password: 'open-the-doors', enabled: 'true', claims: '{"name":"D"}' }),
+    act(`/users/${name}.other`, { act: 'password', password: 'open-the-doors', confirm: 'yes' }),
+    act(`/grants/${encodeURIComponent(grant)}`, { act: 'revoke' }),
+    // A question: what holds for everybody is not changed here.
+    act('/settings', { act: 'save', version: await version('/admin/settings'), 'refresh.idleSeconds': '60' }),
+    form('/console/sign-out', { seal: leaving.seal }, { cookie: leaving.cookie }),
+  ];
+}
+
+/** @param {Person} person */
+const cookieOf = (person) => [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
 
 /** @param {string} target @param {Record<string, string>} [headers] @returns {Sent} */
 const get = (target, headers = {}) => ({ method: 'GET', target, headers, body: '' });
@@ -161,6 +209,7 @@ function ofAdministrators(victim, grant, invitation) {
     list('/admin/users?limit=1&q=a'),
     list(`/admin/users/${victim}`),
     list('/admin/settings'),
+    list('/admin/health?limit=3&q=r'),
     list('/admin/grants?client_id=demo-web&username=alice&scope=reports&limit=1'),
     list(`/admin/grants/${encodeURIComponent(grant)}`),
     { ...list(`/admin/grants/${encodeURIComponent(grant)}`), method: 'DELETE' },

@@ -20,8 +20,8 @@ const HEADERS = new Set([
 ]);
 
 /** The elements and attributes of the templates in `src/pages`. */
-const ELEMENTS = new Set('!doctype html head meta title link body main h1 h2 p code strong form fieldset legend label input span div button table tr th td ol li a pre'.split(' '));
-const ATTRIBUTES = new Set('html lang charset name content rel href class role id method action autocomplete type value for autocapitalize spellcheck required aria-invalid aria-describedby autofocus checked scope'.split(' '));
+const ELEMENTS = new Set('!doctype html head meta title link body main h1 h2 p code strong form fieldset legend label input span div button table tr th td ol ul li a pre header nav section select option textarea dl dt dd thead tbody'.split(' '));
+const ATTRIBUTES = new Set('html lang charset name content rel href class role id method action autocomplete type value for autocapitalize spellcheck required aria-invalid aria-describedby autofocus checked scope aria-current aria-label aria-labelledby tabindex rows selected min step'.split(' '));
 
 /**
  * Every complaint about one answer.
@@ -72,7 +72,7 @@ function judgeHeaders(path, { status, head, headers }) {
   const foreign = names.filter((name) => !HEADERS.has(name));
   const twice = names.filter((name, at) => name !== 'set-cookie' && names.indexOf(name) !== at);
   const cookies = head.split('\r\n').filter((line) => /^set-cookie:/i.test(line));
-  const cookie = /^set-cookie: edgemint-(browser|session)=[\w.-]+; Path=\/; HttpOnly; SameSite=Lax; Max-Age=\d+$/i;
+  const cookie = /^set-cookie: edgemint-(browser|session)=[\w.-]*; Path=\/; HttpOnly; SameSite=Lax; Max-Age=\d+$/i;
   /** @type {[boolean, string][]} */
   const rules = [
     [foreign.length === 0, `headers that nobody sends: ${foreign}`],
@@ -109,7 +109,7 @@ function isJson(text) {
 /** @param {string} path @param {number} status @param {string} kind @param {string} body @returns {string[]} */
 function judgeBody(path, status, kind, body) {
   if (body === '') return status >= 400 ? ['an error without a word'] : [];
-  if (kind === 'text/html; charset=utf-8') return PAGES.includes(path) ? judgeMarkup(body) : ['a page where none belongs'];
+  if (kind === 'text/html; charset=utf-8') return PAGES.includes(path) || /^\/console(\/|$)/.test(path) ? judgeMarkup(body) : ['a page where none belongs'];
   if (kind === 'text/css; charset=utf-8') return path === '/style.css' ? [] : ['a style where none belongs'];
   if (kind === 'application/jsonl') {
     const lines = body.split('\n').slice(0, -1);

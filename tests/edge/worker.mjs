@@ -1,7 +1,7 @@
 // The Worker as it is deployed, in the real runtime: workerd through Miniflare, on a port of its own.
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
@@ -152,6 +152,15 @@ export class Worker {
     const own = `127.0.0.1:${worker.port}`;
     worker.#process = watch.seen.find(({ spawnargs }) => spawnargs.some((argument) => argument.endsWith(own)));
     return worker;
+  }
+
+  /** @returns {number | undefined} milliseconds of processor time that the runtime has used; where the kernel tells it */
+  processorTime() {
+    const stat = `/proc/${this.#process?.pid}/stat`;
+    if (!existsSync(stat)) return undefined;
+    // proc(5): after the name in parentheses the state is the third field; utime and stime are the 14th and 15th, in ticks.
+    const fields = readFileSync(stat, 'utf8').split(') ').pop().split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * 10;
   }
 
   /** Kills the runtime in the middle of whatever it does: no handler of it runs, and nothing more is written. */

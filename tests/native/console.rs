@@ -174,6 +174,24 @@ fn the_same_form_sent_twice_makes_one_client() {
 }
 
 #[test]
+fn a_form_that_was_overtaken_is_shown_again_and_nothing_is_saved() {
+    let site = staffed();
+    enter(&site, "ada");
+    let version = field(&site.get("/console/scopes/reports"), "version").replace("&#34;", "\"");
+    site.patch("/admin/scopes/reports", &json!({ "description": "By somebody else" }));
+    let fields = [("act", "save"), ("version", version.as_str()), ("description", "By ada")];
+    let page = send(&site, "/console/scopes/reports", &fields);
+    assert_eq!(page.status, 412);
+    let html = text(&page);
+    assert!(html.contains("By somebody else") && html.contains("value=\"By ada\""));
+    let (_, scope) = site.admin(Method::GET, "/admin/scopes/reports", &Value::Null);
+    assert_eq!(scope["description"], "By somebody else");
+    let version = field(&page, "version").replace("&#34;", "\"");
+    let fields = [("act", "save"), ("version", version.as_str()), ("description", "By ada")];
+    assert_eq!(send(&site, "/console/scopes/reports", &fields).status, 303);
+}
+
+#[test]
 fn what_is_typed_is_shown_as_text_whatever_it_looks_like() {
     let site = staffed();
     enter(&site, "ada");

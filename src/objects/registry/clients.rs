@@ -8,6 +8,7 @@ use super::{
 use crate::{
     error::Fault,
     host::{Attempts, Seconds, Store, Timestamp, Turn},
+    json,
     model::{
         client::{Client, Hashed},
         mark::{Mark, Standing},
@@ -57,11 +58,17 @@ pub(super) fn list<S: Store>(
     q: Option<&str>,
     limit: usize,
 ) -> Result<Reply, Fault> {
+    // As it stands in a row, so that only rows are read in which it can be.
+    let written = q.map(|q| json::write(&q)).transpose()?;
+    let written = written.as_deref().and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
     let mut found = Vec::new();
     let mut cursor = after.map(str::to_owned);
     loop {
         let behind = cursor.as_deref().map(|after| (after, ""));
-        let rows = store.scan(CLIENTS, None, behind, 500)?;
+        let rows = match written {
+            Some(text) => store.search(CLIENTS, text, behind, limit + 1)?,
+            None => store.scan(CLIENTS, None, behind, limit + 1)?,
+        };
         let last = rows.last().map(|(id, ..)| id.clone());
         for (_, _, row) in rows {
             let client: Client = decode(&row)?;
