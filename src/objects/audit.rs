@@ -95,7 +95,7 @@ pub fn list<S: Store>(store: &S, query: &Query<'_>) -> Result<(Vec<Change>, Opti
             continue;
         }
         let behind = query.after.filter(|_| newest.as_ref() == Some(&name)).map(|after| ("", after));
-        let batch = if query.q.is_some() { PAGE } else { query.limit + 1 };
+        let batch = if query.q.is_some() { PAGE } else { query.limit.saturating_add(1) };
         for (_, id, row) in store.scan(&name, None, behind, batch)? {
             let change: Change = super::decode(&row)?;
             let texts = [&change.action, &change.target, &change.by.name];

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     crypto::{self, Secret},
     error::{Fault, quotable},
-    host::{FORMAT, Seconds, Store, Turn},
+    host::{FORMAT, Seconds, Store, Timestamp, Turn},
     model::{
         mark::Mark,
         patch::Invalid,
@@ -40,6 +40,12 @@ pub(super) fn current<S: Store>(turn: &Turn<'_, S>) -> Result<Policy, Fault> {
 pub(super) fn retention<S: Store>(store: &S) -> Result<Seconds, Fault> {
     let policy: Option<Policy> = read(store, "policy", "", "")?;
     Ok(Seconds(policy.unwrap_or_default().settings.audit_retention.saturating_mul(86_400)))
+}
+
+/// When a client ends that registered itself and is used now.
+pub(super) fn end_of_use<S: Store>(store: &S, now: Timestamp) -> Result<Timestamp, Fault> {
+    let policy: Option<Policy> = read(store, "policy", "", "")?;
+    Ok(now.plus(Seconds(policy.unwrap_or_default().settings.registration_used)))
 }
 
 /// RFC 7396 over the settings.

@@ -19,7 +19,6 @@ use crate::{
         client_document,
         metadata::Metadata,
         patch::Invalid,
-        policy::Settings,
         registration::{InitialToken, Registered},
         ticket::Registration,
     },
@@ -195,7 +194,7 @@ pub(super) fn touch<S: Store>(turn: &Turn<'_, S>, id: &str) -> Result<Reply, Fau
     };
     let policy = policy::current(turn)?;
     let client = match client.slides(&policy, turn.now) {
-        Some(until) => live_until(turn.store, client, until, turn.now)?,
+        Some(until) => live_until(turn.store, Client { unused: false, ..client }, until, turn.now)?,
         None => client,
     };
     Ok(Reply::Client(Some(Box::new(client))))
@@ -250,7 +249,7 @@ fn live_until<S: Store>(
     if let Some(ends) = before.expires {
         leave(store, &digits(ends), &id)?;
     }
-    let client = Client { version: next(store)?, expires: Some(until), unused: false, ..before };
+    let client = Client { version: next(store)?, expires: Some(until), ..before };
     store.put(ENDS, &digits(until), &id, CLIENT)?;
     outbox::owe_copy(store, &client_key(&id), client.version, now)?;
     write(store, CLIENTS, &id, "", &client)?;
@@ -265,7 +264,6 @@ pub(super) fn due<S: Store>(store: &S) -> Result<Option<Timestamp>, Fault> {
 /// Takes away what has ended, as much as one alarm may. What an administrator disabled stays: taken away, a document
 /// would be as good as new.
 pub(super) fn sweep<S: Store>(store: &S, now: Timestamp) -> Result<(), Fault> {
-    let longest = Seconds(Settings::default().registration_used);
     for (owner, id, what) in store.scan(ENDS, None, None, PAGE)? {
         let at = instant(&owner);
         if at > now {
@@ -278,7 +276,7 @@ pub(super) fn sweep<S: Store>(store: &S, now: Timestamp) -> Result<(), Fault> {
         }
         match clients::find(store, &id)?.filter(|client| client.expires == Some(at)) {
             Some(client) if !client.metadata.enabled => {
-                live_until(store, client, now.plus(longest), now)?;
+                live_until(store, client, policy::end_of_use(store, now)?, now)?;
                 continue;
             }
             Some(_) => take_away(store, &id, now)?,
