@@ -218,7 +218,7 @@ pub fn disablings(base: &Site) -> Vec<Scene> {
     vec![
         alone("disable client", client()).explored((&[PLAIN, FAULT], &[FAULTS])),
         // The note for the log goes out beside the marks: faults of several at once would be millions of orders.
-        alone("disable person", person()).explored((&[PLAIN, FAULT], &[])),
+        alone("disable person", person()).explored((&[PLAIN], &[FAULT])),
         scene("disable client, refresh", &site, vec![client(), refreshing(&refresh)], law())
             .meaning(ended())
             .warm()
@@ -243,7 +243,7 @@ pub fn disablings(base: &Site) -> Vec<Scene> {
         scene("disable person, allow", &asked, vec![person(), allow], law())
             .meaning(Box::new(is_marked))
             .warm()
-            .explored((&[PLAIN], &[])),
+            .explored((&[], &[PLAIN])),
         scene("disable person, allow (where she gave before)", &asked, vec![person(), near], law())
             .meaning(Box::new(is_marked))
             .warm(),
