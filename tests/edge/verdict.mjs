@@ -63,9 +63,18 @@ function isAdministrators({ headers }) {
   return sent.length === 1 && /^bearer$/i.test(sent[0][1].slice(0, 6)) && sent[0][1].slice(7).trim() === ADMIN_TOKEN;
 }
 
+/** Whether every escape in a path is one: else it is no address. @param {string} path */
+function isWritten(path) {
+  try {
+    return decodeURIComponent(path) !== '';
+  } catch {
+    return false;
+  }
+}
+
 /** @param {string} path @param {Answer} answer @returns {string[]} */
 function judgeHeaders(path, { status, head, headers }) {
-  const open = ROUTES.some((route) => route.open && isOf(route.path, path));
+  const open = isWritten(path) && ROUTES.some((route) => route.open && isOf(route.path, path));
   const cached = headers.get('cache-control') ?? '';
   const mayBeKept = (status === 200 && PUBLIC.includes(path)) || status === 204;
   const names = head.split('\r\n').slice(1).map((line) => line.split(':')[0].toLowerCase());

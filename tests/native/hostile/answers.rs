@@ -57,8 +57,11 @@ fn headers(request: &Request, response: &Response) {
         "{status}: {kept:?}"
     );
 
-    let managed =
-        request.path.strip_prefix("/register/").is_some_and(|id| !id.is_empty() && !id.contains('/'));
+    let managed = request.path.strip_prefix("/register/").is_some_and(|id| {
+        !id.is_empty()
+            && !id.contains('/')
+            && edgemint::wire::decode(id.replace('+', "%2B").as_bytes()).is_some()
+    });
     let open = OPEN.contains(&request.path.as_str()) || managed;
     assert_eq!(response.header("access-control-allow-origin"), open.then_some("*"), "{}", request.path);
     assert!(!has("access-control-allow-credentials"));

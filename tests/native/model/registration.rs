@@ -95,6 +95,8 @@ struct Life {
     uses: u32,
     token: Registration,
     sent: Vec<(String, Timestamp, bool)>,
+    /// Nothing has happened since the last message, so what was refused then is refused now.
+    quiet: bool,
 }
 
 type Judged = Result<(), Broken>;
@@ -103,7 +105,8 @@ impl Life {
     fn new() -> Self {
         let token = Registration { id: "invitation".into(), generation: 0, proof: Secret::default() };
         let (story, world) = (Story::default(), World::new());
-        let mut life = Self { story, world, clients: Vec::new(), uses: USES, token, sent: Vec::new() };
+        let mut life =
+            Self { story, world, clients: Vec::new(), uses: USES, token, sent: Vec::new(), quiet: true };
         let settings = json!({
             "registration.unusedMost": MOST,
             "registration.unusedSeconds": UNUSED.0,
@@ -144,6 +147,7 @@ impl Life {
         let accepted =
             !matches!(reply, Reply::Unknown | Reply::Invalid(_) | Reply::Full(_) | Reply::Client(None));
         self.sent.push((message, at, accepted));
+        self.quiet = true;
         Ok(reply)
     }
 
@@ -164,10 +168,12 @@ impl Life {
             Act::Use(client) => self.use_one(*client)?,
             Act::Enable(client, enabled) => self.enable(*client, *enabled)?,
             Act::Wait(seconds) => {
+                self.quiet = false;
                 self.world.pass(Seconds(*seconds));
                 self.story.step(format!("{seconds} s pass"));
             }
             Act::Ring => {
+                self.quiet = false;
                 self.world.ring();
                 self.story.step("alarms ring");
             }
@@ -286,7 +292,7 @@ impl Life {
     fn again(&mut self, back: usize) -> Judged {
         let Some(id) = self.sent.len().checked_sub(back + 1) else { return Ok(()) };
         let (message, at, accepted) = self.sent[id].clone();
-        if !accepted && id + 1 != self.sent.len() {
+        if !accepted && !(self.quiet && id + 1 == self.sent.len()) {
             return Ok(());
         }
         let given_up = self.now() > at.plus(PATIENCE).plus(PATIENCE).plus(SKEW);
