@@ -130,7 +130,7 @@ fn first_end<S: Store>(store: &S) -> Result<Option<Timestamp>, Fault> {
 }
 
 /// How an object is that wakes then.
-fn health<S: Store>(store: &S, wake: Option<Timestamp>) -> Result<Health, Fault> {
+fn health<S: Store>(store: &S, wake: Option<Timestamp>, now: Timestamp) -> Result<Health, Fault> {
     let (owed, owed_since) = outbox::backlog(store)?;
-    Ok(Health { size: store.size()?, owed, owed_since, wake, events: tally::sum(store)? })
+    Ok(Health { size: store.size()?, owed, owed_since, wake, events: tally::sum(store, now)? })
 }

@@ -110,6 +110,7 @@ const ROUTES: &[Route] = &[
     route(Method::GET,    "/admin/audit",                            Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Audit)),
     route(Method::GET,    "/admin/health",                           Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Health)),
     route(Method::GET,    "/console",                                  Surface::Page,    Cors::Own, Endpoint::Console(Page::Home)),
+    route(Method::GET,    "/console/sign-in",                        Surface::Page,    Cors::Own, Endpoint::Console(Page::SignIn)),
     route(Method::POST,   "/console/sign-in",                          Surface::Page,    Cors::Own, Endpoint::Console(Page::SignIn)),
     route(Method::POST,   "/console/sign-out",                         Surface::Page,    Cors::Own, Endpoint::Console(Page::SignOut)),
     route(Method::GET,    "/console/administrator",                    Surface::Page,    Cors::Own, Endpoint::Console(Page::Administrator)),

@@ -58,7 +58,8 @@ pub async fn respond<H: Host>(
     segment: &str,
 ) -> Result<Response, Error> {
     match page {
-        Page::SignIn => return entrance::sign_in(cx, request).await,
+        Page::SignIn if request.method == Method::POST => return entrance::sign_in(cx, request).await,
+        Page::SignIn => return entrance::ask(cx, request),
         Page::SignOut => return entrance::sign_out(cx, request).await,
         Page::Administrator => return entrance::administrator(cx, request).await,
         Page::Home | Page::New(_) | Page::Of(_) => {}
@@ -171,6 +172,8 @@ struct Answer {
     body: Map<String, Value>,
     /// The version of the item, where it is one.
     tag: String,
+    /// Done, and not heard of by every shard yet.
+    owed: bool,
 }
 
 impl Answer {
@@ -236,10 +239,12 @@ impl<'a> Wish<'a> {
         let response = admin::perform(cx, &request, resource, segment).await?;
         let tag = response.header("etag").unwrap_or_default().to_owned();
         if response.status == StatusCode::NO_CONTENT {
-            return Ok(Answer { body: Map::new(), tag });
+            return Ok(Answer { body: Map::new(), tag, owed: false });
         }
         match serde_json::from_slice(&response.body) {
-            Ok(Value::Object(body)) => Ok(Answer { body, tag }),
+            Ok(Value::Object(body)) => {
+                Ok(Answer { body, tag, owed: response.status == StatusCode::ACCEPTED })
+            }
             _ => Err(Fault::new("the administration gave no object").into()),
         }
     }

@@ -48,13 +48,18 @@ impl Object for AccountShard {
                 None => Reply::NoSession,
             }),
             Command::SignOut(session) => {
-                if signed_in(turn, &session)?.is_some() {
-                    turn.store.delete(&sessions(&session), &session.sub, &session.id)?;
+                // Its row stays until its table goes: the message that made it may arrive once more.
+                let (table, SessionRef { sub, id, .. }) = (sessions(&session), &session);
+                let row: Option<Session> = read(turn.store, &table, sub, id)?;
+                if let Some(row) = row.filter(|row| row.proof() == session.proof && turn.now < row.ends) {
+                    write(turn.store, &table, sub, id, &Session { ends: turn.now, ..row })?;
                 }
                 Ok(Reply::NoSession)
             }
             Command::Lock { sub, limit, open } => logins::lock(turn, &sub, limit, open),
-            Command::Health => Ok(Reply::Health(super::health(turn.store, Self::wake(turn.store)?)?)),
+            Command::Health => {
+                Ok(Reply::Health(super::health(turn.store, Self::wake(turn.store)?, turn.now)?))
+            }
             Command::Note { session, shard } => {
                 let Some((mut account, _)) = signed_in(turn, &session)? else {
                     return Ok(Reply::NoSession);

@@ -69,7 +69,9 @@ impl Object for GrantShard {
                 let stale = marks.are_newer_than(&client, policy);
                 Ok(if stale { Reply::Grant(GrantReply::Stale) } else { Reply::Good })
             }
-            Command::Health => Ok(Reply::Health(super::health(turn.store, Self::wake(turn.store)?)?)),
+            Command::Health => {
+                Ok(Reply::Health(super::health(turn.store, Self::wake(turn.store)?, turn.now)?))
+            }
             Command::Mark { id, mark } => keep(turn.store, &id, &mark).map(|()| Reply::Acknowledged),
             Command::End { filter, after } => end(turn, &filter, after.as_deref()),
             Command::List { filter, after, limit } => {

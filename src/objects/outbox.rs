@@ -144,9 +144,9 @@ pub fn due<S: Store>(store: &S) -> Result<Option<Timestamp>, Fault> {
 /// How many keys are owed, and since when the oldest of them is.
 pub fn backlog<S: Store>(store: &S) -> Result<(usize, Option<Timestamp>), Fault> {
     let rows = store.scan(TABLE, None, None, usize::MAX)?;
-    let since =
-        rows.iter().filter_map(|(.., row)| json::read::<Entry>(row).ok()).map(|entry| entry.since).min();
-    Ok((rows.len(), since))
+    let since = rows.iter().filter_map(|(.., row)| Some(json::read::<Entry>(row).ok()?.since));
+    // What was owed before this was noted has no beginning.
+    Ok((rows.len(), since.filter(|since| *since > Timestamp::default()).min()))
 }
 
 /// The truth at this moment.

@@ -12,7 +12,7 @@ mod seed;
 
 use self::rows::{CLIENTS, MARKS, ROSTER, roster};
 use super::{
-    audit, decode, outbox,
+    audit, decode, drop_ended, first_end, outbox,
     protocol::{
         Told,
         registry::{Command, Registry, Reply},
@@ -87,7 +87,7 @@ impl Object for Registry {
                 }
                 Ok(Reply::Done)
             }
-            Command::Health => Ok(Reply::Health(super::health(store, Self::wake(store)?)?)),
+            Command::Health => Ok(Reply::Health(super::health(store, Self::wake(store)?, turn.now)?)),
             Command::Roster => Ok(Reply::Roster(roster(store, "grants")?, roster(store, "accounts")?)),
             Command::Seed { development, issuer, clients, scopes } => {
                 seed::seed(turn, development, issuer, clients, scopes)
@@ -143,12 +143,13 @@ impl Object for Registry {
     }
 
     fn wake<S: Store>(store: &S) -> Result<Option<Timestamp>, Fault> {
-        let old = audit::due(store, policy::retention(store)?)?;
+        let old = audit::due(store, policy::retention(store)?)?.into_iter().chain(first_end(store)?);
         let ends = registration::due(store)?;
         Ok(outbox::due(store)?.into_iter().chain(old).chain(ends).min())
     }
 
     async fn sweep<H: Host, S: Store>(host: &H, store: &S, now: Timestamp) -> Result<(), Fault> {
+        drop_ended(store, now)?;
         audit::sweep(store, policy::retention(store)?, now)?;
         registration::sweep(store, now)?;
         outbox::flush(host, store, &Self).await

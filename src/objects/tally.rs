@@ -50,10 +50,11 @@ pub fn count<S: Store>(store: &S, event: Security, now: Timestamp) -> Result<(),
 }
 
 /// All that is kept, by event.
-pub fn sum<S: Store>(store: &S) -> Result<BTreeMap<String, u64>, Fault> {
+pub fn sum<S: Store>(store: &S, now: Timestamp) -> Result<BTreeMap<String, u64>, Fault> {
     let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+    let counts = |(sort, table): (&str, Table)| sort == SORT && table.end().is_some_and(|end| now < end);
     for table in store.tables()? {
-        if Table::parse(&table).is_some_and(|(sort, _)| sort == SORT) {
+        if Table::parse(&table).is_some_and(counts) {
             for (event, _, row) in store.scan(&table, None, None, usize::MAX)? {
                 let sum = sums.entry(event).or_default();
                 *sum = sum.saturating_add(super::decode(&row)?);

@@ -84,6 +84,8 @@ pub struct Input {
     pub hint: String,
     /// What is typed or chosen.
     pub kind: Kind,
+    /// What the browser may fill in.
+    pub autocomplete: &'static str,
     /// What stands in it.
     pub value: String,
     /// What is wrong with it.
@@ -118,6 +120,7 @@ impl Input {
             label: label.to_owned(),
             hint: hint.to_owned(),
             kind: Kind::Line(sort),
+            autocomplete: if sort == "password" { "new-password" } else { "off" },
             value: String::new(),
             problem: None,
             now: None,

@@ -92,7 +92,7 @@ test('the first administrator makes a client, a flow runs with it, its grant is 
   await page.click('#save');
   const secret = await page.textContent('#secret');
   const id = decodeURIComponent(new URL(await page.getAttribute('#record', 'action'), worker.issuer).pathname.split('/')[3]);
-  assert.match(await page.textContent('main'), new RegExp(`client.discovery.*'${id}'`, 's'));
+  assert.match(await page.textContent('main'), new RegExp(`client.discovery.*"${id}"`, 's'));
 
   await page.goto(at(`/authorize?${new URLSearchParams(authorization(id, { redirect_uri: program.uri, scope: 'orders.read' }))}`));
   // Who administers in this browser is signed in in it.

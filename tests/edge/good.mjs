@@ -121,6 +121,7 @@ async function ofConsole(worker, mark) {
   return [
     ...pages.map((path) => get(`/console${path}`, { cookie })),
     get('/console/administrator', outside),
+    get('/console/sign-in', outside),
     form('/console/sign-in', { seal: door, ...account }, outside),
     form('/console/administrator', { seal: door, admin_token: ADMIN_TOKEN, username: `${name}.made`, password: 'open-the-doors' }, outside),
     act('/clients', { client_id: `${name}.new`, client_name: 'x', redirect_uris: 'https://a.test/cb', grant_types: 'authorization_code', enabled: 'true', token_endpoint_auth_method: 'none' }),

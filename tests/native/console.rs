@@ -217,6 +217,81 @@ fn storage_that_is_away_changes_nothing_and_is_told_without_a_form() {
 }
 
 #[test]
+fn who_must_be_cut_off_can_be_while_a_shard_is_away() {
+    let site = staffed();
+    site.tokens();
+    site.forget_cookie("edgemint-session");
+    enter(&site, "ada");
+    let seal = field(&site.get("/console"), "seal");
+    site.world.fate("GRANTS", &[Fate::Lost; 2]);
+    let page = site.submit("/console/clients/demo-web", &[("seal", seal.as_str()), ("act", "cut")]);
+    assert_eq!(page.status, 200);
+    let page = text(&page);
+    assert!(page.contains("could not be counted") && page.contains("id=\"confirm-yes\""));
+}
+
+#[test]
+fn a_password_that_was_refused_is_not_written_into_the_page() {
+    let site = staffed();
+    enter(&site, "ada");
+    let fields = [("username", "otto"), ("password", "the-password-typed"), ("enabled", "true")];
+    let page = send(&site, "/console/users", &fields);
+    assert_eq!(page.status, 409);
+    assert!(!text(&page).contains("the-password-typed"));
+}
+
+#[test]
+fn what_was_not_touched_is_not_said_so_another_profile_brings_its_own() {
+    let site = staffed();
+    enter(&site, "ada");
+    let page = site.get("/console/clients/demo-web");
+    let version = field(&page, "version").replace("&#34;", "\"");
+    let uris = "http://127.0.0.1:9999/callback\r\nhttp://localhost:9999/callback";
+    let fields = [
+        ("act", "save"),
+        ("version", version.as_str()),
+        ("client_name", "Demo web application"),
+        ("redirect_uris", uris),
+        ("grant_types", "authorization_code"),
+        ("grant_types", "refresh_token"),
+        ("scope", "orders.read orders.write reports"),
+        ("profile", "legacy"),
+        ("enabled", "true"),
+        ("confirm", "yes"),
+    ];
+    let answer = send(&site, "/console/clients/demo-web", &fields);
+    assert_eq!(answer.status, 303, "{}", text(&answer));
+    let (_, client) = site.admin(Method::GET, "/admin/clients/demo-web", &Value::Null);
+    assert_eq!((&client["profile"], &client["refresh_count"]), (&json!("legacy"), &json!(0)));
+}
+
+#[test]
+fn health_is_told_while_the_registry_is_away() {
+    let site = staffed();
+    site.world.fate("REGISTRY", &[Fate::Lost; 9]);
+    let (status, health) = site.admin(Method::GET, "/admin/health", &Value::Null);
+    site.world.fate("REGISTRY", &[]);
+    assert_eq!(status, 200);
+    assert!(health["items"].as_array().unwrap().iter().all(|item| item["error"].is_string()), "{health}");
+}
+
+#[test]
+fn security_events_of_the_registry_are_forgotten_after_thirty_days() {
+    let site = staffed();
+    site.patch("/admin/clients/demo-machine", &json!({ "enabled": false }));
+    let cuts = || {
+        let (_, health) = site.admin(Method::GET, "/admin/health?q=registry", &Value::Null);
+        health["items"][0]["events"]["client_cut"].as_u64().unwrap_or_default()
+    };
+    assert_eq!(cuts(), 1);
+    site.world.pass(Seconds(32 * 86_400));
+    assert_eq!(cuts(), 0);
+    site.world.ring();
+    let disk = site.world.disk("REGISTRY", "registry");
+    assert!(!disk.tables().unwrap().iter().any(|name| name.starts_with("tally")));
+}
+
+#[test]
 fn security_events_are_counted_once_where_they_happened() {
     let site = staffed();
     let tokens = site.tokens();

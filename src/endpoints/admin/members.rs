@@ -97,7 +97,7 @@ pub const CLIENT: &[Member] = &[
     member("access_token_lifetime",      "Access token lifetime",  Number,  Always, "Seconds; where nothing is said, as the settings say."),
     member("access_token_format",        "",                       Choice(&["opaque"]), Always, "The form of its access tokens."),
     member("code_lifetime",              "Code lifetime",          Number,  Always, "Seconds; where nothing is said, as profile and settings say."),
-    member("refresh_count",              "Refreshes",              Number,  Always, "Refreshes of a grant; 0: no refresh token; where nothing is said, unlimited."),
+    member("refresh_count",              "Refreshes",              Number,  Always, "Refreshes of a grant; 0: no refresh token; where nothing is said unlimited, in a new client of the profile legacy 0."),
     member("refresh_rotation",           "Refresh token rotation", Choice(&["always", "never"]), Always, "Whether refreshing makes a new refresh token; where nothing is said, as the profile says."),
     member("require_pkce",               "PKCE required",          Tristate,  Always, "Whether an authorization request must bring a code_challenge; where nothing is said, as the profile says."),
     member("not_before",                 "Cut off",                Instant, Always, "What was issued until then is dead. Only moves forward."),

@@ -15,6 +15,7 @@ use crate::{
         patch::Invalid,
     },
     objects::protocol::{
+        Told,
         account_shard::{AccountShard, Command, Reply, Who},
         registry::{self, Registry},
     },
@@ -208,9 +209,12 @@ async fn change<H: Host>(
     let shard = shard_of(&sub)?;
     let command = Command::Change { sub: sub.clone(), patch, whole, password, expected };
     let reply = cx.ask::<AccountShard>(&shard, command).await?;
-    let account = changed(cx, "admin.user.changed", reply)?;
+    let (account, told) = written(cx, "admin.user.changed", reply)?;
+    // Before it is asked whether every shard has heard: to be opened an account needs none of them.
+    let until = locked(cx, sub, open).await;
+    settled(told)?;
     let mut members = account.members();
-    members.insert(LOCK.to_owned(), locked(cx, sub, open).await?.into());
+    members.insert(LOCK.to_owned(), until?.into());
     Ok(shown(StatusCode::OK, account.version, members))
 }
 
@@ -252,6 +256,17 @@ pub(super) async fn cut<H: Host>(
 
 /// The account as it is after a change that every shard holds.
 fn changed<H: Host>(cx: &Context<'_, H>, event: &'static str, reply: Reply) -> Result<Box<Account>, Error> {
+    let (account, told) = written(cx, event, reply)?;
+    settled(told)?;
+    Ok(account)
+}
+
+/// The account as it is after a change, and how far that has got.
+fn written<H: Host>(
+    cx: &Context<'_, H>,
+    event: &'static str,
+    reply: Reply,
+) -> Result<(Box<Account>, Told), Error> {
     match reply {
         Reply::Account(account, told) => {
             cx.note(|e| {
@@ -259,8 +274,7 @@ fn changed<H: Host>(cx: &Context<'_, H>, event: &'static str, reply: Reply) -> R
                 e.important = true;
                 e.sub = Some(account.sub.clone());
             });
-            settled(told)?;
-            Ok(account)
+            Ok((account, told))
         }
         Reply::Taken => Err(Error::new(Code::Conflict, "there is a user of that name").in_field("username")),
         Reply::Unknown => Err(unknown("user")),

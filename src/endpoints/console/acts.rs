@@ -10,6 +10,7 @@ use crate::{
     error::{Code, Error},
     host::Host,
     json,
+    model::policy::Settings,
     pages::console::{Confirm, Hidden, Input, Kind, framed},
     wire::{Params, Request, Response, with_params},
 };
@@ -18,8 +19,12 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// Members of which less cuts somebody off, and settings that begin so.
-const CUTS: &[&str] =
-    &["enabled", "redirect_uris", "grant_types", "scope", "roles", "groups", "refresh.", "session."];
+#[rustfmt::skip]
+const CUTS: &[&str] = &[
+    "enabled", "redirect_uris", "grant_types", "scope", "profile", "resource_server", "administrative",
+    "roles", "groups",
+    "refresh.", "session.", "audit.",
+];
 /// Pages of grants that are counted.
 const COUNTED: usize = 5;
 /// Turns that ending the grants of one scope may take.
@@ -47,6 +52,10 @@ pub(super) async fn post<H: Host>(
         act => perform(cx, visit, sort, segment, act, form).await,
     }
 }
+
+/// Where a change is written, and on its way.
+const OWED: &str =
+    "It is done, and some parts have not heard of it yet; it is being repeated until all have.";
 
 fn is_sure(form: &Params) -> bool {
     form.optional("confirm") == Some("yes")
@@ -81,7 +90,8 @@ async fn make<H: Host>(
     let key = answer.text(sort.key);
     match answer.body.get("client_secret").and_then(Value::as_str) {
         Some(secret) => {
-            let shown = Shown { secret: Some(secret), ..Shown::of(sort, key, &answer) };
+            let notice = if answer.owed { OWED } else { "" };
+            let shown = Shown { secret: Some(secret), notice, ..Shown::of(sort, key, &answer) };
             show(cx, visit, StatusCode::CREATED, &shown)
         }
         None => Ok(done(cx, &sort.page(key), "make")),
@@ -113,8 +123,15 @@ async fn save<H: Host>(
         Err(error) if is_about_the_form(&error) => {
             let typed = typed(&answer.body, patch);
             let overtaken = error.code == Code::PreconditionFailed;
-            let shown =
-                Shown { typed: &typed, wrong: Some(&error), overtaken, ..Shown::of(sort, segment, &answer) };
+            // What was typed was typed over the version that the form came with.
+            let tag = if overtaken { &answer.tag } else { tag };
+            let shown = Shown {
+                typed: &typed,
+                wrong: Some(&error),
+                overtaken,
+                tag,
+                ..Shown::of(sort, segment, &answer)
+            };
             show(cx, visit, error.code.status(), &shown)
         }
         Err(error) => Err(error),
@@ -146,10 +163,12 @@ fn less<'a>(
     let cuts =
         |name: &str| CUTS.iter().any(|cut| name == *cut || (cut.ends_with('.') && name.starts_with(cut)));
     let is_less = |name: &str| match (before.get(name), patch.get(name)) {
-        (Some(before), Some(after)) => form::takes_away(before, after),
+        // A demand that was none before: who does not meet it is cut off.
+        (_, Some(after)) if name == "require_pkce" => *after == Value::Bool(true),
+        (Some(before), Some(after)) => cuts(name) && form::takes_away(before, after),
         _ => false,
     };
-    members.filter(|(name, _)| cuts(name) && is_less(name)).map(|(_, label)| label).collect()
+    members.filter(|(name, _)| is_less(name)).map(|(_, label)| label).collect()
 }
 
 /// What a form said, to be said again with the answer.
@@ -166,7 +185,13 @@ async fn save_settings<H: Host>(
     let tag = form.required("version")?;
     let answer = Wish::get(resource, "", String::new()).ask(cx).await?;
     let patch = form::patch(&members, form, Some(&answer.body));
-    let less = less(members.iter().map(|member| (member.name, member.name)), &answer.body, &patch);
+    let mut becomes = patch.clone();
+    for (name, _, _, default, _) in Settings::TABLE {
+        if let Some(value) = becomes.get_mut(*name).filter(|value| value.is_null()) {
+            *value = json!(default);
+        }
+    }
+    let less = less(members.iter().map(|member| (member.name, member.name)), &answer.body, &becomes);
     if !less.is_empty() && !is_sure(form) && tag == answer.tag {
         let consequences = vec![
             format!("These become smaller, for everybody and at once: {}.", less.join(", ")),
@@ -242,8 +267,9 @@ async fn perform<H: Host>(
     };
     match outcome {
         Ok(answer) if act == "secret" => {
-            let shown =
-                Shown { secret: Some(answer.text("client_secret")), ..Shown::of(sort, segment, &answer) };
+            let notice = if answer.owed { OWED } else { "" };
+            let secret = Some(answer.text("client_secret"));
+            let shown = Shown { secret, notice, ..Shown::of(sort, segment, &answer) };
             show(cx, visit, StatusCode::OK, &shown)
         }
         Ok(_) => {
@@ -370,11 +396,28 @@ fn key_of_grants(sort: &Sort) -> &'static str {
 /// Whom a change to a record concerns.
 async fn affected<H: Host>(cx: &Context<'_, H>, sort: &Sort, segment: &str) -> Result<String, Error> {
     if sort.one == Resource::Grant {
-        let answer = Wish::get(sort.one, segment, String::new()).ask(cx).await?;
+        let Some(answer) = if_there(Wish::get(sort.one, segment, String::new()).ask(cx).await)? else {
+            return Ok(UNCOUNTED.to_owned());
+        };
         let (client, user) = (answer.text("client_id"), answer.text("username"));
         return Ok(format!("This is what {user} allowed {client}: {}.", answer.text("scope")));
     }
-    count(cx, &[(key_of_grants(sort), segment)]).await
+    let mut said = count(cx, &[(key_of_grants(sort), segment)]).await?;
+    if sort.one == Resource::Client {
+        said.push_str(" Tokens that it got for itself are not counted.");
+    }
+    Ok(said)
+}
+
+/// Who wants to cut somebody off must be able to, also while a part of the storage is away.
+const UNCOUNTED: &str = "How many there are could not be counted: a part of the storage does not answer.";
+
+fn if_there(answer: Result<Answer, Error>) -> Result<Option<Answer>, Error> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.code == Code::TemporarilyUnavailable => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// How many grants there are, of how many people.
@@ -386,7 +429,9 @@ async fn count<H: Host>(cx: &Context<'_, H>, filter: &[(&str, &str)]) -> Result<
         params.extend(filter);
         params.extend(after.as_deref().map(|after| ("after", after)));
         let query = with_params("", &params).trim_start_matches('?').to_owned();
-        let answer = Wish::get(Resource::Grants, "", query).ask(cx).await?;
+        let Some(answer) = if_there(Wish::get(Resource::Grants, "", query).ask(cx).await)? else {
+            return Ok(UNCOUNTED.to_owned());
+        };
         grants += answer.items().len();
         let subs = answer.items().iter().filter_map(|item| item.get("sub")?.as_str());
         people.extend(subs.map(str::to_owned));
@@ -416,14 +461,19 @@ mod tests {
         let object = |value: Value| value.as_object().cloned().unwrap();
         let before = object(json!({
             "enabled": true, "redirect_uris": ["https://a.test/"], "client_name": "Shop",
-            "refresh.idleSeconds": 60, "audit.retentionDays": 60,
+            "refresh.idleSeconds": 60, "audit.retentionDays": 60, "require_pkce": false, "resource_server": true,
         }));
         let members = || before.keys().map(|name| (name.as_str(), name.as_str()));
         for (patch, expected) in [
             (json!({ "enabled": false, "client_name": null }), vec!["enabled"]),
             (json!({ "redirect_uris": ["https://b.test/"] }), vec!["redirect_uris"]),
             (json!({ "redirect_uris": ["https://b.test/", "https://a.test/"], "enabled": true }), vec![]),
-            (json!({ "refresh.idleSeconds": 59, "audit.retentionDays": 1 }), vec!["refresh.idleSeconds"]),
+            (
+                json!({ "refresh.idleSeconds": 59, "audit.retentionDays": 1 }),
+                vec!["audit.retentionDays", "refresh.idleSeconds"],
+            ),
+            (json!({ "require_pkce": true }), vec!["require_pkce"]),
+            (json!({ "require_pkce": null, "resource_server": false }), vec!["resource_server"]),
             (json!({ "refresh.idleSeconds": 61 }), vec![]),
         ] {
             assert_eq!(less(members(), &before, &object(patch)), expected);

@@ -68,7 +68,10 @@ fn show<H: Host>(
 fn credentials(username: &str) -> Vec<Input> {
     let name = Input::line("username", "User name", "As it was registered here.", "text");
     let password = Input::line("password", "Password", "It is checked and not kept.", "password");
-    vec![Input { value: username.to_owned(), ..name }, password]
+    vec![
+        Input { value: username.to_owned(), autocomplete: "username", ..name },
+        Input { autocomplete: "current-password", ..password },
+    ]
 }
 
 /// `POST /console/sign-in`
@@ -184,9 +187,13 @@ fn show_administrator<H: Host>(
     let seal = Seal { of: browser.mark, made: cx.now, back: String::new() }.seal(&cx.config.keys)?;
     let about = "ADMIN_TOKEN, a secret of the Worker. Once there are administrators it can be taken away.";
     let mut inputs = vec![Input::line("admin_token", "The administrator’s token", about, "password")];
-    inputs.extend(credentials(username));
+    let of_the_account = credentials(username).into_iter();
+    inputs.extend(of_the_account.map(|input| Input { hint: "Of the new account.".to_owned(), ..input }));
     for input in &mut inputs {
         input.problem = (input.name == field).then(|| problem.to_owned());
+        if input.autocomplete == "current-password" {
+            input.autocomplete = "new-password";
+        }
     }
     let page = Enter {
         title: "Make an administrator",

@@ -1,7 +1,10 @@
 //! Between the members of a record and the fields of a form. One table says what there is (`admin/members.rs`).
 
 use crate::{
-    endpoints::admin::members::{Form, Member, Written},
+    endpoints::admin::{
+        body,
+        members::{Form, Member, Written},
+    },
     error::Error,
     pages::console::{Input, Kind},
     wire::Params,
@@ -45,7 +48,8 @@ pub(super) fn inputs(
         };
         Input {
             kind: kind(member, value),
-            value: text(member, value),
+            // A password that was typed is not written into a page.
+            value: if member.written == Written::Only { String::new() } else { text(member, value) },
             hint,
             problem: problem.map(|problem| problem.detail.to_string()),
             now: now.map(|now| shown(member, now)),
@@ -146,8 +150,8 @@ fn instant(seconds: u64) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// What a form says of the record: all of its fields, `null` where one is empty. Where there is nothing yet, what is empty
-/// is not said.
+/// What a form says of the record, `null` where a field was emptied. What was not touched is not said: somebody else may
+/// be changing it, or it may follow from what is. Where there is nothing yet, what is empty is not said.
 pub(super) fn patch(
     members: &[Member],
     form: &Params,
@@ -156,7 +160,15 @@ pub(super) fn patch(
     let making = before.is_none();
     let mut patch = Map::new();
     for member in members.iter().filter(|member| is_asked(member, making)) {
-        let value = read(member, form);
+        let value = read(member, form.optional(member.name), &form.all(member.name).collect::<Vec<_>>());
+        if let Some(before) = before {
+            let was = text(member, before.get(member.name).unwrap_or(&Value::Null));
+            let ticked: Vec<&str> = was.split(' ').filter(|name| !name.is_empty()).collect();
+            let given = Some(was.as_str()).filter(|was| !was.is_empty());
+            if read(member, given, &ticked) == value {
+                continue;
+            }
+        }
         if member.form == Form::Object
             && let (Value::Object(said), Some(before)) = (&value, before)
         {
@@ -171,17 +183,22 @@ pub(super) fn patch(
 /// A merge patch merges objects: what is not said any more must be taken away by name (RFC 7396 §2).
 fn instead(said: &Map<String, Value>, before: Option<&Value>) -> Map<String, Value> {
     let mut patch = said.clone();
-    for name in before.and_then(Value::as_object).into_iter().flat_map(Map::keys) {
-        patch.entry(name.clone()).or_insert(Value::Null);
+    for (name, was) in before.and_then(Value::as_object).into_iter().flatten() {
+        match patch.get_mut(name) {
+            None => {
+                patch.insert(name.clone(), Value::Null);
+            }
+            Some(Value::Object(inner)) => *inner = instead(inner, Some(was)),
+            Some(_) => {}
+        }
     }
     patch
 }
 
-fn read(member: &Member, form: &Params) -> Value {
-    let given = form.optional(member.name);
+fn read(member: &Member, given: Option<&str>, ticked: &[&str]) -> Value {
     match member.form {
         Form::Switch => Value::Bool(given == Some("true")),
-        Form::Any(_) => form.all(member.name).collect(),
+        Form::Any(_) => ticked.iter().copied().collect(),
         Form::Texts => {
             let lines = given.unwrap_or_default().lines().map(str::trim);
             lines.filter(|line| !line.is_empty()).collect()
@@ -201,7 +218,7 @@ fn read(member: &Member, form: &Params) -> Value {
             None => Value::Null,
         },
         Form::Object => match given {
-            Some(typed) => serde_json::from_str(typed).unwrap_or_else(|_| typed.into()),
+            Some(typed) => body::parse(typed.as_bytes()).map_or_else(|_| typed.into(), Value::Object),
             None => Value::Object(Map::new()),
         },
         Form::Text | Form::Choice(_) => given.map_or(Value::Null, Value::from),
@@ -248,28 +265,30 @@ mod tests {
     }
 
     #[test]
-    fn a_form_says_every_field_it_has_and_null_where_one_is_empty() {
+    fn a_form_says_every_field_that_was_touched_and_null_where_one_was_emptied() {
         let text = "client_name=Shop&redirect_uris=%20https%3A%2F%2Fa.test%2F%0D%0A%0D%0Ahttps%3A%2F%2Fb.test%2F\
                     &grant_types=authorization_code&grant_types=refresh_token&scope=a%20%20b&enabled=true\
                     &refresh_count=3&code_lifetime=soon&require_pkce=false";
-        let patch = patch(CLIENT, &form(text), Some(&Map::new()));
+        let before = object(json!({ "description": "To be emptied" }));
+        let patch = patch(CLIENT, &form(text), Some(&before));
         let said = [
             ("client_name", json!("Shop")),
             ("redirect_uris", json!(["https://a.test/", "https://b.test/"])),
             ("grant_types", json!(["authorization_code", "refresh_token"])),
             ("scope", json!("a b")),
             ("enabled", json!(true)),
-            ("strict", json!(false)),
             ("refresh_count", json!(3)),
             ("code_lifetime", json!("soon")),
             ("require_pkce", json!(false)),
             ("description", Value::Null),
-            ("access_token_lifetime", Value::Null),
         ];
         for (name, value) in said {
             assert_eq!(patch.get(name), Some(&value), "{name}");
         }
-        for name in ["client_id", "response_types", "not_before", "token_endpoint_auth_method"] {
+        // Not there, or not touched.
+        for name in
+            ["client_id", "response_types", "not_before", "token_endpoint_auth_method", "strict", "contacts"]
+        {
             assert_eq!(patch.get(name), None, "{name}");
         }
     }
@@ -291,16 +310,16 @@ mod tests {
         let pairs = pairs.map(|(name, value)| format!("{name}={}", crate::wire::encode(&value)));
         let text = pairs.collect::<Vec<_>>().join("&");
         let patch = patch(CLIENT, &form(&text), Some(&record));
-        for (name, value) in &record {
-            assert_eq!(patch.get(name), Some(value), "{name}");
-        }
+        assert_eq!(patch, Map::new());
     }
 
     #[test]
     fn claims_that_are_not_typed_any_more_are_taken_away() {
-        let before = object(json!({ "claims": { "name": "A", "email": "a@a.test" } }));
-        let patch = patch(USER, &form("claims=%7B%22name%22%3A%22B%22%7D"), Some(&before));
-        assert_eq!(patch["claims"], json!({ "name": "B", "email": null }));
+        let before =
+            object(json!({ "claims": { "name": "A", "email": "a@a.test", "address": { "x": 1, "y": 2 } } }));
+        let typed = crate::wire::encode(r#"{ "name": "B", "address": { "x": 1 } }"#);
+        let patch = patch(USER, &form(&format!("claims={typed}")), Some(&before));
+        assert_eq!(patch["claims"], json!({ "name": "B", "email": null, "address": { "x": 1, "y": null } }));
         let wrong = super::patch(USER, &form("claims=%7B"), Some(&before));
         assert_eq!(wrong["claims"], json!("{"));
     }

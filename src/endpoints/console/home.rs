@@ -33,12 +33,15 @@ pub(super) async fn get<H: Host>(
     let row =
         |item: &Value| Row { href: None, cells: columns.iter().map(|column| cell(column, item)).collect() };
     let troubled = |item: &Value| {
-        item.get("error").is_some() || item.get("owed").and_then(Value::as_u64).is_some_and(|owed| owed > 0)
+        let since = item.get("owed_since").and_then(Value::as_u64);
+        item.get("error").is_some() || since.is_some_and(|since| cx.now.seconds() > since + 60)
     };
     let silent = answer.items().iter().filter(|item| troubled(item)).count();
     let problem = match silent {
         0 => String::new(),
-        count => format!("{count} of these did not answer, or owe others what they have not heard of yet."),
+        count => {
+            format!("{count} of these did not answer, or have owed others something for more than a minute.")
+        }
     };
     let next = answer.body.get("next").and_then(Value::as_str);
     let page = List {

@@ -134,7 +134,9 @@ async fn list<H: Host>(
     let answer = match Wish::get(sort.many, "", query).ask(cx).await {
         Ok(answer) => answer,
         // Of grants, whose user or client is not there any more.
-        Err(error) if error.code == Code::NotFound => Answer { body: Map::new(), tag: String::new() },
+        Err(error) if error.code == Code::NotFound => {
+            Answer { body: Map::new(), tag: String::new(), owed: false }
+        }
         Err(error) => return Err(error),
     };
     let columns: Vec<&Member> = sort.columns.iter().filter_map(|name| sort.member(name)).collect();
@@ -196,6 +198,8 @@ pub(super) struct Shown<'a> {
     pub wrong: Option<&'a Error>,
     /// Whether somebody else changed the record meanwhile.
     pub overtaken: bool,
+    /// The version that the form goes on from.
+    pub tag: &'a str,
     /// A secret, this once.
     pub secret: Option<&'a str>,
     /// What was done.
@@ -205,15 +209,20 @@ pub(super) struct Shown<'a> {
 impl<'a> Shown<'a> {
     /// A record as it is.
     pub(super) fn of(sort: &'static Sort, segment: &'a str, answer: &'a Answer) -> Self {
-        let typed = &answer.body;
-        Self { sort, segment, answer, typed, wrong: None, overtaken: false, secret: None, notice: "" }
+        let (typed, tag) = (&answer.body, answer.tag.as_str());
+        Self { sort, segment, answer, typed, wrong: None, overtaken: false, tag, secret: None, notice: "" }
     }
 }
 
 /// What is wrong, where it has no field to stand next to.
-pub(super) fn above(error: Option<&Error>, inputs: &[Input]) -> String {
+pub(super) fn above(error: Option<&Error>, inputs: &[Input], overtaken: bool) -> String {
     match error {
         None => String::new(),
+        Some(error) if error.code == Code::PreconditionFailed && !overtaken => {
+            "This was changed since you opened its page, and nothing was done now. If you pressed twice and wanted a new \
+             secret, one was made and not shown: make another."
+                .to_owned()
+        }
         Some(error) if error.code == Code::PreconditionFailed => {
             "Somebody else changed this meanwhile, and nothing was saved. What you typed is still here; where the record \
              says something else now, that stands below the field. Save again to put yours in its place."
@@ -236,7 +245,7 @@ pub(super) fn show<H: Host>(
     status: StatusCode,
     shown: &Shown<'_>,
 ) -> Result<Response, Error> {
-    let Shown { sort, segment, answer, typed, wrong, overtaken, secret, notice } = *shown;
+    let Shown { sort, segment, answer, typed, wrong, overtaken, tag, secret, notice } = *shown;
     let now = overtaken.then_some(&answer.body);
     let inputs = if visit.writes { form::inputs(sort.members, typed, false, wrong, now) } else { Vec::new() };
     let fixed = |member: &&Member| {
@@ -246,13 +255,13 @@ pub(super) fn show<H: Host>(
     let fact = |member: &Member| (member.label, form::shown(member, &answer.body[member.name]));
     let action = sort.page(segment);
     let (problem, title) =
-        (above(wrong, &inputs), format!("{} {}", capital(sort.name), label(sort, segment)));
+        (above(wrong, &inputs, overtaken), format!("{} {}", capital(sort.name), label(sort, segment)));
     let page = Record {
         action: &action,
         secret,
         facts: sort.members.iter().filter(fixed).map(fact).collect(),
         links: links(sort, segment),
-        hidden: hidden(visit, &answer.tag),
+        hidden: hidden(visit, tag),
         save: if inputs.is_empty() { "" } else { "Save" },
         inputs,
         acts: if visit.writes { acts(sort, answer) } else { Vec::new() },
@@ -342,7 +351,7 @@ pub(super) fn show_new(
     wrong: Option<&Error>,
 ) -> Result<Response, Error> {
     let inputs = form::inputs(&asked_when_new(sort), typed, true, wrong, None);
-    let (problem, title) = (above(wrong, &inputs), format!("New {}", sort.name));
+    let (problem, title) = (above(wrong, &inputs, false), format!("New {}", sort.name));
     let page = Record {
         action: sort.path,
         hidden: hidden(visit, ""),
@@ -385,7 +394,7 @@ pub(super) fn show_settings(
 ) -> Result<Response, Error> {
     let overtaken = wrong.is_some_and(|error| error.code == Code::PreconditionFailed);
     let mut inputs = form::inputs(&settings(), typed, false, wrong, overtaken.then_some(&answer.body));
-    let problem = above(wrong, &inputs);
+    let problem = above(wrong, &inputs, overtaken);
     let table = settings();
     let fact = |member: &Member| (member.label, form::shown(member, &answer.body[member.name]));
     if !visit.writes {

@@ -26,7 +26,7 @@ pub(super) fn of<H: Host>(cx: &Context<'_, H>, client: &Answer) -> Vec<(&'static
     )];
     if may("client_credentials") {
         let curl = format!(
-            "curl -s {issuer}/token -u '{id}:'\"$CLIENT_SECRET\" \\\n  -d grant_type=client_credentials -d 'scope={}'",
+            "curl -s {issuer}/token -u '{id}:'\"$CLIENT_SECRET\" \\\n  -d grant_type=client_credentials --data-urlencode 'scope={}'",
             scope.replace('\'', "'\\''")
         );
         snippets.push(("A token of its own, with curl", curl));
@@ -35,7 +35,8 @@ pub(super) fn of<H: Host>(cx: &Context<'_, H>, client: &Answer) -> Vec<(&'static
     let head = format!(
         "import * as client from 'openid-client';\n\n\
          const server = new URL('{issuer}');\n\
-         const config = await client.discovery(server, '{id}', {secret}, {{ algorithm: 'oauth2' }});\n"
+         const config = await client.discovery(server, {}, {secret}, {{ algorithm: 'oauth2' }});\n",
+        quoted(id)
     );
     if may("authorization_code") {
         let uris = list("redirect_uris");

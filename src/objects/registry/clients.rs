@@ -66,7 +66,7 @@ pub(super) fn list<S: Store>(
     loop {
         let behind = cursor.as_deref().map(|after| (after, ""));
         let rows = match written {
-            Some(text) => store.search(CLIENTS, text, behind, limit.saturating_add(1))?,
+            Some(text) => store.search(CLIENTS, text, behind, limit.saturating_add(1).max(100))?,
             None => store.scan(CLIENTS, None, behind, limit.saturating_add(1))?,
         };
         let last = rows.last().map(|(id, ..)| id.clone());
