@@ -292,7 +292,8 @@ impl Life {
     fn again(&mut self, back: usize) -> Judged {
         let Some(id) = self.sent.len().checked_sub(back + 1) else { return Ok(()) };
         let (message, at, accepted) = self.sent[id].clone();
-        if !accepted && !(self.quiet && id + 1 == self.sent.len()) {
+        let last = self.quiet && id + 1 == self.sent.len();
+        if !accepted && !last {
             return Ok(());
         }
         let given_up = self.now() > at.plus(PATIENCE).plus(PATIENCE).plus(SKEW);
