@@ -266,6 +266,48 @@ fn what_was_not_touched_is_not_said_so_another_profile_brings_its_own() {
 }
 
 #[test]
+fn emptying_a_setting_that_was_larger_than_its_default_is_asked_about() {
+    let site = staffed();
+    site.patch("/admin/settings", &json!({ "refresh.idleSeconds": 31_536_000 }));
+    enter(&site, "ada");
+    let version = field(&site.get("/console/settings"), "version").replace("&#34;", "\"");
+    let (_, settings) = site.admin(Method::GET, "/admin/settings", &Value::Null);
+    let values: Vec<(&str, String)> = settings
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(name, _)| *name != "refresh.idleSeconds")
+        .map(|(name, value)| (name.as_str(), value.to_string()))
+        .collect();
+    let mut fields = vec![("version", version.as_str())];
+    fields.extend(values.iter().map(|(name, value)| (*name, value.as_str())));
+    let page = send(&site, "/console/settings", &fields);
+    assert_eq!(page.status, 200);
+    assert!(text(&page).contains("refresh.idleSeconds") && text(&page).contains("id=\"confirm-yes\""));
+    let (_, settings) = site.admin(Method::GET, "/admin/settings", &Value::Null);
+    assert_eq!(settings["refresh.idleSeconds"], 31_536_000);
+}
+
+#[test]
+fn an_account_is_opened_though_a_shard_has_not_heard_of_an_earlier_change() {
+    let site = staffed();
+    site.tokens();
+    site.forget_cookie("edgemint-session");
+    site.patch("/admin/settings", &json!({ "login.failuresPerUser": 3 }));
+    let page = site.authorize("demo-web", &[]);
+    for _ in 0..4 {
+        site.sign_in(&page, "alice", "wrong");
+    }
+    site.world.fate("GRANTS", &[Fate::Lost; 8]);
+    let (status, _) = site.admin(Method::PATCH, "/admin/users/alice", &json!({ "groups": ["x"] }));
+    assert_eq!(status, 503);
+    let (status, _) = site.admin(Method::PATCH, "/admin/users/alice", &json!({ "locked_until": null }));
+    assert_eq!(status, 503);
+    site.world.fate("GRANTS", &[]);
+    assert_eq!(site.sign_in(&page, "alice", "wonderland").status, 200);
+}
+
+#[test]
 fn health_is_told_while_the_registry_is_away() {
     let site = staffed();
     site.world.fate("REGISTRY", &[Fate::Lost; 9]);
