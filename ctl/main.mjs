@@ -22,6 +22,8 @@ const COLUMNS = {
   users: ['username', 'sub', 'groups', 'roles', 'enabled'],
   scopes: ['name', 'description', 'clients'],
   grants: ['id', 'client_id', 'username', 'scope', 'expires_at', 'refresh_remaining', 'state'],
+  'registration-tokens': ['id', 'description', 'created_at', 'expires_at', 'uses'],
+  health: ['id', 'size', 'owed', 'owed_since', 'wake_at', 'events', 'current', 'behind_seconds', 'error'],
   audit: ['time', 'by', 'action', 'target', 'before', 'after'],
 };
 
@@ -158,6 +160,37 @@ function addScopes(program, shell) {
 }
 
 /** @param {Program} program @param {Shell} shell */
+function addRegistrationTokens(program, shell) {
+  const command = program.command('registration-token').description('who may register a client where not everybody may');
+  command.command('create').description('make one; it is shown once')
+    .option('--uses <number>', 'how many clients may register with it', '1')
+    .option('--expires-in <seconds>', 'how long it is good; where nothing is said a week')
+    .option('--description <text>', 'for administrators')
+    .action(async (/** @type {any} */ { uses, expiresIn, description }) => {
+      const body = { uses: Number(uses), expires_in: expiresIn === undefined ? undefined : Number(expiresIn), description };
+      showItem(shell, (await call(shell.server(), 'POST', '/registration-tokens', body)).body);
+    });
+  command.command('list').description('those that are good').action(() => showList(shell, 'registration-tokens', {}));
+  command.command('delete').argument('<id>').description('end one; the clients that registered with it stay')
+    .action(async (/** @type {string} */ id) => {
+      await call(shell.server(), 'DELETE', `/registration-tokens/${segment(id)}`);
+      shell.print(shell.json ? '{}' : `${id} is ended.`);
+    });
+}
+
+/** How everything is; a script learns it from the exit code. @param {Program} program @param {Shell} shell */
+function addHealth(program, shell) {
+  program.command('health').description('the replica, the registry and every shard; the exit code is not 0 where one does not answer')
+    .action(async () => {
+      const items = [];
+      for await (const item of walk(shell.server(), '/health')) items.push(item);
+      shell.print(shell.json ? JSON.stringify(items, null, 2) : table(items, COLUMNS.health));
+      const silent = items.filter((item) => item.error !== undefined).map((item) => item.id);
+      if (silent.length > 0) throw new Failure(EXIT.away, `These did not answer: ${silent.join(', ')}.`);
+    });
+}
+
+/** @param {Program} program @param {Shell} shell */
 function addGrants(program, shell) {
   const command = program.command('grant').description('what people have allowed');
   const filtered = (/** @type {Program} */ one) => one
@@ -261,7 +294,7 @@ export async function main(root, args) {
     .exitOverride()
     .showHelpAfterError('(--help says what there is)')
     .addHelpText('after', `\nExit codes: 0 done, ${Object.entries(EXIT).map(([name, code]) => `${code} ${name}`).join(', ')}.`);
-  for (const add of [addClients, addUsers, addScopes, addGrants, addSettings, addTransfer, addFlows]) add(program, shell);
+  for (const add of [addClients, addUsers, addScopes, addGrants, addRegistrationTokens, addSettings, addHealth, addTransfer, addFlows]) add(program, shell);
   try {
     await program.parseAsync(args, { from: 'user' });
     return 0;

@@ -19,6 +19,9 @@ pub struct Timestamp(pub u64);
 pub struct Seconds(pub u64);
 
 impl Timestamp {
+    /// No instant: what ends then has no end.
+    pub const NEVER: Self = Self(u64::MAX);
+
     /// The later instant. Saturates.
     #[must_use]
     pub const fn plus(self, length: Seconds) -> Self {

@@ -40,7 +40,7 @@ pub fn tokens<H: Host>(
         Authorization::Client(scope) => (own(cx, caller), scope, cx.now, None, None, None),
     };
     // Nothing outlives the client that it was given to.
-    let ends = until.into_iter().chain(caller.client.expires).min().unwrap_or(Timestamp(u64::MAX));
+    let ends = until.into_iter().chain(caller.client.expires).min().unwrap_or(Timestamp::NEVER);
     let expires = ends.min(issued.plus(lifetime));
     let id = crypto::text(&cx.host.random::<12>());
     let claims = Claims { subject, scope, issued, expires, id };

@@ -7,8 +7,9 @@ use crate::error::Fault;
 use serde::{
     Deserializer, Serialize,
     de::{
-        DeserializeOwned, DeserializeSeed, EnumAccess, Error, IntoDeserializer, VariantAccess, Visitor,
-        value::{MapDeserializer, SeqDeserializer, StringDeserializer},
+        DeserializeOwned, DeserializeSeed, EnumAccess, Error, IntoDeserializer, SeqAccess, VariantAccess,
+        Visitor,
+        value::{MapDeserializer, SeqDeserializer, U64Deserializer},
     },
     forward_to_deserialize_any,
 };
@@ -86,6 +87,12 @@ impl Tree {
     fn members<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         let Value::Object(members) = self.0 else { return Err(Misfit) };
         visitor.visit_map(MapDeserializer::new(members.into_iter().map(|(name, value)| (name, Tree(value)))))
+    }
+
+    /// A struct's members, in the order in which it declares them: the code that `serde` makes for a sequence compares no
+    /// names. One that is not there is passed over; only a member with a default does without.
+    fn declared<'de, V: Visitor<'de>>(self, names: &[&str], visitor: V) -> Result<V::Value, Misfit> {
+        visitor.visit_seq(Declared(in_order(self.0, names)?.into_iter()))
     }
 
     fn text<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
@@ -187,23 +194,19 @@ impl<'de> Deserializer<'de> for Tree {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        self.members(visitor)
+        self.declared(names, visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        visitor.visit_enum(match self.0 {
-            Value::String(name) => Choice(name, None),
-            Value::Object(members) => only(members)?,
-            _ => return Err(Misfit),
-        })
+        visitor.visit_enum(choose(self.0, names)?)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
@@ -213,24 +216,54 @@ impl<'de> Deserializer<'de> for Tree {
     forward_to_deserialize_any! { i8 i16 i32 i64 i128 u128 f32 f64 char bytes byte_buf unit unit_struct }
 }
 
-fn only(members: Map<String, Value>) -> Result<Choice, Misfit> {
-    let mut members = members.into_iter();
-    match (members.next(), members.next()) {
-        (Some((name, content)), None) => Ok(Choice(name, Some(content))),
-        _ => Err(Misfit),
+/// The members of these names, each where it is in the list.
+fn in_order(tree: Value, names: &[&str]) -> Result<Vec<Option<Value>>, Misfit> {
+    let Value::Object(mut members) = tree else { return Err(Misfit) };
+    let mut found = Vec::with_capacity(names.len());
+    for name in names {
+        found.push(members.remove(*name));
+    }
+    Ok(found)
+}
+
+/// The variant that a tree names, by its place in the list, and its content.
+fn choose(tree: Value, names: &[&str]) -> Result<Choice, Misfit> {
+    let (name, content) = match tree {
+        Value::String(name) => (name, None),
+        Value::Object(members) => {
+            let mut members = members.into_iter();
+            match (members.next(), members.next()) {
+                (Some((name, content)), None) => (name, Some(content)),
+                _ => return Err(Misfit),
+            }
+        }
+        _ => return Err(Misfit),
+    };
+    let place = names.iter().position(|known| *known == name).ok_or(Misfit)?;
+    Ok(Choice(u64::try_from(place).map_err(|_| Misfit)?, content))
+}
+
+/// A struct's members, in its order.
+struct Declared(std::vec::IntoIter<Option<Value>>);
+
+impl<'de> SeqAccess<'de> for Declared {
+    type Error = Misfit;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Misfit> {
+        self.0.next().flatten().map(|value| seed.deserialize(Tree(value))).transpose()
     }
 }
 
 /// One of an enum's variants, and its content where it has any.
-struct Choice(String, Option<Value>);
+struct Choice(u64, Option<Value>);
 
 impl<'de> EnumAccess<'de> for Choice {
     type Error = Misfit;
     type Variant = Content;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Content), Misfit> {
-        let name = StringDeserializer::<Misfit>::new(self.0);
-        Ok((seed.deserialize(name)?, Content(self.1)))
+        let place = U64Deserializer::<Misfit>::new(self.0);
+        Ok((seed.deserialize(place)?, Content(self.1)))
     }
 }
 
@@ -259,10 +292,10 @@ impl<'de> VariantAccess<'de> for Content {
 
     fn struct_variant<V: Visitor<'de>>(
         self,
-        _: &'static [&'static str],
+        names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        self.tree()?.members(visitor)
+        self.tree()?.declared(names, visitor)
     }
 }
 

@@ -120,6 +120,7 @@ pub mod model {
     pub mod redirect_uri;
     pub mod registration;
     pub mod scope;
+    pub mod settings;
     pub mod throttle;
     pub mod ticket;
 }

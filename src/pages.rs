@@ -38,6 +38,14 @@ pub struct AskedScope {
 #[derive(Template)]
 #[template(path = "consent.html")]
 pub struct Consent<'a> {
+    /// Its title, by the settings.
+    pub title: &'a str,
+    /// Its heading, by the settings.
+    pub header: &'a str,
+    /// The address of a picture, by the settings; empty: none.
+    pub logo: &'a str,
+    /// What stands below, by the settings; empty: nothing.
+    pub footer: &'a str,
     /// Who asks.
     pub client: &'a str,
     /// `client_id`.
@@ -86,18 +94,32 @@ pub struct Walked<'a> {
 
 /// A page, with the policy that lets its form's answer go to `back`.
 pub fn show(status: StatusCode, page: &impl Template, back: Option<&RedirectUri>) -> Result<Response, Error> {
-    let html = page.render().map_err(|_| crate::error::Fault::new("a page could not be written"))?;
-    let response = Response::new(status, "text/html; charset=utf-8", html);
-    Ok(response.with("content-security-policy", policy(back)))
+    illustrated(status, page, back, "")
 }
 
-/// The content security policy: nothing but our own style, and forms that answer to us. Browsers apply `form-action`
-/// to the redirect that answers the form too, so the verified redirect URI's origin stands beside us.
-pub fn policy(back: Option<&RedirectUri>) -> String {
-    let source = back.map(|uri| format!(" {}", uri.source())).unwrap_or_default();
+/// The same, with a picture from elsewhere.
+pub fn illustrated(
+    status: StatusCode,
+    page: &impl Template,
+    back: Option<&RedirectUri>,
+    picture: &str,
+) -> Result<Response, Error> {
+    let html = page.render().map_err(|_| crate::error::Fault::new("a page could not be written"))?;
+    let response = Response::new(status, "text/html; charset=utf-8", html);
+    let picture = RedirectUri::parse(picture).ok();
+    Ok(response.with("content-security-policy", policy(back, picture.as_ref())))
+}
+
+/// The content security policy: nothing but our own style, pictures of ours and from where `picture` lies, and forms that
+/// answer to us. Browsers apply `form-action` to the redirect that answers the form too, so the verified redirect URI's
+/// origin stands beside us.
+pub fn policy(back: Option<&RedirectUri>, picture: Option<&RedirectUri>) -> String {
+    let source = |uri: Option<&RedirectUri>| uri.map(|uri| format!(" {}", uri.source())).unwrap_or_default();
     format!(
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'{source}; frame-ancestors 'none'; \
-         base-uri 'none'"
+        "default-src 'none'; style-src 'self'; img-src 'self'{}; form-action 'self'{}; frame-ancestors 'none'; \
+         base-uri 'none'",
+        source(picture),
+        source(back)
     )
 }
 

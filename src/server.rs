@@ -133,6 +133,11 @@ const ROUTES: &[Route] = &[
     route(Method::GET,    "/console/grants",                           Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Grants))),
     route(Method::GET,    "/console/grants/{}",                        Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Grant))),
     route(Method::POST,   "/console/grants/{}",                        Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Grant))),
+    route(Method::GET,    "/console/new/registration-tokens",          Surface::Page,    Cors::Own, Endpoint::Console(Page::New(Resource::RegistrationTokens))),
+    route(Method::GET,    "/console/registration-tokens",              Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::RegistrationTokens))),
+    route(Method::POST,   "/console/registration-tokens",              Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::RegistrationTokens))),
+    route(Method::GET,    "/console/registration-tokens/{}",           Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::RegistrationToken))),
+    route(Method::POST,   "/console/registration-tokens/{}",           Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::RegistrationToken))),
     route(Method::GET,    "/console/settings",                         Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Settings))),
     route(Method::POST,   "/console/settings",                         Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Settings))),
     route(Method::GET,    "/console/audit",                            Surface::Page,    Cors::Own, Endpoint::Console(Page::Of(Resource::Audit))),
@@ -377,7 +382,7 @@ fn surface_of(path: &str) -> Surface {
 fn guard(response: Response, lasting: bool) -> Response {
     let response = match response.header("content-security-policy") {
         Some(_) => response,
-        None => response.with("content-security-policy", pages::policy(None)),
+        None => response.with("content-security-policy", pages::policy(None, None)),
     };
     let response = response
         .with("x-content-type-options", "nosniff")

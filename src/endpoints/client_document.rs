@@ -23,7 +23,7 @@ pub async fn find<H: Host>(
     id: &str,
 ) -> Result<Option<Rc<Client>>, Error> {
     let policy = cx.policy().await?;
-    if policy.settings.documents == 0 || !client_document::is_address(id) {
+    if !policy.settings.documents || !client_document::is_address(id) {
         return cx.client(id).await;
     }
     let host = client_document::host_of(id)

@@ -14,6 +14,7 @@ use crate::{
         policy::ScopeEntry,
         profile::Profile,
         scope::Scope,
+        settings::Lifetime,
         ticket::Ticket,
     },
     objects::protocol::{
@@ -144,7 +145,7 @@ fn client<H: Host>(cx: &Context<'_, H>, demo: &DemoClient) -> Result<Client, Fau
             None => AuthMethod::None,
         },
         resource_server,
-        access_token_lifetime: short.then_some(2),
+        access_token_lifetime: short.then_some(Lifetime(2)),
         code_lifetime: short.then_some(2),
         refresh_count: (demo.profile == Profile::Legacy).then_some(3),
         ..Metadata::template(demo.profile)

@@ -10,6 +10,7 @@ use crate::{
     model::{
         grant::Person,
         place::{Address, Shard, Table},
+        settings::NEVER,
         ticket::Ticket,
     },
     pages::{self, AskedScope},
@@ -150,7 +151,12 @@ fn show_consent(asked: &Asked, person: &Person, pending: &str) -> Result<Respons
             AskedScope { name: name.to_owned(), description: known.unwrap_or("use").to_owned() }
         })
         .collect();
+    let settings = &asked.policy.settings;
     let page = pages::Consent {
+        title: &settings.approval_title,
+        header: &settings.approval_header,
+        logo: &settings.approval_logo,
+        footer: &settings.approval_footer,
         client: asked.client.metadata.client_name.as_deref().unwrap_or(&asked.client.id),
         client_id: &asked.client.id,
         itself: asked.client.registered_itself(),
@@ -160,14 +166,15 @@ fn show_consent(asked: &Asked, person: &Person, pending: &str) -> Result<Respons
         scopes: &scopes,
         pending,
     };
-    pages::show(StatusCode::OK, &page, Some(&asked.redirect_uri))
+    pages::illustrated(StatusCode::OK, &page, Some(&asked.redirect_uri), &settings.approval_logo)
 }
 
 /// Where the grant will be, if it comes to one: near the person, in the table of its absolute end.
 fn draw_address<H: Host>(cx: &Context<'_, H>, asked: &Asked, sub: &str) -> Address {
     let count = u16::try_from(asked.policy.settings.shards).unwrap_or(1);
     let access = asked.client.access_lifetime(&asked.policy);
-    let end = lifetime(asked).map(|lifetime| cx.now.plus(OPEN_FOR).plus(lifetime).plus(access));
+    let ends = lifetime(asked).filter(|_| access != Seconds(NEVER));
+    let end = ends.map(|lifetime| cx.now.plus(OPEN_FOR).plus(lifetime).plus(access));
     Address {
         shard: Shard::draw(cx.region, count, cx.host.random()),
         table: Table::for_end(end, cx.now),
@@ -183,5 +190,5 @@ pub fn lifetime(asked: &Asked) -> Option<Seconds> {
     }
     let (Seconds(code), Seconds(access)) =
         (asked.client.code_lifetime(&asked.policy), asked.client.access_lifetime(&asked.policy));
-    Some(Seconds(code.saturating_add(access)))
+    (access != NEVER).then(|| Seconds(code.saturating_add(access)))
 }

@@ -56,7 +56,7 @@ pub async fn ask<H: Host>(
     presented: Presented,
     wish: Wish,
 ) -> Result<Reply, Error> {
-    let whole = caller.policy.settings.revoke_ends_grant == 1;
+    let whole = caller.policy.settings.revoke_ends_grant;
     put(cx, caller.client.reference(), caller.policy.version, presented, wish, whole).await
 }
 

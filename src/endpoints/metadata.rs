@@ -27,7 +27,7 @@ pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
     if policy.settings.registration_open > 0 {
         body["registration_endpoint"] = json!(cx.url("/register"));
     }
-    if policy.settings.documents == 1 {
+    if policy.settings.documents {
         body["client_id_metadata_document_supported"] = json!(true);
     }
     // Public, and the same for everybody: five minutes spare a client library one request per start.

@@ -7,6 +7,7 @@ use super::{
     policy::{ADMIN, ADMIN_READ, Policy},
     redirect_uri::RedirectUri,
     scope::Scope,
+    settings::{Lifetime, NEVER},
     ticket::{Access, Claims},
 };
 use crate::{
@@ -189,7 +190,8 @@ impl Client {
 
     /// How long its access tokens live.
     pub fn access_lifetime(&self, policy: &Policy) -> Seconds {
-        self.metadata.access_token_lifetime.map_or_else(|| policy.seconds(|s| s.access_lifetime), Seconds)
+        let own = self.metadata.access_token_lifetime.map(|Lifetime(seconds)| Seconds(seconds));
+        own.unwrap_or_else(|| policy.seconds(|s| s.access_lifetime))
     }
 
     /// How long its codes live.
@@ -222,6 +224,7 @@ impl Client {
             rotate: rotate || !self.is_confidential(),
             refreshable: self.is_refreshable(),
             refreshes: self.metadata.refresh_count,
+            endless: self.access_lifetime(policy) == Seconds(NEVER),
             ..Terms::default()
         }
     }

@@ -5,11 +5,8 @@
 //! one of ours or of somebody's own network, and what is found is held to what clients may say that register themselves.
 
 use super::{
-    authority::is_plain,
-    metadata::Metadata,
-    patch::Invalid,
-    policy::{Policy, Settings},
-    registration::SAID,
+    authority::is_plain, metadata::Metadata, patch::Invalid, policy::Policy, registration::SAID,
+    settings::Settings,
 };
 use crate::host::{Seconds, Timestamp};
 use fluent_uri::Uri;

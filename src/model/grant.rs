@@ -91,6 +91,9 @@ pub enum State {
         /// How long the current refresh token may lie unused, by the policy when it was made.
         #[serde(default)]
         idle: Option<Seconds>,
+        /// An access token was given that has no end.
+        #[serde(default)]
+        endless: bool,
     },
     /// Nothing of it is, or becomes, active.
     Ended {
@@ -146,6 +149,9 @@ pub struct Terms {
     pub refreshable: bool,
     /// How many refreshes the grant gives (`None`: unlimited).
     pub refreshes: Option<u32>,
+    /// Whether access tokens have no end.
+    #[serde(default)]
+    pub endless: bool,
     /// At a redemption: where the client's answers may go now. Empty where it was not said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirect_uris: Vec<String>,

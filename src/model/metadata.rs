@@ -6,6 +6,7 @@ use super::{
     profile::Profile,
     redirect_uri::{ApplicationType, RedirectUri},
     scope::Scope,
+    settings::{Lifetime, NEVER},
 };
 use crate::{error::quotable, host::Timestamp, json};
 use serde::{Deserialize, Serialize};
@@ -85,8 +86,8 @@ pub struct Metadata {
     pub resource_server: bool,
     /// May administer by a token of its own with the scope for it.
     pub administrative: bool,
-    /// Seconds; null: as the settings say.
-    pub access_token_lifetime: Option<u64>,
+    /// Seconds, or -1: never; null: as the settings say.
+    pub access_token_lifetime: Option<Lifetime>,
     /// `opaque`.
     pub access_token_format: AccessFormat,
     /// Seconds; null: as profile and settings say.
@@ -234,13 +235,15 @@ impl Metadata {
         if let Some(unknown) = self.scope.names().find(|name| !scopes.contains(name)) {
             return refused("scope", &format!("there is no scope {}", quotable(unknown)));
         }
-        for (field, lifetime) in
-            [("access_token_lifetime", self.access_token_lifetime), ("code_lifetime", self.code_lifetime)]
-        {
-            let most = if field == "code_lifetime" { 600 } else { 31_536_000 };
-            if lifetime.is_some_and(|seconds| seconds == 0 || seconds > most) {
-                return refused(field, &format!("must be from 1 to {most} seconds"));
-            }
+        let access = self.access_token_lifetime.map(|Lifetime(seconds)| seconds);
+        if access.is_some_and(|seconds| seconds != NEVER && !(1..=31_536_000).contains(&seconds)) {
+            return refused(
+                "access_token_lifetime",
+                "must be from 1 to 31536000 seconds, or -1, which is never",
+            );
+        }
+        if self.code_lifetime.is_some_and(|seconds| !(1..=600).contains(&seconds)) {
+            return refused("code_lifetime", "must be from 1 to 600 seconds");
         }
         if self.not_before.is_some_and(|seconds| seconds > now.seconds()) {
             return refused("not_before", "must not lie in the future");
@@ -260,6 +263,7 @@ impl Metadata {
             (Some(own), Some(next)) => next < own,
             (own, next) => own != next,
         };
+        let seconds = |own: Option<Lifetime>| own.map(|Lifetime(seconds)| seconds);
         let fewer = match (self.refresh_count, next.refresh_count) {
             (_, None) => false,
             (None, Some(_)) => true,
@@ -289,7 +293,7 @@ impl Metadata {
             || (self.enabled && !next.enabled)
             || (self.resource_server && !next.resource_server)
             || (self.administrative && !next.administrative)
-            || shorter(self.access_token_lifetime, next.access_token_lifetime)
+            || shorter(seconds(self.access_token_lifetime), seconds(next.access_token_lifetime))
             || shorter(self.code_lifetime, next.code_lifetime)
             || fewer
             || !self.scope.is_within(&next.scope)
@@ -316,7 +320,7 @@ const FORMS: &[(&str, &str)] = &[
     ("strict",                     "must be true or false"),
     ("resource_server",            "must be true or false"),
     ("administrative",             "must be true or false"),
-    ("access_token_lifetime",      "must be a whole number of seconds, or null"),
+    ("access_token_lifetime",      "must be a whole number of seconds, -1, or null"),
     ("access_token_format",        "must be opaque"),
     ("code_lifetime",              "must be a whole number of seconds, or null"),
     ("refresh_count",              "must be a whole number, or null"),
@@ -354,7 +358,10 @@ mod tests {
         assert_eq!(field(&Metadata { response_types: vec!["token".into()], ..web() }), "response_types");
         assert_eq!(field(&Metadata { scope: Scope::parse("write").unwrap(), ..web() }), "scope");
         assert_eq!(field(&Metadata { not_before: Some(6), ..web() }), "not_before");
-        assert_eq!(field(&Metadata { access_token_lifetime: Some(0), ..web() }), "access_token_lifetime");
+        assert_eq!(
+            field(&Metadata { access_token_lifetime: Some(Lifetime(0)), ..web() }),
+            "access_token_lifetime"
+        );
         let public =
             Metadata { token_endpoint_auth_method: AuthMethod::None, resource_server: true, ..web() };
         assert_eq!(field(&public), "resource_server");
@@ -424,7 +431,7 @@ mod tests {
     fn only_what_takes_something_away_is_a_restriction() {
         let before = Metadata {
             scope: Scope::of(["a", "b"]),
-            access_token_lifetime: Some(600),
+            access_token_lifetime: Some(Lifetime(600)),
             refresh_count: Some(3),
             resource_server: true,
             ..web()

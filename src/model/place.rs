@@ -95,6 +95,9 @@ impl Table {
     /// The daily table for rows that may be forgotten at `end`, whatever the time is now: a reader who knows the end
     /// finds the table.
     pub fn daily(end: Timestamp) -> Self {
+        if end == Timestamp::NEVER {
+            return Self::Never;
+        }
         Self::Long(u32::try_from(end.seconds() / DAY + 1).unwrap_or(u32::MAX))
     }
 

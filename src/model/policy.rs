@@ -1,6 +1,6 @@
 //! The settings of the server and its catalogue of scopes: read by every request, written by administrators.
 
-use super::{patch::Invalid, scope::Scope};
+use super::{patch::Invalid, scope::Scope, settings::Settings};
 use crate::{
     crypto::Secret,
     error::quotable,
@@ -9,76 +9,6 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-
-/// Declares [`Settings`] from one table: member, key on the wire, unit, least, most, default, meaning.
-macro_rules! settings {
-    ($($member:ident $key:literal $least:literal $most:literal $default:literal $doc:literal)*) => {
-        /// The settings, as whole numbers in the unit that the key names.
-        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(default)]
-        pub struct Settings { $(#[doc = $doc] pub $member: u64,)* }
-
-        impl Default for Settings {
-            fn default() -> Self {
-                Self { $($member: $default,)* }
-            }
-        }
-
-        impl Settings {
-            /// As the administration API shows them.
-            pub fn to_json(&self) -> Map<String, Value> {
-                let mut out = Map::new();
-                $(out.insert($key.to_owned(), json!(self.$member));)*
-                out
-            }
-
-            /// The table: key, least, most, default, meaning.
-            pub const TABLE: &'static [(&'static str, u64, u64, u64, &'static str)] =
-                &[$(($key, $least, $most, $default, $doc),)*];
-
-            /// Sets one. The error is what to tell the administrator; nothing changed then.
-            pub fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
-                match key {
-                    $($key => {
-                        let number = match value {
-                            Value::Null => Some($default), // RFC 7396: null takes the member away, back to its default.
-                            value => value.as_u64(),
-                        };
-                        let range: std::ops::RangeInclusive<u64> = $least..=$most;
-                        let number = number.filter(|number| range.contains(number));
-                        self.$member = number.ok_or_else(|| format!("must be a whole number from {} to {}", $least, $most))?;
-                        Ok(())
-                    })*
-                    _ => Err("there is no such setting".to_owned()),
-                }
-            }
-        }
-    };
-}
-
-#[rustfmt::skip]
-settings! {
-    access_lifetime    "token.defaultExpirySeconds"   1 31_536_000 3600      "How long an access token lives, in seconds."
-    code_lifetime      "authCode.expirySeconds"       1 600        60        "How long an authorization code lives, in seconds."
-    code_retry         "authCode.retrySeconds"        0 60         10        "How long a redeemed, PKCE-bound code is refused without ending its family, in seconds."
-    refresh_grace      "refresh.graceSeconds"         0 60         10        "How long the previous refresh token gets the same successor again, in seconds; 0 is strict."
-    refresh_idle       "refresh.idleSeconds"          1 31_536_000 2_592_000 "How long a refresh token may lie unused, in seconds."
-    refresh_absolute   "refresh.absoluteSeconds"      1 31_536_000 7_776_000 "How long a family of refresh tokens lives, in seconds."
-    session_lifetime   "session.lifetimeSeconds"      60 2_592_000 28_800    "How long a browser stays signed in, in seconds."
-    login_per_user     "login.failuresPerUser"        1 100        10        "How many logins of one name may fail in five minutes before it is closed for the rest of them."
-    login_per_address  "login.failuresPerAddress"     1 1_000_000  30        "How many logins from one address may fail in five minutes before it is closed for the rest of them."
-    client_failures    "client.failuresPerMinute"     1 1_000_000  60        "How often one client from one address may fail in a minute to prove itself, or send what is no token, before failures are 429."
-    registration_open  "registration.open"            0 2          0         "Who may register clients at /register: 0 nobody, 1 who has an initial access token, 2 anybody."
-    registration_rate  "registration.perHour"         1 1_000_000  20        "How many clients may register from one address in an hour, or say anew what they are."
-    registration_most  "registration.unusedMost"      1 100_000    1000      "How many clients may lie registered that nobody has allowed anything; who would be one more waits. Initial access tokens go before it."
-    registration_unused "registration.unusedSeconds"  60 31_536_000 86_400   "How long a client that registered itself lives until somebody allows it something, in seconds."
-    registration_used  "registration.usedSeconds"     172_800 31_536_000 7_776_000 "How long a client that registered itself, or is a document, lives after its last use, in seconds."
-    documents          "registration.documents"       0 1          0         "1: a client id may be the https address of a document that describes the client."
-    shards             "grants.shardsPerRegion"       1 1024       8         "Among how many shards of a region new grants are spread."
-    log_success        "log.successPercent"           0 100        100       "How many of a hundred successes are logged; refusals and changes always are."
-    audit_retention    "audit.retentionDays"          1 3650       365       "How long the log of changes reaches back at least, in days."
-    revoke_ends_grant  "revoke.accessTokenEndsGrant"  0 1          0         "1: revoking an access token ends its grant."
-}
 
 /// The scope that lets its holder administer this server, if they have the right.
 pub const ADMIN: &str = "admin";
@@ -230,25 +160,6 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_setting_out_of_range_or_unknown_changes_nothing() {
-        let mut settings = Settings::default();
-        for (key, value) in [
-            ("refresh.graceSeconds", json!(61)),
-            ("refresh.graceSeconds", json!(-1)),
-            ("refresh.graceSeconds", json!("10")),
-            ("token.defaultExpirySeconds", json!(0)),
-            ("magic", json!(1)),
-        ] {
-            assert!(settings.set(key, &value).is_err(), "{key} {value}");
-        }
-        assert_eq!(settings, Settings::default());
-        settings.set("refresh.graceSeconds", &json!(0)).unwrap();
-        assert_eq!(settings.refresh_grace, 0);
-        settings.set("refresh.graceSeconds", &Value::Null).unwrap();
-        assert_eq!(settings, Settings::default());
-    }
 
     #[test]
     fn generated_client_ids_are_told_from_invented_ones() {

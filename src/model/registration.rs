@@ -247,7 +247,7 @@ impl InitialToken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{policy::ScopeEntry, scope::Scope};
+    use crate::model::{policy::ScopeEntry, scope::Scope, settings::Lifetime};
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -329,11 +329,17 @@ mod tests {
         let public =
             json!({ "token_endpoint_auth_method": "none", "client_name": "A", "contacts": ["a@b.test"] });
         let before = field(public).unwrap();
-        let before =
-            Metadata { description: Some("watch it".into()), access_token_lifetime: Some(60), ..before };
+        let before = Metadata {
+            description: Some("watch it".into()),
+            access_token_lifetime: Some(Lifetime(60)),
+            ..before
+        };
         let after = before.restated(web(json!({ "scope": "read" })), &policy(), NOW).unwrap();
         assert_eq!((after.client_name.as_deref(), after.contacts.len()), (None, 0));
-        assert_eq!((after.description, after.access_token_lifetime), (before.description, Some(60)));
+        assert_eq!(
+            (after.description, after.access_token_lifetime),
+            (before.description, Some(Lifetime(60)))
+        );
         assert_eq!(after.token_endpoint_auth_method, before.token_endpoint_auth_method);
         assert_eq!(after.scope, Scope::of(["read"]));
     }

@@ -93,6 +93,11 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// `exp` (`None`: never).
+    pub fn ends(&self) -> Option<Timestamp> {
+        (self.expires != Timestamp::NEVER).then_some(self.expires)
+    }
+
     /// The shard that knows of its end.
     pub fn shard(&self) -> Shard {
         match &self.subject {

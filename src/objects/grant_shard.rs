@@ -218,7 +218,7 @@ fn token<S: Store>(
         client_id: client.clone(),
         person: None,
         issued: claims.issued,
-        expires: Some(claims.expires),
+        expires: claims.ends(),
     }))))
 }
 
@@ -303,7 +303,8 @@ fn find<S: Store>(
             let id = address.to_string();
             let wanted = filter.client_id.as_ref().is_none_or(|client| *client == grant.client.id)
                 && filter.scope.as_ref().is_none_or(|scope| grant.scope.contains(scope))
-                && filter.address.as_ref().is_none_or(|address| *address == id);
+                && filter.address.as_ref().is_none_or(|address| *address == id)
+                && filter.q.as_ref().is_none_or(|q| grant.says(q));
             if wanted {
                 found.push((address, grant));
             }
@@ -370,14 +371,23 @@ fn sweep_lasting<S: Store>(store: &S, now: Timestamp) -> Result<(), Fault> {
 }
 
 impl Grant {
+    /// Whether a part of a name is in what an administrator sees of it.
+    fn says(&self, q: &str) -> bool {
+        let Self { client, person, scope, .. } = self;
+        client.id.contains(q) || person.username.contains(q) || scope.names().any(|name| name.contains(q))
+    }
+
     fn listed(self, id: String) -> Listed {
         let remaining = match &self.state {
+            // It has no refresh token.
+            State::Live { generation: 0, .. } => Some(0),
             State::Live { remaining, .. } => *remaining,
             _ => None,
         };
         // A code that nobody redeems in time is the end of its grant.
         let expires = match &self.state {
             State::Offered { redeem_by, .. } => Some(*redeem_by),
+            State::Live { endless: true, .. } => self.until,
             _ => self.ends.or(self.until),
         };
         let state = match &self.state {
@@ -403,6 +413,7 @@ impl Grant {
         match &self.state {
             State::Offered { redeem_by, .. } => now > redeem_by.plus(SWEEP),
             State::Ended { .. } => now > self.changed.plus(SWEEP),
+            State::Live { endless: true, .. } => false,
             State::Live { generation, remaining, .. } => {
                 let last = *generation == 0 || *remaining == Some(0);
                 last && now > self.changed.plus(LONGEST)

@@ -51,7 +51,9 @@ impl Object for Registry {
             Command::Manage { token, wish } => registration::manage(turn, &token, wish),
             Command::Use(id) => registration::touch(turn, &id),
             Command::Adopt(client) => registration::adopt(turn, *client),
-            Command::InitialTokens { after, limit } => registration::tokens(store, after.as_deref(), limit),
+            Command::InitialTokens { after, q, limit } => {
+                registration::tokens(store, after.as_deref(), q.as_deref(), limit)
+            }
             Command::InitialToken(id) => registration::token(store, &id),
             Command::CreateInitialToken(token) => registration::create_token(turn, *token),
             Command::DeleteInitialToken(id) => registration::delete_token(turn, &id),

@@ -12,6 +12,7 @@ const PLACES: &[(&str, &str)] = &[
     ("/console/scopes", "Scopes"),
     ("/console/users", "Users"),
     ("/console/grants", "Grants"),
+    ("/console/registration-tokens", "Registration tokens"),
     ("/console/settings", "Settings"),
     ("/console/audit", "Audit log"),
 ];
@@ -165,8 +166,8 @@ pub type Hidden = Vec<(String, String)>;
 pub struct Record<'a> {
     /// Where its forms go.
     pub action: &'a str,
-    /// A secret, this once.
-    pub secret: Option<&'a str>,
+    /// A secret, this once, below its name and what is done with it.
+    pub secret: Option<((&'a str, &'a str), &'a str)>,
     /// What can't be changed: label and value.
     pub facts: Vec<(&'a str, String)>,
     /// What belongs to it.

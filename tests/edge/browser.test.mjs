@@ -183,7 +183,7 @@ for (const javaScriptEnabled of [true, false]) {
       await signIn();
       assert((await page.textContent('main')).includes(name));
       assert.equal(await page.locator('main img, main b, main script').count(), 0);
-      assert.match(await page.title(), /Allow access/);
+      assert.match(await page.title(), /Access Approval/);
       await page.click('#consent-allow');
       assert.equal((await redeem((await readAnswer()).get('code'), body.client_id)).status, 200);
     });

@@ -250,6 +250,44 @@ test('people are made, locked out, let in again, given a password, signed out an
   await Promise.all([page, guest].map((one) => one.context().close()));
 });
 
+test('a registration token is made, shown once, registers a client, and is ended', async () => {
+  await makeUser('registrar', ['administrator']);
+  await administer(worker, 'PATCH', '/admin/settings', { 'registration.open': 1 });
+  const page = await enter('registrar');
+  await page.goto(at('/console'));
+  await page.click('text=Registration tokens');
+  await page.click('#new');
+  await page.fill('#in-description', 'For the shop');
+  await page.fill('#in-expires_in', '0');
+  await page.click('#save');
+  assert.match(await page.textContent('#in-expires_in-problem'), /from 1 to/);
+  assert.equal(await page.inputValue('#in-description'), 'For the shop');
+  await page.fill('#in-expires_in', '3600');
+  await page.fill('#in-uses', '2');
+  await page.click('#save');
+  const token = await page.textContent('#secret');
+  const register = () =>
+    fetch(at('/register'), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ redirect_uris: ['https://shop.test/cb'] }),
+    });
+  assert.equal((await register()).status, 201);
+  await page.goto(at('/console/registration-tokens'));
+  assert.match(await page.textContent('#list'), /For the shop/);
+  assert(!(await page.content()).includes(token));
+  await page.click('#list tbody a');
+  assert.match(await page.textContent('dl'), /Uses left\s*1/);
+  await page.click('#act-delete');
+  assert.match(await page.textContent('main'), /Clients that registered with it stay/);
+  await page.click('#confirm-yes');
+  assert.equal(await page.textContent('#notice'), 'It is deleted.');
+  assert.equal((await register()).status, 401);
+  const log = await administer(worker, 'GET', '/admin/audit?q=registration-token');
+  assert.deepEqual(log.body.items.slice(0, 2).map((item) => item.by.name), ['registrar', 'registrar']);
+  await page.context().close();
+});
+
 test('who holds no role sees nothing, and an auditor changes nothing, whatever is sent', async () => {
   await makeUser('nobody', []);
   await makeUser('reader', ['auditor']);
@@ -291,6 +329,8 @@ const PAGES = [
   '/console/users/alice',
   '/console/new/users',
   '/console/grants',
+  '/console/registration-tokens',
+  '/console/new/registration-tokens',
   '/console/settings',
   '/console/audit',
 ];

@@ -92,6 +92,30 @@ describe('ctl', () => {
     assert.equal((await json(['settings', 'get']))['log.successPercent'], 100);
   });
 
+  test('makes registration tokens, lists and ends them', async () => {
+    await json(['settings', 'set', 'registration.open=1']);
+    const made = await json(['registration-token', 'create', '--uses', '2', '--expires-in', '60', '--description', 'For the shop']);
+    assert.deepEqual([made.uses, made.expires_at - made.created_at], [2, 60]);
+    const register = () => fetch(`${worker.issuer}/register`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${made.token}`, 'content-type': 'application/json' },
+      body: '{"redirect_uris":["https://shop.test/cb"]}',
+    });
+    assert.equal((await register()).status, 201);
+    const [listed] = await json(['registration-token', 'list']);
+    assert.deepEqual([listed.id, listed.uses, listed.description, listed.token], [made.id, 1, 'For the shop', undefined]);
+    assert.equal((await ctl(['registration-token', 'delete', made.id])).code, 0);
+    assert.equal((await register()).status, 401);
+    assert.equal((await ctl(['registration-token', 'delete', made.id])).code, 4);
+    assert.equal((await ctl(['registration-token', 'create', '--uses', 'many'])).code, 3);
+  });
+
+  test('says how everything is', async () => {
+    const items = await json(['health']);
+    assert.deepEqual(items.slice(0, 2).map((item) => item.id), ['replica', 'registry']);
+    assert.match((await ctl(['health'])).out, /^id +size +owed/);
+  });
+
   test('says what is wrong in a sentence, and by its exit code', async () => {
     const cases = /** @type {[string[], number, RegExp, object?][]} */ ([
       [['client', 'create', '--grant', 'magic'], 3, /400 grant_types: /],

@@ -103,6 +103,7 @@ async function ofConsole(worker, mark) {
   await make(worker, '/admin/clients', { client_id: name, redirect_uris: ['https://a.test/cb'], scope: name });
   await makeTokens(worker);
   const grant = (await administer(worker, 'GET', '/admin/grants?username=alice&limit=1')).body.items[0].id;
+  const { body: invitation } = await administer(worker, 'POST', '/admin/registration-tokens', {});
   const version = async (/** @type {string} */ path) => (await administer(worker, 'GET', path)).headers.get('etag');
   /** A browser, and what its forms carry. */
   const enter = async () => {
@@ -116,7 +117,7 @@ async function ofConsole(worker, mark) {
   const outside = { cookie: cookieOf(stranger), 'sec-fetch-site': 'same-origin' };
   const [inside, leaving] = [await enter(), await enter()];
   const { cookie, seal } = inside;
-  const pages = ['', '/new/clients', '/new/scopes', '/new/users', '/clients?q=demo&after=demo-api', `/clients/${name}`, '/scopes', `/scopes/${name}`, '/users?q=a', `/users/${name}`, '/grants?username=alice', `/grants/${encodeURIComponent(grant)}`, '/settings', '/audit?q=a'];
+  const pages = ['', '/new/clients', '/new/scopes', '/new/users', '/clients?q=demo&after=demo-api', `/clients/${name}`, '/scopes', `/scopes/${name}`, '/users?q=a', `/users/${name}`, '/grants?username=alice', `/grants/${encodeURIComponent(grant)}`, '/registration-tokens', '/new/registration-tokens', `/registration-tokens/${invitation.id}`, '/settings', '/audit?q=a'];
   const act = (/** @type {string} */ path, /** @type {Record<string, string>} */ fields) => form(`/console${path}`, { seal, ...fields }, { cookie });
   return [
     ...pages.map((path) => get(`/console${path}`, { cookie })),
@@ -132,6 +133,8 @@ async function ofConsole(worker, mark) {
     act('/users', { username: `${name}.new`, password: 'open-the-doors', enabled: 'true', claims: '{"name":"D"}' }),
     act(`/users/${name}.other`, { act: 'password', password: 'open-the-doors', confirm: 'yes' }),
     act(`/grants/${encodeURIComponent(grant)}`, { act: 'revoke' }),
+    act('/registration-tokens', { description: 'x', uses: '2', expires_in: '3600' }),
+    act(`/registration-tokens/${invitation.id}`, { act: 'delete' }),
     // A question: what holds for everybody is not changed here.
     act('/settings', { act: 'save', version: await version('/admin/settings'), 'refresh.idleSeconds': '60' }),
     form('/console/sign-out', { seal: leaving.seal }, { cookie: leaving.cookie }),

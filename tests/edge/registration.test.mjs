@@ -37,7 +37,7 @@ before(async () => {
       return internet.get(request.url)?.() ?? new Response('nothing here', { status: 404 });
     },
   });
-  const settings = { 'registration.open': 2, 'registration.documents': 1 };
+  const settings = { 'registration.open': 2, 'registration.documents': true };
   const answer = await administer(worker, 'PATCH', '/admin/settings', settings);
   assert.equal(answer.status, 200, answer.text);
 });

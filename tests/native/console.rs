@@ -308,6 +308,37 @@ fn an_account_is_opened_though_a_shard_has_not_heard_of_an_earlier_change() {
 }
 
 #[test]
+fn a_new_secret_is_shown_though_a_shard_has_not_heard_of_it_and_the_page_says_so() {
+    let site = staffed();
+    site.tokens();
+    site.forget_cookie("edgemint-session");
+    enter(&site, "ada");
+    let question = send(&site, "/console/clients/demo-web", &[("act", "secret")]);
+    assert!(text(&question).contains("Tokens that it got for itself are not counted."));
+    site.world.fate("GRANTS", &[Fate::Lost; 8]);
+    let page = send(
+        &site,
+        "/console/clients/demo-web",
+        &[("act", "secret"), ("overlap_seconds", "0"), ("confirm", "yes")],
+    );
+    site.world.fate("GRANTS", &[]);
+    let page = text(&page);
+    assert!(page.contains("id=\"secret\"") && page.contains("some parts have not heard of it yet"), "{page}");
+}
+
+#[test]
+fn a_link_of_another_site_says_nothing_in_our_name() {
+    let site = staffed();
+    enter(&site, "ada");
+    let notice = |from: &str| {
+        let headers = [("sec-fetch-site", from)];
+        let page = site.browse(request(Method::GET, "/console/clients?done=delete", &headers, ""));
+        text(&page).contains("id=\"notice\"")
+    };
+    assert_eq!((notice("same-origin"), notice("none"), notice("cross-site")), (true, true, false));
+}
+
+#[test]
 fn health_is_told_while_the_registry_is_away() {
     let site = staffed();
     site.world.fate("REGISTRY", &[Fate::Lost; 9]);

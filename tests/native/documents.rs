@@ -139,7 +139,7 @@ fn the_readme_lists_every_route_and_the_operators_guide_every_setting() {
         assert!(quoted(&readme).any(is_listed), "README.md does not list {path}");
     }
     let guide = read("docs/operating.md");
-    for key in edgemint::model::policy::Settings::default().to_json().keys() {
+    for key in edgemint::model::settings::Settings::default().to_json().keys() {
         assert!(guide.contains(&format!("| `{key}` |")), "docs/operating.md does not list {key}");
     }
 }

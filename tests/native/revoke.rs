@@ -33,7 +33,7 @@ fn revoking_an_access_token_ends_it_alone_unless_a_setting_ends_its_grant() {
     assert_eq!(site.inspect(&string(&first, "access_token")), dead());
     assert_eq!(site.inspect(&string(&second, "access_token"))["active"], true);
     assert_eq!(
-        site.admin(Method::PATCH, "/admin/settings", &json!({ "revoke.accessTokenEndsGrant": 1 })).0,
+        site.admin(Method::PATCH, "/admin/settings", &json!({ "revoke.accessTokenEndsGrant": true })).0,
         200
     );
     assert_eq!(site.post("/revoke", WEB, &[("token", &string(&second, "access_token"))]).0, 200);

@@ -25,8 +25,8 @@ use http::Method;
 pub(super) async fn admit<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<(), Error> {
     let token = wire::bearer(request)
         .ok_or_else(|| Error::new(Code::MissingToken, "the administrator's token is missing"))?;
-    let (kind, name, may_write) = if cx.config.is_administrator(token) {
-        ("token", String::new(), true)
+    let (kind, name, right) = if cx.config.is_administrator(token) {
+        ("token", String::new(), Right::Write)
     } else {
         by_access_token(cx, token).await?
     };
@@ -34,8 +34,8 @@ pub(super) async fn admit<H: Host>(cx: &Context<'_, H>, request: &Request) -> Re
     // Who reads hashes can guess passwords in peace: that is not for an auditor.
     let hashes =
         reads && Params::of_query(request, &[]).is_ok_and(|params| params.optional("hashes").is_some());
-    if !may_write && (!reads || hashes) {
-        return Err(Error::new(Code::AccessDenied, "this token may read, and not change anything"));
+    if !reads || hashes {
+        right.demand_write()?;
     }
     if hashes {
         cx.note(|e| {
@@ -48,11 +48,41 @@ pub(super) async fn admit<H: Host>(cx: &Context<'_, H>, request: &Request) -> Re
     Ok(())
 }
 
+/// What a token may do here.
+enum Right {
+    /// Everything.
+    Write,
+    /// It may read: its scope is not enough for more.
+    Scope,
+    /// It may read: its holder has no right to more.
+    Role,
+}
+
+impl Right {
+    fn of(scope: bool, role: bool) -> Self {
+        match (scope, role) {
+            (true, true) => Self::Write,
+            (false, true) => Self::Scope,
+            (_, false) => Self::Role,
+        }
+    }
+
+    fn demand_write(&self) -> Result<(), Error> {
+        let code = match self {
+            Self::Write => return Ok(()),
+            // RFC 6750 §3.1: another token would do, and the answer says which.
+            Self::Scope => Code::InsufficientScope,
+            Self::Role => Code::AccessDenied,
+        };
+        Err(Error::new(code, "this token may read, and not change anything"))
+    }
+}
+
 /// Kind and name of the holder, and whether they may change something.
 async fn by_access_token<H: Host>(
     cx: &Context<'_, H>,
     token: &str,
-) -> Result<(&'static str, String, bool), Error> {
+) -> Result<(&'static str, String, Right), Error> {
     let refused =
         || Error::new(Code::InvalidToken, "this is neither the administrator's token nor one that is good");
     let keys = &cx.config.keys;
@@ -75,7 +105,8 @@ async fn by_access_token<H: Host>(
             if !role("administrator") && !role("auditor") {
                 return Err(Error::new(Code::AccessDenied, "the token is of a person who has no role here"));
             }
-            Ok(("user", account.username, writes && role("administrator")))
+            let right = Right::of(writes, role("administrator"));
+            Ok(("user", account.username, right))
         }
         None => {
             let command = registry::Command::Client(client_id);
@@ -94,7 +125,7 @@ async fn by_access_token<H: Host>(
             if !client.metadata.administrative {
                 return Err(Error::new(Code::AccessDenied, "the client is not marked as administrative"));
             }
-            Ok(("client", client.id, writes))
+            Ok(("client", client.id, Right::of(writes, true)))
         }
     }
 }

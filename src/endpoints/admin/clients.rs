@@ -302,7 +302,9 @@ impl Kept {
             kept.secret = texts.next().map(|text| Hashed::parse(text).ok_or_else(refused)).transpose()?;
             kept.previous =
                 texts.map(|text| Self::read_previous(text).ok_or_else(refused)).collect::<Result<_, _>>()?;
-            if kept.previous.len() > Client::OVERLAPPING {
+            let latest = now.plus(Seconds(LONGEST_OVERLAP));
+            if kept.previous.len() > Client::OVERLAPPING || kept.previous.iter().any(|(_, end)| *end > latest)
+            {
                 return Err(refused());
             }
         }

@@ -20,7 +20,7 @@ const BATCH: usize = super::MOST + 1;
 /// Turns of shards that one request may cost. Each looks at up to 5,000 rows; what is left is behind `next`.
 const TURNS: usize = 50;
 
-/// `GET`: a page of grants that stand, of all or of one `client_id`, `username`, `scope`. `DELETE`: the end of all of
+/// `GET`: a page of grants that stand, of all or of one `client_id`, `username`, `scope`; `q` is a part of one of these. `DELETE`: the end of all of
 /// one of these, and of every token of them.
 pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let params = Params::of_query(request, &[])?;
@@ -29,7 +29,12 @@ pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) 
     }
     let asked = Page::of(&params)?;
     let owned = |name: &str| params.optional(name).map(str::to_owned);
-    let mut filter = Filter { client_id: owned("client_id"), scope: owned("scope"), ..Filter::default() };
+    let mut filter = Filter {
+        client_id: owned("client_id"),
+        scope: owned("scope"),
+        q: asked.q.clone(),
+        ..Filter::default()
+    };
     let names: Vec<String> = match params.optional("username") {
         // The account knows every shard that can hold a grant of the person.
         Some(username) => match users::find(cx, username).await? {

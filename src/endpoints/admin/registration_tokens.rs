@@ -29,8 +29,8 @@ pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) 
     if request.method == Method::POST {
         return create(cx, members_if_any(request)?).await;
     }
-    let Page { limit, after, .. } = Page::of(&Params::of_query(request, &[])?)?;
-    let command = Command::InitialTokens { after, limit };
+    let Page { limit, after, q, .. } = Page::of(&Params::of_query(request, &[])?)?;
+    let command = Command::InitialTokens { after, q, limit };
     let Reply::InitialTokens(tokens, more) = cx.ask::<Registry>(registry::NAME, command).await? else {
         return Err(strange());
     };

@@ -10,7 +10,7 @@ use crate::{
     error::{Code, Error},
     host::Host,
     json,
-    model::policy::Settings,
+    model::settings::Settings,
     pages::console::{Confirm, Hidden, Input, Kind, framed},
     wire::{Params, Request, Response, with_params},
 };
@@ -79,7 +79,7 @@ async fn make<H: Host>(
     sort: &'static Sort,
     form: &Params,
 ) -> Result<Response, Error> {
-    let body = form::patch(&records::asked_when_new(sort), form, None);
+    let body = form::patch(sort.members, form, None);
     let answer = match Wish::change(Method::POST, sort.many, "", "", body.clone()).ask(cx).await {
         Ok(answer) => answer,
         Err(error) if is_about_the_form(&error) => {
@@ -88,7 +88,8 @@ async fn make<H: Host>(
         Err(error) => return Err(error),
     };
     let key = answer.text(sort.key);
-    match answer.body.get("client_secret").and_then(Value::as_str) {
+    let secret = answer.body.get("client_secret").or_else(|| answer.body.get("token"));
+    match secret.and_then(Value::as_str) {
         Some(secret) => {
             let notice = if answer.owed { OWED } else { "" };
             let shown = Shown { secret: Some(secret), notice, ..Shown::of(sort, key, &answer) };
@@ -186,9 +187,9 @@ async fn save_settings<H: Host>(
     let answer = Wish::get(resource, "", String::new()).ask(cx).await?;
     let patch = form::patch(&members, form, Some(&answer.body));
     let mut becomes = patch.clone();
-    for (name, _, _, default, _) in Settings::TABLE {
-        if let Some(value) = becomes.get_mut(*name).filter(|value| value.is_null()) {
-            *value = json!(default);
+    for setting in Settings::TABLE {
+        if let Some(value) = becomes.get_mut(setting.key).filter(|value| value.is_null()) {
+            *value = setting.form.default();
         }
     }
     let less = less(members.iter().map(|member| (member.name, member.name)), &answer.body, &becomes);
@@ -249,9 +250,8 @@ async fn perform<H: Host>(
             let body = json::object([("overlap_seconds", json!(overlap))]);
             Wish::change(Method::POST, Resource::Secret, segment, tag, body).ask(cx).await
         }
-        (Resource::Client | Resource::Scope | Resource::User, "delete") | (Resource::Grant, "revoke") => {
-            Wish::delete(sort.one, segment, tag, String::new()).ask(cx).await
-        }
+        (Resource::Client | Resource::Scope | Resource::User | Resource::RegistrationToken, "delete")
+        | (Resource::Grant, "revoke") => Wish::delete(sort.one, segment, tag, String::new()).ask(cx).await,
         (Resource::Client | Resource::User, "cut") => {
             Wish::delete(Resource::Grants, "", "", of(&[])).ask(cx).await
         }
@@ -345,6 +345,9 @@ fn question(sort: &Sort, act: &str, wrong: Option<&Error>) -> Option<Question> {
         (Resource::Scope, "delete") => {
             ("Delete it for good?", "Delete", "It can be deleted once no client may have it.", none)
         }
+        (Resource::RegistrationToken, "delete") => {
+            ("End this token?", "End it", "Nobody registers a client with it any more.", none)
+        }
         (Resource::Grant, "revoke") => {
             ("Revoke this grant?", "Revoke", "Every code and token of it stops working at once.", none)
         }
@@ -401,6 +404,9 @@ async fn affected<H: Host>(cx: &Context<'_, H>, sort: &Sort, segment: &str) -> R
         };
         let (client, user) = (answer.text("client_id"), answer.text("username"));
         return Ok(format!("This is what {user} allowed {client}: {}.", answer.text("scope")));
+    }
+    if sort.one == Resource::RegistrationToken {
+        return Ok("Clients that registered with it stay.".to_owned());
     }
     let mut said = count(cx, &[(key_of_grants(sort), segment)]).await?;
     if sort.one == Resource::Client {

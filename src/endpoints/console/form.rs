@@ -26,6 +26,11 @@ fn is_asked(member: &Member, making: bool) -> bool {
     written && !member.label.is_empty() && member.form != Form::Instant
 }
 
+/// Whether a member is written and never shown again.
+fn is_password(member: &Member) -> bool {
+    member.written == Written::Only && member.form == Form::Text
+}
+
 /// The fields of a form. `problem` stands next to the field that it names; `now` is what the record says by now, where
 /// that is not what was typed.
 pub(super) fn inputs(
@@ -49,7 +54,7 @@ pub(super) fn inputs(
         Input {
             kind: kind(member, value),
             // A password that was typed is not written into a page.
-            value: if member.written == Written::Only { String::new() } else { text(member, value) },
+            value: if is_password(member) { String::new() } else { text(member, value) },
             hint,
             problem: problem.map(|problem| problem.detail.to_string()),
             now: now.map(|now| shown(member, now)),
@@ -102,7 +107,7 @@ fn kind(member: &Member, value: &Value) -> Kind {
             Kind::Any(options)
         }
         Form::Text | Form::Names | Form::Instant => {
-            Kind::Line(if member.written == Written::Only { "password" } else { "text" })
+            Kind::Line(if is_password(member) { "password" } else { "text" })
         }
     }
 }
@@ -214,7 +219,7 @@ fn read(member: &Member, given: Option<&str>, ticked: &[&str]) -> Value {
         },
         // What does not read goes on as it was typed: who knows what fits says what is wrong.
         Form::Number | Form::Instant => match given.map(str::trim) {
-            Some(typed) => typed.parse::<u64>().map_or_else(|_| typed.into(), Value::from),
+            Some(typed) => typed.parse::<i64>().map_or_else(|_| typed.into(), Value::from),
             None => Value::Null,
         },
         Form::Object => match given {
@@ -237,7 +242,12 @@ pub(super) fn takes_away(before: &Value, after: &Value) -> bool {
             let after: Vec<&str> = after.as_str().unwrap_or_default().split(' ').collect();
             before.split(' ').any(|word| !word.is_empty() && !after.contains(&word))
         }
-        (before, Value::Number(after)) => before.as_u64().is_none_or(|before| Some(before) > after.as_u64()),
+        // -1 is never, and nothing is longer.
+        (before, Value::Number(after)) => {
+            before.as_i64() == Some(-1)
+                || (after.as_u64().is_some()
+                    && before.as_u64().is_none_or(|before| Some(before) > after.as_u64()))
+        }
         _ => false,
     }
 }
@@ -333,6 +343,7 @@ mod tests {
             (json!("a b"), json!("b c")),
             (json!("a"), Value::Null),
             (json!(5), json!(4)),
+            (json!(-1), json!(4)),
             (Value::Null, json!(4)),
         ] {
             assert!(takes_away(&before, &after), "{before} to {after}");
@@ -345,6 +356,7 @@ mod tests {
             (json!("b"), json!("a b")),
             (json!(""), Value::Null),
             (json!(4), json!(5)),
+            (json!(4), json!(-1)),
             (json!(4), Value::Null),
         ] {
             assert!(!takes_away(&before, &after), "{before} to {after}");

@@ -10,7 +10,11 @@ use crate::{
     error::{Code, Error},
     host::Host,
     json,
-    model::{metadata::Metadata, policy::Settings, profile::Profile},
+    model::{
+        metadata::Metadata,
+        profile::Profile,
+        settings::{self, Setting, Settings},
+    },
     pages::console::{Hidden, Input, List, Record, Row, framed},
     wire::{Params, Request, Response, encode, with_params},
 };
@@ -35,33 +39,44 @@ pub(super) struct Sort {
     search: &'static [(&'static str, &'static str, &'static str)],
     /// The members that the list shows; the first leads to the record.
     columns: &'static [&'static str],
+    /// What is shown once, when one is made or gets a new one, and what is done with it.
+    secret: (&'static str, &'static str),
     /// Where one is made.
     new: Option<(&'static str, &'static str)>,
     pub members: &'static [Member],
 }
+
+/// What has no secret.
+const NONE: (&str, &str) = ("", "");
 
 #[rustfmt::skip]
 pub(super) const SORTS: &[Sort] = &[
     Sort { many: Resource::Clients, one: Resource::Client, path: "/console/clients", title: "Clients", name: "client", key: "client_id",
            search: &[("q", "Search", "A part of a client’s id or name.")],
            columns: &["client_id", "client_name", "grant_types", "profile", "enabled"],
+           secret: ("The client’s secret", "put it where the client keeps its secrets"),
            new: Some(("/console/new/clients", "New client")), members: members::CLIENT },
     Sort { many: Resource::Scopes, one: Resource::Scope, path: "/console/scopes", title: "Scopes", name: "scope", key: "name",
            search: &[("q", "Search", "A part of a scope’s name or description.")],
            columns: &["name", "description", "clients"],
-           new: Some(("/console/new/scopes", "New scope")), members: members::SCOPE },
+           secret: NONE, new: Some(("/console/new/scopes", "New scope")), members: members::SCOPE },
     Sort { many: Resource::Users, one: Resource::User, path: "/console/users", title: "Users", name: "user", key: "username",
            search: &[("q", "Search", "A part of a user’s name.")],
            columns: &["username", "roles", "groups", "enabled"],
-           new: Some(("/console/new/users", "New user")), members: members::USER },
+           secret: NONE, new: Some(("/console/new/users", "New user")), members: members::USER },
     Sort { many: Resource::Grants, one: Resource::Grant, path: "/console/grants", title: "Grants", name: "grant", key: "id",
            search: &[("client_id", "Client", "The whole client id."), ("username", "User", "The whole user name."), ("scope", "Scope", "The whole name.")],
            columns: &["id", "client_id", "username", "scope", "created_at", "expires_at"],
-           new: None, members: members::GRANT },
+           secret: NONE, new: None, members: members::GRANT },
+    Sort { many: Resource::RegistrationTokens, one: Resource::RegistrationToken, path: "/console/registration-tokens", title: "Registration tokens", name: "registration token", key: "id",
+           search: &[],
+           columns: &["id", "description", "created_at", "expires_at", "uses"],
+           secret: ("The registration token", "give it to whoever registers the client"),
+           new: Some(("/console/new/registration-tokens", "New registration token")), members: members::REGISTRATION_TOKEN },
     Sort { many: Resource::Audit, one: Resource::Audit, path: "/console/audit", title: "Audit log", name: "change", key: "",
            search: &[("q", "Search", "A part of what was done, to what, or of who did it.")],
            columns: &["time", "by", "action", "target", "before", "after", "address", "trace_id"],
-           new: None, members: members::CHANGE },
+           secret: NONE, new: None, members: members::CHANGE },
 ];
 
 impl Sort {
@@ -90,7 +105,9 @@ pub(super) async fn get<H: Host>(
     segment: &str,
 ) -> Result<Response, Error> {
     let params = Params::of_query(request, &[])?;
-    let notice = done(params.optional("done"));
+    // A link of somebody else's says nothing in our name.
+    let own = !request.is_cross_site(cx.config.origin());
+    let notice = done(params.optional("done").filter(|_| own));
     if resource == Resource::Settings {
         let answer = Wish::get(resource, "", String::new()).ask(cx).await?;
         return show_settings(visit, StatusCode::OK, &answer, &answer.body, None, notice);
@@ -181,8 +198,15 @@ fn cell(column: &Member, item: &Value) -> String {
             form::shown(column, &Value::Object(made))
         }
         // An address is long, and its end says nothing to a person.
-        ("id", _) => value.as_str().unwrap_or_default().chars().take(24).chain("…".chars()).collect(),
+        ("id", _) => shortened(value.as_str().unwrap_or_default()),
         _ => form::shown(column, value),
+    }
+}
+
+fn shortened(id: &str) -> String {
+    match id.char_indices().nth(24) {
+        Some((end, _)) => format!("{}…", &id[..end]),
+        None => id.to_owned(),
     }
 }
 
@@ -258,7 +282,7 @@ pub(super) fn show<H: Host>(
         (above(wrong, &inputs, overtaken), format!("{} {}", capital(sort.name), label(sort, segment)));
     let page = Record {
         action: &action,
-        secret,
+        secret: secret.map(|secret| (sort.secret, secret)),
         facts: sort.members.iter().filter(fixed).map(fact).collect(),
         links: links(sort, segment),
         hidden: hidden(visit, tag),
@@ -318,6 +342,7 @@ fn acts(sort: &Sort, answer: &Answer) -> Vec<(&'static str, &'static str)> {
             acts
         }
         Resource::Grant => vec![("revoke", "Revoke…")],
+        Resource::RegistrationToken => vec![("delete", "End it…")],
         _ => Vec::new(),
     }
 }
@@ -350,7 +375,7 @@ pub(super) fn show_new(
     typed: &Map<String, Value>,
     wrong: Option<&Error>,
 ) -> Result<Response, Error> {
-    let inputs = form::inputs(&asked_when_new(sort), typed, true, wrong, None);
+    let inputs = form::inputs(sort.members, typed, true, wrong, None);
     let (problem, title) = (above(wrong, &inputs, false), format!("New {}", sort.name));
     let page = Record {
         action: sort.path,
@@ -362,23 +387,18 @@ pub(super) fn show_new(
     framed(status, &visit.head(sort.path, &title).saying(&problem, ""), &page)
 }
 
-/// A new user has a password, which no other page shows.
-pub(super) fn asked_when_new(sort: &Sort) -> Vec<Member> {
-    let labelled = |member: &Member| match member.written {
-        Written::Only => Member { label: "Password", ..*member },
-        _ => *member,
-    };
-    sort.members.iter().map(labelled).collect()
-}
-
 /// The settings as members of a record.
 pub(super) fn settings() -> Vec<Member> {
-    let member = |(name, _, _, _, about): &(&'static str, u64, u64, u64, &'static str)| Member {
-        name,
-        label: name,
-        form: Form::Number,
+    let member = |setting: &Setting| Member {
+        name: setting.key,
+        label: setting.key,
+        form: match setting.form {
+            settings::Form::Number { .. } => Form::Number,
+            settings::Form::Switch(_) => Form::Switch,
+            settings::Form::Text { .. } => Form::Text,
+        },
         written: Written::Always,
-        about,
+        about: setting.about,
     };
     Settings::TABLE.iter().map(member).collect()
 }
@@ -400,8 +420,11 @@ pub(super) fn show_settings(
     if !visit.writes {
         inputs.clear();
     }
-    for (input, (_, least, most, default, about)) in inputs.iter_mut().zip(Settings::TABLE) {
-        input.hint = format!("{about} From {least} to {most}; where nothing is said {default}.");
+    for (input, setting) in inputs.iter_mut().zip(Settings::TABLE) {
+        if let settings::Form::Number { least, most, default, .. } = setting.form {
+            input.hint =
+                format!("{} From {least} to {most}; where nothing is said {default}.", setting.about);
+        }
     }
     let page = Record {
         action: "/console/settings",

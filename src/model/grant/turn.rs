@@ -144,6 +144,7 @@ impl Grant {
                     spent: false,
                     remaining,
                     idle: terms.idle_from(at.now),
+                    endless: terms.endless,
                 };
                 self.commit(at);
                 Ok(self.issued(self.scope.clone(), generation, None, at))
@@ -209,9 +210,10 @@ impl Grant {
 
     fn use_current(&mut self, terms: &Terms, at: &Instant) {
         let unlimited_and_unwatched = !terms.rotate && terms.idle.is_none();
-        if let State::Live { generation, rotated, spent, remaining, idle, .. } = &mut self.state {
+        if let State::Live { generation, rotated, spent, remaining, idle, endless, .. } = &mut self.state {
             let nothing_forgiven = *generation <= 1 || *spent;
-            if unlimited_and_unwatched && nothing_forgiven && remaining.is_none() && idle.is_none() {
+            let known = *endless || !terms.endless;
+            if unlimited_and_unwatched && nothing_forgiven && known && remaining.is_none() && idle.is_none() {
                 return; // Nothing to count, nothing to remember: a refresh that writes nothing.
             }
             *generation = generation.saturating_add(u32::from(terms.rotate));
@@ -219,6 +221,7 @@ impl Grant {
             *spent = !terms.rotate;
             *idle = terms.idle_from(at.now);
             *remaining = remaining.map(|left| left.saturating_sub(1));
+            *endless |= terms.endless;
         }
         self.commit(at);
     }
@@ -238,7 +241,7 @@ impl Grant {
             Token::Access { claims, .. } if marks.token_revoked || at.now >= claims.expires => {
                 return Reply::Inactive;
             }
-            Token::Access { claims, .. } => (claims.scope.clone(), claims.issued, Some(claims.expires)),
+            Token::Access { claims, .. } => (claims.scope.clone(), claims.issued, claims.ends()),
             Token::Refresh { generation, .. } => {
                 let expires = [idle.map(|idle| rotated.plus(idle)), self.ends].into_iter().flatten().min();
                 if generation != current

@@ -3,7 +3,7 @@
 use super::{ACCOUNTS, GONE, Gone, NAMES, account};
 use crate::{
     error::Fault,
-    host::{Attempts, Store, Turn},
+    host::{Attempts, FORMAT, Store, Turn},
     model::{account::Account, mark::Mark, patch::Invalid},
     objects::{
         audit, outbox,
@@ -27,6 +27,7 @@ pub(super) fn create<S: Store>(turn: &Turn<'_, S>, mut new: Account) -> Result<R
     if used {
         return Ok(Reply::Invalid(Invalid::new("sub", "is, or was, somebody else's")));
     }
+    new.format = FORMAT;
     new.version = 1;
     new.changed = turn.now;
     new.attempts = Attempts::of(&turn.attempt);

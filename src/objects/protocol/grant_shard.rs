@@ -97,6 +97,9 @@ pub struct Filter {
     pub scope: Option<String>,
     /// This one.
     pub address: Option<String>,
+    /// With this in the name of client, person or scope.
+    #[serde(default)]
+    pub q: Option<String>,
 }
 
 /// A grant as an administrator sees it.

@@ -104,6 +104,9 @@ pub enum Command {
     InitialTokens {
         /// Behind this id.
         after: Option<String>,
+        /// With this in id or description.
+        #[serde(default)]
+        q: Option<String>,
         /// At most so many.
         limit: usize,
     },

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::Fault,
-    host::{Attempts, Seconds, Store, Timestamp, Turn},
+    host::{Attempts, FORMAT, Seconds, Store, Timestamp, Turn},
     json,
     model::{
         client::{Client, Hashed},
@@ -108,6 +108,7 @@ pub(super) fn create<S: Store>(turn: &Turn<'_, S>, mut client: Client, action: &
     if let Err(invalid) = client.metadata.check(&policy.names(), turn.now) {
         return Ok(Reply::Invalid(invalid));
     }
+    client.format = FORMAT;
     client.version = next(turn.store)?;
     // A registration that was taken over from another server is as old as it was there.
     if client.issued == Timestamp::default() {

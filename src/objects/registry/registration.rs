@@ -288,7 +288,12 @@ pub(super) fn sweep<S: Store>(store: &S, now: Timestamp) -> Result<(), Fault> {
 }
 
 /// Initial access tokens that were not ended.
-pub(super) fn tokens<S: Store>(store: &S, after: Option<&str>, limit: usize) -> Result<Reply, Fault> {
+pub(super) fn tokens<S: Store>(
+    store: &S,
+    after: Option<&str>,
+    q: Option<&str>,
+    limit: usize,
+) -> Result<Reply, Fault> {
     let mut found = Vec::new();
     let mut cursor = after.map(str::to_owned);
     loop {
@@ -298,10 +303,14 @@ pub(super) fn tokens<S: Store>(store: &S, after: Option<&str>, limit: usize) -> 
         cursor = Some(last.clone());
         for (_, _, row) in rows {
             let token: InitialToken = crate::objects::decode(&row)?;
-            if token.ended.is_none() && found.len() == limit {
+            let asked = q.is_none_or(|q| token.id.contains(q) || token.description.contains(q));
+            if token.ended.is_some() || !asked {
+                continue;
+            }
+            if found.len() == limit {
                 return Ok(Reply::InitialTokens(found, true));
             }
-            found.extend(Some(token).filter(|token| token.ended.is_none()));
+            found.push(token);
         }
     }
 }
@@ -315,7 +324,8 @@ pub(super) fn token<S: Store>(store: &S, id: &str) -> Result<Reply, Fault> {
 /// A new one. By this turn's dice, so a message that arrives again finds it.
 pub(super) fn create_token<S: Store>(turn: &Turn<'_, S>, mut token: InitialToken) -> Result<Reply, Fault> {
     if turn.store.get(INITIAL, &token.id, "")?.is_none() {
-        (token.issued, token.secret) = (turn.now, Secret(turn.dice.to_vec()));
+        // A row of a format that nobody knows could not be read again.
+        (token.format, token.issued, token.secret) = (FORMAT, turn.now, Secret(turn.dice.to_vec()));
         write(turn.store, INITIAL, &token.id, "", &token)?;
         turn.store.put(ENDS, &digits(token.expires), &token.id, TOKEN)?;
         audit::note(turn, "registration_token.created", target_of(&token.id), Map::new(), told(&token))?;

@@ -84,6 +84,24 @@ fn an_administrator_may_change_and_an_auditor_may_read_by_a_token_with_the_scope
 }
 
 #[test]
+fn who_may_read_is_told_which_scope_a_change_needs_if_that_is_what_lacks() {
+    let site = Site::new();
+    let challenge = |token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str())];
+        let answer = send(&site, Method::PATCH, "/admin/settings", &headers, "{}");
+        assert_eq!(answer.status, 403);
+        answer.header("www-authenticate").map(str::to_owned)
+    };
+    let (full, reading) = (token_of_alice(&site, "admin"), token_of_alice(&site, "admin.read"));
+    role(&site, &json!(["auditor"]));
+    assert_eq!((challenge(&full), challenge(&reading)), (None, None), "no other token would do");
+    role(&site, &json!(["administrator"]));
+    let named = challenge(&reading).expect("a challenge");
+    assert!(named.contains("error=\"insufficient_scope\", scope=\"admin\""), "{named}");
+}
+
+#[test]
 fn a_token_without_the_scope_is_told_which_one_it_lacks() {
     let site = Site::new();
     role(&site, &json!(["administrator"]));

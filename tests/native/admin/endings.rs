@@ -366,10 +366,13 @@ fn an_export_is_taken_over_and_what_it_names_must_be_free_and_of_this_kind() {
     }
     thief["sub"] = Value::Null;
     assert_eq!(site.admin(Method::POST, "/admin/users", &thief).0, 400, "null is no subject id");
+    let hash = web["client_secret_hashes"][0].as_str().unwrap();
     for (member, value) in [
         ("client_secret_hashes", json!("hush")),
         ("client_secret_hashes", json!(["hush"])),
         ("client_secret_hashes", json!([web["client_secret_hashes"][0], "x", "y"])),
+        // An overlap that is longer than any that this server gives.
+        ("client_secret_hashes", json!([hash, format!("{hash}$1802592001")])),
         ("client_id_issued_at", json!(1_900_000_000)),
     ] {
         let mut body = machine("m");

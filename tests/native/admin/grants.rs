@@ -22,6 +22,11 @@ fn grants_are_listed_by_client_person_and_scope_while_they_stand() {
         ("scope=report", 0),
         ("username=bob", 0),
         ("username=nobody", 0),
+        ("q=ali", 5),
+        ("q=o-we", 5),
+        ("q=eports", 5),
+        ("q=bob", 0),
+        ("q=ali&client_id=demo-spa", 0),
     ] {
         assert_eq!(walk(&site, &format!("/admin/grants?{filter}"), "id", 2).len(), count, "{filter}");
     }
@@ -47,6 +52,14 @@ fn grants_are_listed_by_client_person_and_scope_while_they_stand() {
 
     site.world.pass(Seconds(7_776_001));
     assert_eq!(walk(&site, "/admin/grants", "id", 1).len(), 0);
+}
+
+#[test]
+fn a_grant_without_a_refresh_token_has_no_refreshes_left() {
+    let site = Site::new();
+    site.patch("/admin/clients/demo-web", &json!({ "grant_types": ["authorization_code"] }));
+    site.tokens();
+    assert_eq!(read(&site, "/admin/grants")["items"][0]["refresh_remaining"], 0);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use edgemint::{
         Resource,
         members::{CHANGE, CLIENT, GRANT, HEALTH, REGISTRATION_TOKEN, SCOPE, USER},
     },
-    model::policy::Settings,
+    model::settings::{Form, Setting, Settings},
     server,
 };
 use http::Method;
@@ -69,10 +69,10 @@ fn document(routes: impl Iterator<Item = (Method, &'static str, Resource)>) -> V
                 "description": "The administrator's token, or an access token with the scope admin or admin.read.",
             } },
             "schemas": {
-                "Client": members::schema(CLIENT),
+                "Client": with_hashes(members::schema(CLIENT), "client_secret_hashes", "array"),
                 "RegistrationToken": members::schema(REGISTRATION_TOKEN),
                 "Scope": members::schema(SCOPE),
-                "User": members::schema(USER),
+                "User": with_hashes(members::schema(USER), "password_hash", "string"),
                 "Grant": members::schema(GRANT),
                 "Change": members::schema(CHANGE),
                 "Health": members::schema(HEALTH),
@@ -94,14 +94,46 @@ fn document(routes: impl Iterator<Item = (Method, &'static str, Resource)>) -> V
     })
 }
 
+/// What a record of an export has, and may be made with.
+fn with_hashes(mut schema: Value, name: &str, kind: &str) -> Value {
+    schema["properties"][name] = json!({
+        "type": kind,
+        "description": "Answered to hashes=true alone, and taken where one is made.",
+    });
+    if kind == "array" {
+        schema["properties"][name]["items"] = json!({ "type": "string" });
+    }
+    schema
+}
+
 fn settings() -> Value {
-    let schema = |(_, least, most, default, about): &(&str, u64, u64, u64, &str)| json!({ "type": ["integer", "null"], "minimum": least, "maximum": most, "default": default, "description": about });
-    let properties = Settings::TABLE.iter().map(|row| (row.0.to_owned(), schema(row)));
+    let schema = |setting: &Setting| {
+        let mut schema = match setting.form {
+            Form::Number { least, most, never: true, .. } => json!({
+                "type": ["integer", "null"],
+                "anyOf": [{ "const": -1 }, { "minimum": least, "maximum": most }, { "type": "null" }],
+            }),
+            Form::Number { least, most, .. } => {
+                json!({ "type": ["integer", "null"], "minimum": least, "maximum": most })
+            }
+            Form::Switch(_) => json!({ "type": ["boolean", "null"] }),
+            Form::Text { longest, .. } => json!({ "type": ["string", "null"], "maxLength": longest }),
+        };
+        schema["default"] = setting.form.default();
+        schema["description"] = json!(setting.about);
+        schema
+    };
+    let properties = Settings::TABLE.iter().map(|setting| (setting.key.to_owned(), schema(setting)));
     json!({ "type": "object", "properties": properties.collect::<Map<_, _>>() })
 }
 
 fn parameter(name: &str, place: &str, kind: &str) -> Value {
     json!({ "name": name, "in": place, "required": place == "path", "schema": { "type": kind } })
+}
+
+/// What an export has beside what is shown, for who may write.
+fn hashes() -> Value {
+    parameter("hashes", "query", "boolean")
 }
 
 fn content(media_type: &str, schema: &Value) -> Value {
@@ -134,12 +166,18 @@ fn operation(method: &Method, resource: Resource) -> Value {
         Method::GET if collection => {
             parameters.push(parameter("limit", "query", "integer"));
             parameters.push(parameter("after", "query", "string"));
-            if !matches!(resource, Resource::Grants | Resource::RegistrationTokens) {
-                parameters.push(parameter("q", "query", "string"));
+            parameters.push(parameter("q", "query", "string"));
+            if matches!(resource, Resource::Clients | Resource::Users) {
+                parameters.push(hashes());
             }
             (format!("A page of {called}"), "200", Some(page))
         }
-        Method::GET => (format!("One {called}"), "200", Some(one)),
+        Method::GET => {
+            if resource == Resource::Settings {
+                parameters.push(hashes());
+            }
+            (format!("One {called}"), "200", Some(one))
+        }
         Method::POST if resource == Resource::Secret => {
             let seconds = json!({ "type": "integer", "minimum": 0, "maximum": 2_592_000, "default": 0 });
             body = Some(json!({ "type": "object", "properties": { "overlap_seconds": seconds } }));
@@ -175,6 +213,20 @@ fn operation(method: &Method, resource: Resource) -> Value {
     let mut answered = json!({ "description": "Done." });
     if let Some(schema) = answer {
         answered["content"] = content("application/json", &schema);
+    }
+    if resource == Resource::Audit {
+        answered["content"]["application/jsonl"] = json!({ "schema": one_of(schema) });
+    }
+    let header = |about: &str| json!({ "description": about, "schema": { "type": "string" } });
+    let mut headers = Map::new();
+    if versioned && !(collection && *method == Method::GET) && *method != Method::DELETE {
+        headers.insert("ETag".to_owned(), header("The version, for If-Match."));
+    }
+    if status == "201" {
+        headers.insert("Location".to_owned(), header("The address of what was made."));
+    }
+    if !headers.is_empty() {
+        answered["headers"] = Value::Object(headers);
     }
     let problem = json!({ "$ref": "#/components/schemas/Problem" });
     let refused = json!({

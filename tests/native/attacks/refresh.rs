@@ -202,7 +202,7 @@ fn storage_that_fails_during_a_revocation_is_503_whatever_is_revoked() {
     for kind in ["refresh token", "access token", "token of a client", "whole by an access token"] {
         let site = Site::new();
         if kind.starts_with("whole") {
-            site.patch("/admin/settings", &json!({ "revoke.accessTokenEndsGrant": 1 }));
+            site.patch("/admin/settings", &json!({ "revoke.accessTokenEndsGrant": true }));
         }
         for (fates, status, ended) in [
             (vec![Fate::Lost, Fate::Lost], 503, false),
@@ -259,7 +259,7 @@ fn a_token_that_lives_two_seconds_is_revoked_and_expires_like_any_other() {
 #[test]
 fn revoking_a_token_that_is_dead_already_ends_nothing_and_writes_nothing() {
     let site = Site::new();
-    site.patch("/admin/settings", &json!({ "revoke.accessTokenEndsGrant": 1 }));
+    site.patch("/admin/settings", &json!({ "revoke.accessTokenEndsGrant": true }));
     let tokens = site.tokens();
     let own = string(&site.token(MACHINE, &OWN).1, "access_token");
     site.inspect(&own);

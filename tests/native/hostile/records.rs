@@ -8,10 +8,11 @@ use edgemint::{
         mark::Standing,
         metadata::{AuthMethod, Metadata},
         patch::merge,
-        policy::{ScopeEntry, Settings},
+        policy::ScopeEntry,
         profile::Profile,
         redirect_uri::RedirectUri,
         scope::Scope,
+        settings::Settings,
     },
 };
 use serde_json::{Map, Value};

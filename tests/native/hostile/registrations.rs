@@ -133,7 +133,7 @@ pub fn client_documents(input: &[u8]) {
         assert!(address.bytes().all(|byte| byte.is_ascii_graphic()) && !address.contains('#'));
     }
     let site = prepared::site();
-    site.patch("/admin/settings", &json!({ "registration.documents": 1 }));
+    site.patch("/admin/settings", &json!({ "registration.documents": true }));
     let answer = Fetched {
         status: 200,
         content_type: "application/json".into(),

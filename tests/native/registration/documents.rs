@@ -8,7 +8,7 @@ const ID: &str = "https://app.test/client.json";
 /// A deployment where a client may be a document, and one that is.
 pub fn with_documents() -> Site {
     let site = Site::new();
-    site.patch("/admin/settings", &json!({ "registration.documents": 1 }));
+    site.patch("/admin/settings", &json!({ "registration.documents": true }));
     publish(&site, &document());
     site.world.operations();
     site.world.events();
@@ -55,7 +55,7 @@ fn a_document_is_a_client_only_where_the_setting_says_so() {
     assert!(metadata(&site).get("client_id_metadata_document_supported").is_none());
     assert!(text(&asks(&site, ID)).contains("invalid_client"));
     assert!(site.world.fetched().is_empty());
-    site.patch("/admin/settings", &json!({ "registration.documents": 1 }));
+    site.patch("/admin/settings", &json!({ "registration.documents": true }));
     assert_eq!(metadata(&site)["client_id_metadata_document_supported"], true);
     assert_eq!(asks(&site, ID).status, 200);
 }
