@@ -4,6 +4,7 @@ pub mod admin;
 pub mod authorization_request;
 pub mod authorize;
 pub mod client_document;
+pub mod compat;
 pub mod consent;
 pub mod console;
 pub mod development;

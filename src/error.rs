@@ -82,6 +82,8 @@ pub struct Return {
     pub redirect_uri: String,
     /// `state`, exactly as it was received.
     pub state: Option<String>,
+    /// In the fragment, where an access token would be (RFC 6749 §4.2.2.1); else in the query.
+    pub fragment: bool,
 }
 
 /// A refusal: `detail` is told to the caller, `cause` only to the log.

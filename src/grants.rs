@@ -5,6 +5,7 @@
 
 mod authorization_code;
 mod client_credentials;
+mod password;
 mod refresh_token;
 
 use crate::{
@@ -12,8 +13,12 @@ use crate::{
     context::Context,
     error::{Code, Error, Fault},
     host::Host,
-    issue::{self, Authorization},
-    model::grant::{Issued, Refusal, Reply},
+    issue::{self, Authorization, Tokens},
+    model::{
+        grant::{Issued, Refusal, Reply, Returned},
+        policy::Policy,
+        scope::Scope,
+    },
     wire::{Params, Request, Response},
 };
 
@@ -44,24 +49,71 @@ grant_types! {
     "authorization_code" authorization_code
     "refresh_token"      refresh_token
     "client_credentials" client_credentials
+    "password"           password
 }
 
 /// What every grant type is given.
 struct Ask<'a, H> {
     cx: &'a Context<'a, H>,
+    request: &'a Request,
     caller: &'a Caller,
     params: &'a Params,
+    door: &'a Door,
 }
+
+impl<H> Ask<'_, H> {
+    /// What is asked for without a grant that says so already: all that the client usually has where nothing is.
+    fn scope(&self) -> Result<Scope, Error> {
+        let client = &self.caller.client;
+        let scope = match self.params.optional("scope") {
+            Some(text) => {
+                let scope = Scope::parse(text).map_err(|why| Error::new(Code::InvalidScope, why))?;
+                if scope.is_empty() {
+                    let detail = "the scope names nothing (RFC 6749 section 3.3)";
+                    return Err(Error::new(Code::InvalidScope, detail));
+                }
+                scope
+            }
+            None => Policy::usual(&client.metadata.scope),
+        };
+        client.demand(&scope)?;
+        Ok(scope)
+    }
+}
+
+/// Through which address a request came, as far as that makes a difference.
+pub struct Door {
+    /// The grant types that it serves.
+    pub grant_types: &'static [&'static str],
+    /// What it demands of `redirect_uri`.
+    pub returned: Returned,
+}
+
+/// `/token`.
+const TOKEN: Door = Door { grant_types: NAMES, returned: Returned::Usual };
 
 /// `POST /token`.
 pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let params = Params::of_form(request, &["resource", "audience"])?;
-    let caller = Caller::authenticate(cx, request, &params).await?;
+    Ok(Tokens::response(answer(cx, request, &params, &TOKEN).await?.members()))
+}
+
+/// The tokens that a request gets.
+pub async fn answer<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    params: &Params,
+    door: &Door,
+) -> Result<Tokens, Error> {
+    let caller = Caller::authenticate(cx, request, params).await?;
     let grant_type = params.required("grant_type")?;
-    let ask = Ask { cx, caller: &caller, params: &params };
+    if !door.grant_types.contains(&grant_type) {
+        return Err(Error::new(Code::UnsupportedGrantType, "this address does not serve that grant type"));
+    }
+    let ask = Ask { cx, request, caller: &caller, params, door };
     let authorization = authorize(&ask, grant_type).await?;
     cx.note(|event| event.event = "token.issued");
-    let tokens = issue::tokens(cx, &caller, authorization)?;
+    let tokens = issue::tokens(cx, &caller.client, &caller.policy, authorization)?;
     cx.tell_of_use(&caller.client, &caller.policy).await;
     Ok(tokens)
 }

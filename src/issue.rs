@@ -1,21 +1,24 @@
 //! From an authorization to the tokens that carry it (RFC 6749 §5.1): the only place that makes tokens. Writes nothing.
 
 use crate::{
-    caller::Caller,
     context::Context,
     crypto,
     error::Error,
-    host::{Host, Timestamp},
+    host::{Host, Seconds, Timestamp},
+    json::object,
     model::{
+        client::Client,
         grant::{Issued, Successor},
-        place::{Address, Shard},
+        place::{Address, Shard, Table},
+        policy::Policy,
         scope::Scope,
+        settings::NEVER,
         ticket::{Access, Claims, Refresh, Subject, Ticket},
     },
     wire::Response,
 };
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 /// What a grant type has found to be authorized.
 pub enum Authorization {
@@ -25,60 +28,119 @@ pub enum Authorization {
     Client(Scope),
 }
 
-/// The token response.
+/// Tokens, as they are given (RFC 6749 §5.1).
+pub struct Tokens {
+    /// `access_token`.
+    pub access_token: String,
+    /// `expires_in` (`None`: never).
+    pub expires_in: Option<u64>,
+    /// `scope`.
+    pub scope: String,
+    /// `refresh_token`, where there is one.
+    pub refresh_token: Option<String>,
+}
+
+impl Tokens {
+    /// The members of the token response.
+    pub fn members(&self) -> Map<String, Value> {
+        let mut body = object([("token_type", json!("Bearer")), ("access_token", json!(self.access_token))]);
+        let mut say = |name: &str, value: Value| body.insert(name.to_owned(), value);
+        // RFC 6749 §5.1 lets it out where it is known otherwise; there is no number that means never.
+        if let Some(seconds) = self.expires_in {
+            say("expires_in", json!(seconds));
+        }
+        // Required where it differs from what was asked; always said, where there is any.
+        if !self.scope.is_empty() {
+            say("scope", json!(self.scope));
+        }
+        if let Some(token) = &self.refresh_token {
+            say("refresh_token", json!(token));
+        }
+        body
+    }
+
+    /// A token response of these members: no-store, and Pragma for caches of HTTP/1.0 (RFC 6749 §5.1).
+    pub fn response(members: Map<String, Value>) -> Response {
+        Response::json(StatusCode::OK, &Value::Object(members)).with("pragma", "no-cache")
+    }
+}
+
+/// The tokens.
 pub fn tokens<H: Host>(
     cx: &Context<'_, H>,
-    caller: &Caller,
+    client: &Client,
+    policy: &Policy,
     authorization: Authorization,
-) -> Result<Response, Error> {
-    let lifetime = caller.client.access_lifetime(&caller.policy);
+) -> Result<Tokens, Error> {
+    let lifetime = client.access_lifetime(policy);
     let (subject, scope, issued, until, access_key, refresh) = match authorization {
         Authorization::Grant(address, issued) => {
             let refresh = issued.refresh.map(|successor| (address.clone(), successor));
             (Subject::Grant(address), issued.scope, issued.at, issued.until, Some(issued.access_key), refresh)
         }
-        Authorization::Client(scope) => (own(cx, caller), scope, cx.now, None, None, None),
+        Authorization::Client(scope) => (own(cx, client, policy), scope, cx.now, None, None, None),
     };
     // Nothing outlives the client that it was given to.
-    let ends = until.into_iter().chain(caller.client.expires).min().unwrap_or(Timestamp::NEVER);
+    let ends = until.into_iter().chain(client.expires).min().unwrap_or(Timestamp::NEVER);
     let expires = ends.min(issued.plus(lifetime));
     let id = crypto::text(&cx.host.random::<12>());
     let claims = Claims { subject, scope, issued, expires, id };
     let proof = match access_key {
         Some(key) => key.proof(&[&claims.bytes()?]),
-        None => caller.client.prove(&claims)?,
+        None => client.prove(&claims)?,
     };
-    let mut body = json!({
-        "token_type": "Bearer",
-        "expires_in": expires.since(issued).0,
-    });
     let scope = claims.scope.to_string();
-    let access = Access { claims, proof }.seal(&cx.config.keys)?;
-    let mut say = |name: &str, value: String| body[name] = json!(value);
-    say("access_token", access);
-    // RFC 6749 §5.1: required where it differs from what was asked; always said, where there is any.
-    if !scope.is_empty() {
-        say("scope", scope);
-    }
-    if let Some((address, Successor { generation, proof })) = refresh {
-        say("refresh_token", Refresh { address, generation, proof }.seal(&cx.config.keys)?);
-    }
-    // RFC 6749 §5.1: no-store, and Pragma for caches of HTTP/1.0.
-    Ok(Response::json(StatusCode::OK, &body).with("pragma", "no-cache"))
+    let expires_in = claims.ends().map(|ends| ends.since(issued).0);
+    let refresh_token = match refresh {
+        Some((address, Successor { generation, proof })) => {
+            Some(Refresh { address, generation, proof }.seal(&cx.config.keys)?)
+        }
+        None => None,
+    };
+    let access_token = Access { claims, proof }.seal(&cx.config.keys)?;
+    Ok(Tokens { access_token, expires_in, scope, refresh_token })
 }
 
 /// A client that acts for itself: the shard that its token's end will be known to is drawn here.
-fn own<H: Host>(cx: &Context<'_, H>, caller: &Caller) -> Subject {
+fn own<H: Host>(cx: &Context<'_, H>, client: &Client, policy: &Policy) -> Subject {
     Subject::Client {
-        shard: draw_shard(cx, caller),
-        client: caller.client.id.clone(),
-        incarnation: caller.client.incarnation.clone(),
-        version: caller.client.version,
+        shard: draw_shard(cx, policy),
+        client: client.id.clone(),
+        incarnation: client.incarnation.clone(),
+        version: client.version,
     }
 }
 
 /// A shard near the caller.
-pub fn draw_shard<H: Host>(cx: &Context<'_, H>, caller: &Caller) -> Shard {
-    let count = u16::try_from(caller.policy.settings.shards).unwrap_or(1);
+pub fn draw_shard<H: Host>(cx: &Context<'_, H>, policy: &Policy) -> Shard {
+    let count = u16::try_from(policy.settings.shards).unwrap_or(1);
     Shard::draw(cx.region, count, cx.host.random())
+}
+
+/// Where a grant will be that a person gives within `wait`: near the person, in the table of its absolute end.
+pub fn draw_address<H: Host>(
+    cx: &Context<'_, H>,
+    client: &Client,
+    policy: &Policy,
+    (sub, wait): (&str, Seconds),
+    lifetime: Option<Seconds>,
+) -> Address {
+    let access = client.access_lifetime(policy);
+    let ends = lifetime.filter(|_| access != Seconds(NEVER));
+    let end = ends.map(|lifetime| cx.now.plus(wait).plus(lifetime).plus(access));
+    Address {
+        shard: draw_shard(cx, policy),
+        table: Table::for_end(end, cx.now),
+        owner: sub.to_owned(),
+        key: crypto::text(&cx.host.random::<16>()),
+    }
+}
+
+/// How long a family lives, or where there is none the code and the one access token it gives (`None`: no end).
+pub fn lifetime(client: &Client, policy: &Policy, refreshable: bool) -> Option<Seconds> {
+    if refreshable && client.is_refreshable() {
+        return client.refresh_absolute(policy);
+    }
+    let (Seconds(code), Seconds(access)) = (client.code_lifetime(policy), client.access_lifetime(policy));
+    (access != NEVER).then(|| Seconds(code.saturating_add(access)))
 }

@@ -132,6 +132,7 @@ pub mod context;
 
 pub mod caller;
 pub mod session;
+pub mod sign_in;
 
 pub mod issue;
 

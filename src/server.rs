@@ -4,7 +4,7 @@ use crate::{
     context::{Config, Context, Event, Limited, Memory, config::Vars, draw_trace},
     endpoints::{
         admin::{self, Resource},
-        authorize, consent,
+        authorize, compat, consent,
         console::{self, Page},
         development, healthz, introspect, login, metadata, register, revoke,
     },
@@ -35,6 +35,8 @@ enum Endpoint {
     Register,
     Registration,
     DevCallback,
+    CompatAuthorize,
+    Compat,
     OpenApi,
     Admin(Resource),
     Console(console::Page),
@@ -77,6 +79,10 @@ const ROUTES: &[Route] = &[
     route(Method::PUT,    "/register/{}",                            Surface::Bearer,  Cors::Any, Endpoint::Registration),
     route(Method::DELETE, "/register/{}",                            Surface::Bearer,  Cors::Any, Endpoint::Registration),
     route(Method::GET,    "/dev/callback",                           Surface::Page,    Cors::Own, Endpoint::DevCallback),
+    route(Method::GET,    "/invoke/pub.oauth/authorize",             Surface::Page,    Cors::Own, Endpoint::CompatAuthorize),
+    route(Method::POST,   "/invoke/pub.oauth/authorize",             Surface::Page,    Cors::Own, Endpoint::CompatAuthorize),
+    route(Method::GET,    "/invoke/pub.oauth/{}",                    Surface::Compat,  Cors::Any, Endpoint::Compat),
+    route(Method::POST,   "/invoke/pub.oauth/{}",                    Surface::Compat,  Cors::Any, Endpoint::Compat),
     route(Method::GET,    "/admin/openapi.json",                     Surface::Problem, Cors::Any, Endpoint::OpenApi),
     route(Method::GET,    "/admin/clients",                          Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Clients)),
     route(Method::POST,   "/admin/clients",                          Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Clients)),
@@ -225,9 +231,23 @@ impl Server {
 /// The routes of an address, with the segment that stands for `{}`.
 type Here = Vec<(&'static Route, Option<String>)>;
 
+fn routes_of(path: &str) -> Here {
+    let found = ROUTES.iter().filter_map(|route| Some((route, matches(route.path, path)?)));
+    // Of two that fit the first is meant, and what stands beside it.
+    let mut here: Here = found.collect();
+    let first = here.first().map(|(route, _)| route.path);
+    here.retain(|(route, _)| Some(route.path) == first);
+    here
+}
+
 async fn answer<H: Host>(cx: &Context<'_, H>, request: &Request) -> Response {
     let path = ours(&request.path);
-    let here: Here = ROUTES.iter().filter_map(|route| Some((route, matches(route.path, &path)?))).collect();
+    let mut here = routes_of(&path);
+    if here.iter().all(|(route, _)| route.path.starts_with(compat::PREFIX)) {
+        // What cannot be read now is as in a new server.
+        let prefix = cx.policy().await.unwrap_or_default().settings.compat_prefix.clone();
+        here = compat::canonical(&path, &prefix).map(|path| routes_of(&path)).unwrap_or_default();
+    }
     let (mut response, error) = decide(cx, request, &here).await;
     // The pattern, not the path: people paste anything into an address.
     let path = here.first().map_or("-", |(route, _)| route.path);
@@ -259,7 +279,11 @@ async fn decide<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) ->
             let surface = here.first().map_or_else(|| surface_of(&request.path), |(route, _)| route.surface);
             // A person who follows a bad link guesses nothing.
             let error = if surface == Surface::Page { error } else { limit(cx, request, error).await };
-            let response = wire::refuse(&error, surface, &cx.config.issuer, &request.path, &cx.trace);
+            let mut response = wire::refuse(&error, surface, &cx.config.issuer, &request.path, &cx.trace);
+            let repeats = cx.policy().await.is_ok_and(|policy| policy.settings.response_header);
+            if repeats && matches!(surface, Surface::Json | Surface::Compat) {
+                response = response.with("x-oauth-error", error.code.name());
+            }
             let wrong_method = error.code == Code::MethodNotAllowed;
             (if wrong_method { response.with("allow", allowed(here)) } else { response }, Some(error))
         }
@@ -289,7 +313,13 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
     development::check(cx).await?;
     let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
     let Some((route, segment)) = here.iter().find(|(route, _)| route.method == method) else {
-        return elsewhere(request, here);
+        return elsewhere(request, here).map_err(|error| match (error.code, here.first()) {
+            // As it was before HTTP had a status for it.
+            (Code::MethodNotAllowed, Some((route, _))) if route.surface == Surface::Compat => {
+                Error::new(Code::InvalidRequest, error.detail.clone())
+            }
+            _ => error,
+        });
     };
     within_limits(request)?;
     if route.surface == Surface::Page && method == Method::GET && request.host != cx.config.host() {
@@ -310,6 +340,8 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
         Endpoint::Register => register::post(cx, request).await,
         Endpoint::Registration => register::item(cx, request, segment).await,
         Endpoint::DevCallback => development::callback(cx, request),
+        Endpoint::CompatAuthorize => compat::ask(cx, request).await,
+        Endpoint::Compat => compat::call(cx, request, segment).await,
         Endpoint::OpenApi => Ok(admin::description()),
         Endpoint::Admin(resource) => admin::respond(cx, request, resource, segment).await,
         Endpoint::Console(page) => console::respond(cx, request, page, segment).await,

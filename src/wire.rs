@@ -5,7 +5,7 @@ mod params;
 mod refuse;
 
 pub use credentials::{Basic, basic, bearer};
-pub use params::{Params, decode, encode, with_params};
+pub use params::{Params, answer_at, decode, encode, with_params};
 pub use refuse::refuse;
 
 use http::{Method, StatusCode};
@@ -21,6 +21,8 @@ pub const HEADER_LIMIT: usize = 16 * 1024;
 pub struct Request {
     /// The method as it was sent, unknown ones included.
     pub method: Method,
+    /// Whether it came over https.
+    pub secure: bool,
     /// Host and port the request came to. Never the issuer: that is configuration.
     pub host: String,
     /// From the first slash, without the query.
@@ -37,6 +39,15 @@ impl Request {
     /// The value of a header, by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether it was sent to this machine itself.
+    pub fn is_to_loopback(&self) -> bool {
+        let host = match self.host.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => host,
+            _ => &self.host,
+        };
+        matches!(host, "localhost" | "127.0.0.1" | "[::1]")
     }
 
     /// The media type of the body, without parameters (RFC 9110 §8.3.1).
@@ -124,6 +135,8 @@ impl Response {
 pub enum Surface {
     /// A JSON object (RFC 6749 §5.2).
     Json,
+    /// The same, for a client that was written for webMethods.
+    Compat,
     /// A page for the person in the browser.
     Page,
     /// A JSON object as well, at an address that is opened by a bearer token (RFC 6750 §3, RFC 7591 §3.2.2).

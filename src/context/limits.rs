@@ -287,7 +287,15 @@ mod tests {
         let of = |text: &str| {
             let headers = vec![("cf-connecting-ip".to_owned(), text.to_owned())];
             let (host, path, query) = Default::default();
-            address(&Request { method: http::Method::GET, host, path, query, headers, body: None })
+            address(&Request {
+                method: http::Method::GET,
+                secure: false,
+                host,
+                path,
+                query,
+                headers,
+                body: None,
+            })
         };
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:0db8:0001:0002::9"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));

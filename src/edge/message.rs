@@ -27,7 +27,7 @@ pub async fn read(request: &mut Request) -> std::result::Result<wire::Request, &
     let method = request.inner().method();
     let method = http::Method::from_bytes(method.as_bytes()).map_err(|_| "no such method")?;
     let url = request.inner().url();
-    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
     let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let target = target.split('#').next().unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -38,6 +38,7 @@ pub async fn read(request: &mut Request) -> std::result::Result<wire::Request, &
     let body = body(request).await?;
     Ok(wire::Request {
         method,
+        secure: scheme == "https",
         host: host.to_owned(),
         path: path.to_owned(),
         query: query.to_owned(),

@@ -28,7 +28,7 @@ use crate::{
     },
     wire::{Params, Request, Response},
 };
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 /// The items of a page where the caller names no number, and the most it may name.
@@ -75,6 +75,8 @@ pub fn description() -> Response {
         .instead("cache-control", "public, max-age=300")
 }
 
+pub(super) use grants::remove_expired;
+
 /// Answers an administrator, and nobody else.
 pub async fn respond<H: Host>(
     cx: &Context<'_, H>,
@@ -82,7 +84,8 @@ pub async fn respond<H: Host>(
     resource: Resource,
     segment: &str,
 ) -> Result<Response, Error> {
-    access::admit(cx, request).await?;
+    let reads = matches!(request.method, Method::GET | Method::HEAD);
+    access::admit(cx, request, !reads).await?;
     perform(cx, request, resource, segment).await
 }
 
@@ -244,6 +247,7 @@ mod tests {
     fn request(headers: &[(&str, &str)], body: &[u8]) -> Request {
         Request {
             method: http::Method::PATCH,
+            secure: false,
             host: String::new(),
             path: String::new(),
             query: String::new(),

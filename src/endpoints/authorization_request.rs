@@ -6,7 +6,10 @@ use crate::{
     context::Context,
     error::{Code, Error, Return},
     host::Host,
-    model::{client::Client, pkce::Challenge, policy::Policy, redirect_uri::RedirectUri, scope::Scope},
+    model::{
+        client::Client, pkce::Challenge, policy::Policy, profile::Profile, redirect_uri::RedirectUri,
+        scope::Scope,
+    },
     wire::{Params, Request},
 };
 use serde::{Deserialize, Serialize};
@@ -41,6 +44,9 @@ pub struct Sealed {
     pub scope: Scope,
     /// `code_challenge`.
     pub code_challenge: Option<String>,
+    /// The response type is `token` (RFC 6749 §4.2.1).
+    #[serde(default)]
+    pub token: bool,
 }
 
 /// Verifies what is asked. Until client and redirect URI are verified, errors are pages; then they go there.
@@ -53,7 +59,12 @@ pub async fn verify<H: Host>(
     let given = params.optional("redirect_uri");
     let state = params.optional("state");
     let (client, policy, redirect_uri) = verify_client(cx, request, client_id, given).await?;
-    let back = Return { redirect_uri: redirect_uri.as_str().to_owned(), state: state.map(str::to_owned) };
+    let token = params.optional("response_type") == Some("token");
+    let back = Return {
+        redirect_uri: redirect_uri.as_str().to_owned(),
+        state: state.map(str::to_owned),
+        fragment: token,
+    };
     let checked = verify_rest(&client, &policy, params).map_err(|error| error.at(&back))?;
     let (scope, code_challenge) = checked;
     let sealed = Sealed {
@@ -63,6 +74,7 @@ pub async fn verify<H: Host>(
         state: state.map(str::to_owned),
         scope,
         code_challenge,
+        token,
     };
     Ok(Asked { client, policy, redirect_uri, back, request: sealed })
 }
@@ -75,9 +87,13 @@ pub async fn verify_again<H: Host>(
 ) -> Result<Asked, Error> {
     let (client, policy, redirect_uri) =
         verify_client(cx, by, &request.client_id, Some(&request.redirect_uri)).await?;
-    let back = Return { redirect_uri: request.redirect_uri.clone(), state: request.state.clone() };
-    let challenge = request.code_challenge.is_some();
-    check_client(&client, &policy, &request.scope, challenge).map_err(|error| error.at(&back))?;
+    let back = Return {
+        redirect_uri: request.redirect_uri.clone(),
+        state: request.state.clone(),
+        fragment: request.token,
+    };
+    let (challenge, token) = (request.code_challenge.is_some(), request.token);
+    check_client(&client, &policy, &request.scope, (challenge, token)).map_err(|error| error.at(&back))?;
     Ok(Asked { client, policy, redirect_uri, back, request })
 }
 
@@ -123,11 +139,16 @@ fn verify_rest(client: &Client, policy: &Policy, params: &Params) -> Result<(Sco
     if params.optional("request_uri").is_some() {
         return Err(Error::new(Code::RequestUriNotSupported, "request objects are not accepted"));
     }
-    if params.required("response_type")? != "code" {
-        return Err(Error::new(Code::UnsupportedResponseType, "the response type must be code"));
-    }
-    if params.optional("response_mode").is_some_and(|mode| mode != "query") {
-        return Err(bad("the response mode must be query"));
+    let token = match params.required("response_type")? {
+        "code" => false,
+        "token" => true,
+        _ => {
+            return Err(Error::new(Code::UnsupportedResponseType, "the response type must be code or token"));
+        }
+    };
+    let mode = if token { "fragment" } else { "query" };
+    if params.optional("response_mode").is_some_and(|given| given != mode) {
+        return Err(bad("the response mode must be query for a code, and fragment for a token"));
     }
     let challenge = match (params.optional("code_challenge"), params.optional("code_challenge_method")) {
         // RFC 7636 §4.3 would read a missing method as plain; nobody here means that.
@@ -143,17 +164,27 @@ fn verify_rest(client: &Client, policy: &Policy, params: &Params) -> Result<(Sco
         Some(text) => Scope::parse(text).map_err(|why| Error::new(Code::InvalidScope, why))?,
         None => Policy::usual(&client.metadata.scope),
     };
-    check_client(client, policy, &scope, challenge.is_some())?;
+    check_client(client, policy, &scope, (challenge.is_some(), token))?;
     Ok((scope, challenge))
 }
 
 /// What the client may do.
-fn check_client(client: &Client, policy: &Policy, scope: &Scope, challenge: bool) -> Result<(), Error> {
-    if !client.may_use("authorization_code") {
-        let detail = "this client may not use the grant type authorization_code";
+fn check_client(
+    client: &Client,
+    policy: &Policy,
+    scope: &Scope,
+    (challenge, token): (bool, bool),
+) -> Result<(), Error> {
+    let grant_type = if token { "implicit" } else { "authorization_code" };
+    if !client.may_use(grant_type) || (token && client.metadata.profile != Profile::Legacy) {
+        let detail = format!("this client may not use the grant type {grant_type}");
         return Err(Error::new(Code::UnauthorizedClient, detail));
     }
-    if !challenge && client.requires_pkce() {
+    if token && Policy::usual(scope) != *scope {
+        let detail = "what administers is given for a code alone";
+        return Err(Error::new(Code::InvalidScope, detail));
+    }
+    if !token && !challenge && client.requires_pkce(policy) {
         return Err(Error::new(Code::UnmetDemand, "code_challenge is missing: this client must use PKCE"));
     }
     if scope.is_empty() {

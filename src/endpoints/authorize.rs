@@ -23,6 +23,15 @@ pub async fn get_or_post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Res
     } else {
         Params::of_query(request, &["resource", "audience"])?
     };
+    answer(cx, request, &params).await
+}
+
+/// The page that answers these parameters.
+pub async fn answer<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    params: &Params,
+) -> Result<Response, Error> {
     let length = request.query.len().max(request.body.as_ref().map_or(0, Vec::len));
     if length > LONGEST {
         return Err(Error::new(Code::ContentTooLarge, "the authorization request is larger than 8 KiB"));
@@ -34,7 +43,7 @@ pub async fn get_or_post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Res
             params.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         return Ok(Response::see_other(with_params(&cx.url("/authorize"), &pairs)));
     }
-    let asked = verify(cx, request, &params).await?;
+    let asked = verify(cx, request, params).await?;
     let browser = Browser::of(cx, request);
     let response = match session::named(cx, request) {
         Some(session) => match session::person(cx, &session).await? {

@@ -7,18 +7,18 @@ use super::{
 };
 use crate::{
     context::Context,
-    crypto,
     error::{Code, Error, Fault},
     host::Host,
+    issue::{self, Authorization},
     model::{
-        grant::{self, Binding, Offer, Person, Refusal, Reply},
+        grant::{self, Binding, Offer, Person, Refusal, Reply, Terms},
         pkce::Challenge,
         place::Address,
         scope::Scope,
         ticket::{self, Ticket as _},
     },
     session,
-    wire::{Params, Request, Response, with_params},
+    wire::{Params, Request, Response, answer_at},
 };
 use std::rc::Rc;
 
@@ -55,13 +55,45 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     cx.note(|event| event.grant = Some(address.to_string()));
     let client = cx.begin_use(request, &asked.policy, Rc::clone(&asked.client), &person.username).await?;
     let asked = Asked { client, ..asked };
-    let proof = offer(cx, &asked, &address, person, scope).await?;
+    let given = give(cx, &asked, address, person, scope).await?;
     cx.note(|event| event.event = "consent.allowed");
-    let code = ticket::Code { address, proof }.seal(&cx.config.keys)?;
-    let mut answer = vec![("code", code.as_str())];
+    let mut answer: Vec<(&str, &str)> = given.iter().map(|(name, value)| (*name, value.as_str())).collect();
     answer.extend(asked.back.state.as_deref().map(|state| ("state", state)));
     answer.push(("iss", cx.config.issuer.as_str())); // RFC 9207 §2
-    Ok(Response::see_other(with_params(&asked.back.redirect_uri, &answer)))
+    Ok(Response::see_other(answer_at(&asked.back, &answer)))
+}
+
+/// What the answer carries: a code (RFC 6749 §4.1.2), or an access token (§4.2.2).
+async fn give<H: Host>(
+    cx: &Context<'_, H>,
+    asked: &Asked,
+    address: Address,
+    person: Person,
+    scope: Scope,
+) -> Result<Vec<(&'static str, String)>, Error> {
+    let offer = offer(asked, &address, person, scope);
+    if !asked.request.token {
+        let command = grant::Command::Offer(offer);
+        return match cx.ask_grant(&address, asked.policy.version, command).await? {
+            Reply::Offered(proof) => {
+                Ok(vec![("code", ticket::Code { address, proof }.seal(&cx.config.keys)?)])
+            }
+            other => Err(refusal(other, asked)),
+        };
+    }
+    let terms = Terms { refreshable: false, refreshes: Some(0), ..asked.client.terms(&asked.policy) };
+    let command = grant::Command::Give { offer, terms };
+    match cx.ask_grant(&address, asked.policy.version, command).await? {
+        Reply::Issued(issued) => {
+            let authorization = Authorization::Grant(address, issued);
+            let tokens = issue::tokens(cx, &asked.client, &asked.policy, authorization)?;
+            let mut given = vec![("access_token", tokens.access_token), ("token_type", "Bearer".to_owned())];
+            given.extend(tokens.expires_in.map(|seconds| ("expires_in", seconds.to_string())));
+            given.push(("scope", tokens.scope));
+            Ok(given)
+        }
+        other => Err(refusal(other, asked)),
+    }
 }
 
 /// Whoever allows, goes back and denies has denied: a code that is not redeemed yet never will be.
@@ -71,19 +103,13 @@ async fn withdraw<H: Host>(cx: &Context<'_, H>, pending: &Pending) -> Result<(),
     Ok(())
 }
 
-/// Inserts the grant. A second submit of the same form finds it, and is given the same code.
-async fn offer<H: Host>(
-    cx: &Context<'_, H>,
-    asked: &Asked,
-    address: &Address,
-    person: Person,
-    scope: Scope,
-) -> Result<crypto::Secret, Error> {
+/// What the person allows.
+fn offer(asked: &Asked, address: &Address, person: Person, scope: Scope) -> Box<Offer> {
     let defaults = asked.client.metadata.profile.defaults();
     let challenge = asked.request.code_challenge.as_deref().and_then(Challenge::parse);
-    let optional =
-        !asked.request.redirect_uri_sent || (defaults.redirect_uri_optional && challenge.is_some());
-    let offer = Offer {
+    let sent = asked.request.redirect_uri_sent;
+    let optional = !sent || (defaults.redirect_uri_optional && challenge.is_some());
+    Box::new(Offer {
         client: asked.client.reference(),
         person,
         scope,
@@ -91,26 +117,27 @@ async fn offer<H: Host>(
             challenge,
             redirect_uri: asked.request.redirect_uri.clone(),
             redirect_uri_required: !optional,
+            redirect_uri_sent: sent,
         },
         code_lifetime: asked.client.code_lifetime(&asked.policy),
         absolute: lifetime(asked),
         until: address.table.end(),
-    };
-    let command = grant::Command::Offer(Box::new(offer));
-    match cx.ask_grant(address, asked.policy.version, command).await? {
-        Reply::Offered(proof) => Ok(proof),
-        Reply::Stale => {
-            Err(Error::new(Code::Stale, "the application changed while you decided: decide again"))
-        }
+    })
+}
+
+/// Why a grant was not made. A second submit of the same form finds it, and is given the same.
+fn refusal(reply: Reply, asked: &Asked) -> Error {
+    match reply {
+        Reply::Stale => Error::new(Code::Stale, "the application changed while you decided: decide again"),
         Reply::Refused(Refusal::Taken) => {
             let detail =
                 "this was decided before: go back to the application, and start again there if need be";
-            Err(Error::new(Code::InvalidRequest, detail).because("consent form used again"))
+            Error::new(Code::InvalidRequest, detail).because("consent form used again")
         }
         Reply::Refused(refusal) => {
             let detail = "the application or the account was disabled";
-            Err(Error::new(Code::AccessDenied, detail).because(format_args!("{refusal:?}")).at(&asked.back))
+            Error::new(Code::AccessDenied, detail).because(format_args!("{refusal:?}")).at(&asked.back)
         }
-        _ => Err(Fault::new("a grant gave an answer that is none to an offer").into()),
+        _ => Fault::new("a grant gave an answer that is none to an offer").into(),
     }
 }

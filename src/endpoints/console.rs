@@ -230,6 +230,7 @@ impl<'a> Wish<'a> {
         let body = body.map(|body| Value::Object(body).to_string().into_bytes()).unwrap_or_default();
         let request = Request {
             method,
+            secure: true,
             host: cx.config.host().to_owned(),
             path: String::new(),
             query,

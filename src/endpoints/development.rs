@@ -31,7 +31,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The format of the data below. Raise it with any change: older data is brought up to it at the next request.
-const FORMAT_OF_DATA: u8 = 2;
+const FORMAT_OF_DATA: u8 = 3;
 
 /// Makes the data in development; refuses to serve it in production.
 pub async fn check<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
@@ -138,7 +138,11 @@ fn client<H: Host>(cx: &Context<'_, H>, demo: &DemoClient) -> Result<Client, Fau
         client_name: Some(demo.name.to_owned()),
         redirect_uris: demo.redirect_uris.iter().map(redirect).collect(),
         grant_types: demo.grant_types.iter().map(|name| (*name).to_owned()).collect(),
-        response_types: if by_code { vec!["code".to_owned()] } else { Vec::new() },
+        response_types: match (by_code, demo.grant_types.contains(&"implicit")) {
+            (_, true) => vec!["code".to_owned(), "token".to_owned()],
+            (true, false) => vec!["code".to_owned()],
+            (false, false) => Vec::new(),
+        },
         scope: Scope::parse(scope).map_err(Fault::new)?,
         token_endpoint_auth_method: match demo.secret {
             Some(_) => AuthMethod::ClientSecretBasic,

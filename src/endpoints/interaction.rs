@@ -4,15 +4,11 @@
 use super::authorization_request::{Asked, Sealed};
 use crate::{
     context::Context,
-    crypto::{self, Kind},
+    crypto::Kind,
     error::{Code, Error},
     host::{Host, Seconds, Timestamp},
-    model::{
-        grant::Person,
-        place::{Address, Shard, Table},
-        settings::NEVER,
-        ticket::Ticket,
-    },
+    issue,
+    model::{grant::Person, place::Address, ticket::Ticket},
     pages::{self, AskedScope},
     session::Browser,
     wire::{Params, Request, Response},
@@ -120,7 +116,13 @@ pub fn ask_consent<H: Host>(
         browser: browser.to_owned(),
         session: Some(session.to_owned()),
         made: cx.now,
-        address: Some(draw_address(cx, asked, &person.sub)),
+        address: Some(issue::draw_address(
+            cx,
+            &asked.client,
+            &asked.policy,
+            (&person.sub, OPEN_FOR),
+            lifetime(asked),
+        )),
         request: asked.request.clone(),
     };
     cx.note(|event| event.event = "consent.shown");
@@ -169,26 +171,7 @@ fn show_consent(asked: &Asked, person: &Person, pending: &str) -> Result<Respons
     pages::illustrated(StatusCode::OK, &page, Some(&asked.redirect_uri), &settings.approval_logo)
 }
 
-/// Where the grant will be, if it comes to one: near the person, in the table of its absolute end.
-fn draw_address<H: Host>(cx: &Context<'_, H>, asked: &Asked, sub: &str) -> Address {
-    let count = u16::try_from(asked.policy.settings.shards).unwrap_or(1);
-    let access = asked.client.access_lifetime(&asked.policy);
-    let ends = lifetime(asked).filter(|_| access != Seconds(NEVER));
-    let end = ends.map(|lifetime| cx.now.plus(OPEN_FOR).plus(lifetime).plus(access));
-    Address {
-        shard: Shard::draw(cx.region, count, cx.host.random()),
-        table: Table::for_end(end, cx.now),
-        owner: sub.to_owned(),
-        key: crypto::text(&cx.host.random::<16>()),
-    }
-}
-
-/// How long the family lives, or where there is none the code and the one access token it gives (`None`: no end).
+/// How long what a person allows lives (`None`: no end). An access token that is given at once has no refresh token beside it.
 pub fn lifetime(asked: &Asked) -> Option<Seconds> {
-    if asked.client.is_refreshable() {
-        return asked.client.refresh_absolute(&asked.policy);
-    }
-    let (Seconds(code), Seconds(access)) =
-        (asked.client.code_lifetime(&asked.policy), asked.client.access_lifetime(&asked.policy));
-    (access != NEVER).then(|| Seconds(code.saturating_add(access)))
+    issue::lifetime(&asked.client, &asked.policy, !asked.request.token)
 }

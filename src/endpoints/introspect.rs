@@ -100,23 +100,31 @@ async fn put<H: Host>(
 /// Says whether a token is good, and what for.
 pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let params = Params::of_form(request, &[])?;
-    let caller = Caller::authenticate(cx, request, &params).await?;
+    Ok(match inspect(cx, request, &params).await? {
+        Some((active, refresh)) => answer(cx, active, refresh),
+        None => Response::json(StatusCode::OK, &json!({ "active": false })),
+    })
+}
+
+/// What a token is good for, and whether it is a refresh token; nothing where it is good for nothing.
+pub async fn inspect<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    params: &Params,
+) -> Result<Option<(Active, bool)>, Error> {
+    let caller = Caller::authenticate(cx, request, params).await?;
     if !caller.client.is_confidential() {
         // RFC 7662 §2.1: the endpoint must know who asks; a public client can't prove it.
         return Err(Error::new(Code::InvalidClient, "introspection is for clients that authenticate"));
     }
     cx.note(|event| event.event = "token.inspected");
-    let Some(presented) = Presented::read(cx, params.required("token")?) else { return Ok(inactive()) };
+    let Some(presented) = Presented::read(cx, params.required("token")?) else { return Ok(None) };
     let refresh = matches!(&presented, Presented::OfGrant(_, Token::Refresh { .. }));
     match ask(cx, &caller, presented, Wish::Inspect(caller.client.metadata.resource_server)).await? {
-        Reply::Active(active) => Ok(answer(cx, *active, refresh)),
+        Reply::Active(active) => Ok(Some((*active, refresh))),
         Reply::Stale => Err(Error::stale()),
-        _ => Ok(inactive()),
+        _ => Ok(None),
     }
-}
-
-fn inactive() -> Response {
-    Response::json(StatusCode::OK, &json!({ "active": false }))
 }
 
 fn answer<H: Host>(cx: &Context<'_, H>, active: Active, refresh: bool) -> Response {

@@ -8,6 +8,8 @@ use serde_json::json;
 pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
     let policy = cx.policy().await?;
     let scopes: Vec<&String> = policy.scopes.keys().collect();
+    // What has no token endpoint is in no list of it.
+    let grant_types: Vec<&str> = grants::NAMES.iter().copied().chain(["implicit"]).collect();
     let mut body = json!({
         "issuer": cx.config.issuer,
         "authorization_endpoint": cx.url("/authorize"),
@@ -15,9 +17,9 @@ pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
         "revocation_endpoint": cx.url("/revoke"),
         "introspection_endpoint": cx.url("/introspect"),
         "scopes_supported": scopes,
-        "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
-        "grant_types_supported": grants::NAMES,
+        "response_types_supported": ["code", "token"],
+        "response_modes_supported": ["query", "fragment"],
+        "grant_types_supported": grant_types,
         "token_endpoint_auth_methods_supported": caller::METHODS,
         "revocation_endpoint_auth_methods_supported": caller::METHODS,
         "introspection_endpoint_auth_methods_supported": caller::PROVING_METHODS,

@@ -15,35 +15,36 @@ use http::StatusCode;
 
 /// Ends a token, or the family of a refresh token.
 pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
-    let params = Params::of_form(request, &[])?;
-    let caller = Caller::authenticate(cx, request, &params).await?;
+    revoke(cx, request, &Params::of_form(request, &[])?).await?;
+    Ok(Response {
+        status: StatusCode::OK,
+        headers: vec![("cache-control", "no-store".to_owned())],
+        body: Vec::new(),
+    })
+}
+
+/// Ends it, where there is something to end.
+pub async fn revoke<H: Host>(cx: &Context<'_, H>, request: &Request, params: &Params) -> Result<(), Error> {
+    let caller = Caller::authenticate(cx, request, params).await?;
     let presented = Presented::read(cx, params.required("token")?);
     let Some(presented) = presented else {
         // RFC 7009 §2.2: an invalid token is no error.
         cx.note(|event| event.event = "token.unknown");
-        return Ok(done());
+        return Ok(());
     };
     match ask(cx, &caller, presented, Wish::Revoke).await? {
         Reply::Revoked(_) => {
             cx.note(|event| event.event = "token.revoked");
             cx.note(|event| event.important = true);
-            Ok(done())
+            Ok(())
         }
         Reply::Inactive => {
             cx.note(|event| event.event = "token.unknown");
-            Ok(done())
+            Ok(())
         }
         // RFC 7009 §2.1: issued to another client. Nothing happened.
         Reply::Foreign => Err(Error::new(Code::InvalidGrant, "the token was issued to another client")),
         Reply::Stale => Err(Error::stale()),
         _ => Err(Fault::new("a shard gave an answer that is none to a revocation").into()),
-    }
-}
-
-fn done() -> Response {
-    Response {
-        status: StatusCode::OK,
-        headers: vec![("cache-control", "no-store".to_owned())],
-        body: Vec::new(),
     }
 }

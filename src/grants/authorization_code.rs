@@ -29,6 +29,7 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
         proof,
         verifier,
         redirect_uri: ask.params.optional("redirect_uri").map(str::to_owned),
+        returned: ask.door.returned,
         terms: ask.caller.client.terms_of_redemption(&ask.caller.policy),
     };
     let reply = ask.cx.ask_grant(&address, ask.caller.policy.version, command).await?;

@@ -5,7 +5,6 @@ use crate::{
     error::{Code, Error},
     host::Host,
     issue::{self, Authorization},
-    model::{policy::Policy, scope::Scope},
     objects::protocol::grant_shard::{Command, GrantShard, Reply},
 };
 
@@ -15,19 +14,9 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
         let detail = "client_credentials is for clients that authenticate";
         return Err(Error::new(Code::UnauthorizedClient, detail));
     }
-    let scope = match ask.params.optional("scope") {
-        Some(text) => {
-            let scope = Scope::parse(text).map_err(|why| Error::new(Code::InvalidScope, why))?;
-            if scope.is_empty() {
-                return Err(Error::new(Code::InvalidScope, "the scope names nothing (RFC 6749 section 3.3)"));
-            }
-            scope
-        }
-        None => Policy::usual(&client.metadata.scope),
-    };
-    client.demand(&scope)?;
+    let scope = ask.scope()?;
     if client.metadata.strict {
-        let shard = issue::draw_shard(ask.cx, ask.caller);
+        let shard = issue::draw_shard(ask.cx, &ask.caller.policy);
         let command = Command::Check { client: client.reference(), policy: ask.caller.policy.version };
         if !matches!(ask.cx.ask::<GrantShard>(&shard.to_string(), command).await?, Reply::Good) {
             return Err(Error::stale());

@@ -153,8 +153,9 @@ impl Client {
     }
 
     /// Whether a code of this client must be bound to a challenge.
-    pub fn requires_pkce(&self) -> bool {
-        let default = !self.is_confidential() || self.metadata.profile.defaults().require_pkce;
+    pub fn requires_pkce(&self, policy: &Policy) -> bool {
+        let global = policy.settings.require_pkce || self.metadata.profile.defaults().require_pkce;
+        let default = !self.is_confidential() || global;
         self.metadata.require_pkce.unwrap_or(default)
     }
 
@@ -233,7 +234,7 @@ impl Client {
     pub fn terms_of_redemption(&self, policy: &Policy) -> Terms {
         Terms {
             redirect_uris: self.metadata.redirect_uris.clone(),
-            require_pkce: self.requires_pkce(),
+            require_pkce: self.requires_pkce(policy),
             ..self.terms(policy)
         }
     }
@@ -249,6 +250,7 @@ impl Client {
             incarnation: Some(self.incarnation.clone()),
             scope: Some(self.metadata.scope.clone()),
             groups: None,
+            rules: None,
         }
     }
 }

@@ -42,6 +42,21 @@ pub struct Binding {
     pub redirect_uri: String,
     /// Whether the token request may leave `redirect_uri` out (OAuth 2.1 §4.1.3: only where PKCE binds the code).
     pub redirect_uri_required: bool,
+    /// Whether the authorization request named it.
+    #[serde(default)]
+    pub redirect_uri_sent: bool,
+}
+
+/// What the token endpoint that was called demands of `redirect_uri`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Returned {
+    /// What the specification does (RFC 6749 §4.1.3, OAuth 2.1 §4.1.3).
+    #[default]
+    Usual,
+    /// The same as in the authorization request, also where there was none.
+    Mirrored,
+    /// The same, where it is said; it may be left out by a client that has only one.
+    WhereSeveral,
 }
 
 /// What a person allows.
@@ -131,6 +146,7 @@ pub struct Grant {
 
 /// What the client's policy says at this moment.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // What a policy says, each for itself.
 pub struct Terms {
     /// The scopes the client may have now.
     pub allowed: Scope,
@@ -204,6 +220,16 @@ pub enum Command {
         verifier: Option<String>,
         /// `redirect_uri`.
         redirect_uri: Option<String>,
+        /// What is demanded of it.
+        #[serde(default)]
+        returned: Returned,
+        /// The client's policy.
+        terms: Terms,
+    },
+    /// A person allowed it, and the tokens go out at once, without a code (RFC 6749 §4.2 and §4.3).
+    Give {
+        /// What.
+        offer: Box<Offer>,
         /// The client's policy.
         terms: Terms,
     },

@@ -6,9 +6,10 @@
 
 use super::{
     scope::Scope,
+    settings::Settings,
     ticket::{Claims, Subject},
 };
-use crate::host::{SKEW, Timestamp};
+use crate::host::{SKEW, Seconds, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Whether a client or person may act at all.
@@ -44,6 +45,37 @@ pub struct Mark {
     /// Of a person: the groups now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<String>>,
+    /// Of the settings: those that shards decide by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Rules>,
+}
+
+/// Settings that shards decide by. They hear of them by a mark, so that a change holds everywhere once it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// Whether tokens of a disabled client are inactive.
+    pub disabling_ends: bool,
+    /// How often rows without an end are looked through.
+    pub removal_interval: Seconds,
+    /// How many of them at a time.
+    pub removal_batch: u64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Settings::default().rules()
+    }
+}
+
+impl Settings {
+    /// What shards are told of the settings.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            disabling_ends: self.disabling_ends,
+            removal_interval: Seconds(self.removal_interval),
+            removal_batch: self.removal_batch,
+        }
+    }
 }
 
 impl Mark {
@@ -128,11 +160,24 @@ pub struct Marks {
     pub person: Option<Mark>,
     /// The version of the settings.
     pub policy: u64,
+    /// The settings that shards decide by.
+    pub rules: Rules,
     /// The access token in question was revoked by itself.
     pub token_revoked: bool,
 }
 
 impl Marks {
+    /// As they are for a question about a token, where disabling a client is to leave its tokens alone.
+    #[must_use]
+    pub fn lenient(mut self) -> Self {
+        if !self.rules.disabling_ends
+            && let Some(mark) = &mut self.client
+        {
+            mark.standing = Standing::Enabled;
+        }
+        self
+    }
+
     /// True where the shard knows a newer record than the edge decided by: the edge is to reload and ask again.
     pub fn are_newer_than(&self, caller: &ClientRef, policy: u64) -> bool {
         self.caller.as_ref().is_some_and(|mark| mark.version > caller.version) || self.policy > policy

@@ -1,6 +1,8 @@
 //! What a client says of itself and what an administrator decides about it (RFC 7591 §2): what may be registered, and
 //! what a change to it means.
 
+mod restriction;
+
 use super::{
     patch::{self, Invalid},
     profile::Profile,
@@ -162,8 +164,12 @@ impl Metadata {
             .map_err(|_| Invalid::new("", "the members do not fit together"))?;
         // RFC 7591 §2.1: what is not said follows from the grant types.
         if !response_types_said || amended.response_types.is_empty() {
-            let by_code = amended.grant_types.iter().any(|name| name == "authorization_code");
-            amended.response_types = if by_code { vec!["code".to_owned()] } else { Vec::new() };
+            amended.response_types.clear();
+            for (response_type, grant_type) in [("code", "authorization_code"), ("token", "implicit")] {
+                if amended.grant_types.iter().any(|name| name == grant_type) {
+                    amended.response_types.push(response_type.to_owned());
+                }
+            }
         }
         amended.response_types.dedup(); // Said twice is said; and the same patch again is no change.
         Ok(amended)
@@ -189,17 +195,23 @@ impl Metadata {
             );
         }
         let by_code = self.grant_types.iter().any(|name| name == "authorization_code");
-        if self.response_types.iter().any(|name| name != "code") {
-            return refused("response_types", "only code is served");
+        let may = |grant_type: &str| self.grant_types.iter().any(|name| name == grant_type);
+        if self.profile != Profile::Legacy && (may("implicit") || may("password")) {
+            return refused("grant_types", "implicit and password are for the profile legacy");
         }
-        if !self.response_types.is_empty() && !by_code {
-            return refused(
-                "response_types",
-                "code needs the grant type authorization_code (RFC 7591 section 2.1)",
-            );
+        for name in &self.response_types {
+            let needed = match name.as_str() {
+                "code" => "authorization_code",
+                "token" => "implicit",
+                _ => return refused("response_types", "only code and token are served"),
+            };
+            if !may(needed) {
+                let why = format!("{name} needs the grant type {needed} (RFC 7591 section 2.1)");
+                return refused("response_types", &why);
+            }
         }
-        if by_code && self.redirect_uris.is_empty() {
-            return refused("redirect_uris", "authorization_code needs at least one");
+        if (by_code || may("implicit")) && self.redirect_uris.is_empty() {
+            return refused("redirect_uris", "authorization_code and implicit need at least one");
         }
         for uri in &self.redirect_uris {
             match RedirectUri::parse(uri) {
@@ -217,10 +229,10 @@ impl Metadata {
             return refused("redirect_uris", "more than 50");
         }
         let public = self.token_endpoint_auth_method == AuthMethod::None;
-        if public && self.grant_types.iter().any(|name| name == "client_credentials") {
+        if public && (may("client_credentials") || may("password")) {
             return refused(
                 "grant_types",
-                "client_credentials is for confidential clients (RFC 6749 section 4.4)",
+                "client_credentials and password are for confidential clients (RFC 6749 section 4.4)",
             );
         }
         if public && self.profile == Profile::Oauth21 && self.require_pkce == Some(false) {
@@ -252,53 +264,6 @@ impl Metadata {
             return refused("contacts", "at most 20 of at most 200 bytes");
         }
         Ok(())
-    }
-
-    /// True where something that `self` allowed is not allowed by `next`: the shards must hear of it at once, and what is
-    /// issued by who has not heard of it is dead. So wider is no restriction, and what this does not know is one.
-    pub fn is_restricted_by(&self, next: &Self) -> bool {
-        let loses = |own: &[String], next: &[String]| own.iter().any(|item| !next.contains(item));
-        // Of two numbers the smaller is narrower. Against a default, which is not in this record, nobody can tell.
-        let shorter = |own: Option<u64>, next: Option<u64>| match (own, next) {
-            (Some(own), Some(next)) => next < own,
-            (own, next) => own != next,
-        };
-        let seconds = |own: Option<Lifetime>| own.map(|Lifetime(seconds)| seconds);
-        let fewer = match (self.refresh_count, next.refresh_count) {
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some(own), Some(next)) => next < own,
-        };
-        let judged = Self {
-            client_name: self.client_name.clone(),
-            client_version: self.client_version.clone(),
-            description: self.description.clone(),
-            contacts: self.contacts.clone(),
-            redirect_uris: self.redirect_uris.clone(),
-            grant_types: self.grant_types.clone(),
-            response_types: self.response_types.clone(),
-            scope: self.scope.clone(),
-            application_type: self.application_type,
-            enabled: self.enabled,
-            // Whoever has not heard of it asks no shard, and gives what may be given anyway.
-            strict: self.strict,
-            resource_server: self.resource_server,
-            administrative: self.administrative,
-            access_token_lifetime: self.access_token_lifetime,
-            code_lifetime: self.code_lifetime,
-            refresh_count: self.refresh_count,
-            ..next.clone()
-        };
-        judged != *self
-            || (self.enabled && !next.enabled)
-            || (self.resource_server && !next.resource_server)
-            || (self.administrative && !next.administrative)
-            || shorter(seconds(self.access_token_lifetime), seconds(next.access_token_lifetime))
-            || shorter(self.code_lifetime, next.code_lifetime)
-            || fewer
-            || !self.scope.is_within(&next.scope)
-            || loses(&self.grant_types, &next.grant_types)
-            || loses(&self.redirect_uris, &next.redirect_uris)
     }
 }
 

@@ -73,8 +73,9 @@ impl Metadata {
         policy: &Policy,
         now: Timestamp,
     ) -> Result<Self, Invalid> {
-        // No scope is none that was said (RFC 6749 §3.3).
-        said.retain(|name, value| !value.is_null() && (name != "scope" || value != ""));
+        // No scope is none that was said (RFC 6749 §3.3), and so is no name.
+        let says_nothing = |name: &str, value: &Value| matches!(name, "scope" | "client_name") && value == "";
+        said.retain(|name, value| !value.is_null() && !says_nothing(name, value));
         let usual = Policy::usual(&policy.names());
         for name in SAID {
             let silent = match *name {
@@ -378,6 +379,12 @@ mod tests {
         assert!(!InitialToken { uses: 0, ..token.clone() }.admits(&proof, NOW));
         assert!(!InitialToken { ended: Some(Attempt::default()), ..token.clone() }.admits(&proof, NOW));
         assert!(!InitialToken { id: "y".into(), ..token }.admits(&proof, NOW));
+    }
+
+    #[test]
+    fn an_empty_name_is_none_that_was_said() {
+        let metadata = field(json!({ "client_name": "" })).unwrap();
+        assert_eq!(metadata.client_name, None);
     }
 
     proptest::proptest! {

@@ -123,6 +123,11 @@ impl Form {
     }
 }
 
+fn is_segment(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    !matches!(text, "" | "." | "..") && text.bytes().all(plain)
+}
+
 fn is_https(text: &str) -> bool {
     // A content security policy has no form for an IPv6 address.
     text.starts_with("https://") && !text.starts_with("https://[") && RedirectUri::parse(text).is_ok()
@@ -229,13 +234,21 @@ settings! {
         registration_used  "registration.usedSeconds"     172_800 31_536_000 7_776_000 "How long a client that registered itself, or is a document, lives after its last use, in seconds."
         shards             "grants.shardsPerRegion"       1 1024       8         "Among how many shards of a region new grants are spread."
         log_success        "log.successPercent"           0 100        100       "How many of a hundred successes are logged; refusals and changes always are."
+        removal_interval   "token.removalIntervalSeconds" 60 604_800   86_400    "How often a shard looks for tokens that are over among those without an end of their own, in seconds."
+        removal_batch      "token.removalBatch"           1 5000       5000      "How many of these it looks at in one go; the next follows a minute later."
         audit_retention    "audit.retentionDays"          1 3650       365       "How long the log of changes reaches back at least, in days."
     }
     switches {
+        require_https      "requireHTTPS"                 true  "Whether webMethods' addresses refuse what does not come over https; a laptop in development is spared."
+        require_post       "requirePost"                  true  "Whether webMethods' addresses refuse all but POST, apart from authorize."
+        require_pkce       "requirePKCE"                  false "Whether every client must use PKCE that does not say otherwise."
+        disabling_ends     "disableClient.disableTokens"  true  "Whether tokens of a disabled client are inactive until it is enabled again."
+        response_header    "custom.responseHeader"        false "Whether refusals of clients carry their code also in the header X-OAuth-Error."
         documents          "registration.documents"       false "Whether a client id may be the https address of a document that describes the client."
         revoke_ends_grant  "revoke.accessTokenEndsGrant"  false "Whether revoking an access token ends its grant."
     }
     texts {
+        compat_prefix      "compat.prefix"                100 "invoke"                   "What webMethods' addresses begin with, without slashes around it."
         approval_title     "approvalpage.title"           200 "Access Approval"          "The title of the page where a person decides."
         approval_header    "approvalpage.header"          200 "Resource access approval" "The heading of that page."
         approval_logo      "approvalpage.logo"            1000 ""                        "The https address of a picture on that page; empty: none."
@@ -248,6 +261,10 @@ impl Settings {
     pub fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
         let setting = Self::TABLE.iter().find(|setting| setting.key == key);
         let setting = setting.ok_or("there is no such setting")?;
+        let prefix = value.as_str().filter(|_| key == "compat.prefix");
+        if prefix.is_some_and(|prefix| !prefix.split('/').all(is_segment)) {
+            return Err("must be segments of letters, digits, - . _ ~, with a slash between them".to_owned());
+        }
         let logo = value.as_str().filter(|text| key == "approvalpage.logo" && !text.is_empty());
         if logo.is_some_and(|logo| !is_https(logo)) {
             return Err("must be an https address, or empty".to_owned());
@@ -273,6 +290,9 @@ mod tests {
             ("registration.documents", json!(1)),
             ("approvalpage.title", json!("a\nb")),
             ("approvalpage.title", json!("a".repeat(201))),
+            ("compat.prefix", json!("")),
+            ("compat.prefix", json!("/invoke")),
+            ("compat.prefix", json!("a/../b")),
             ("approvalpage.logo", json!("http://a.test/x.png")),
             ("approvalpage.logo", json!("javascript:alert(1)")),
             ("magic", json!(1)),
@@ -288,19 +308,20 @@ mod tests {
 
     #[test]
     fn every_setting_takes_what_it_shows_and_its_default_back() {
-        let other = |form: Form| match form {
+        let other = |key: &str, form: Form| match form {
             Form::Number { most, .. } => json!(most),
             Form::Switch(default) => json!(!default),
+            Form::Text { .. } if key == "compat.prefix" => json!("rest/v1"),
             Form::Text { .. } => json!("https://a.test/another"),
         };
         for Setting { key, form, .. } in Settings::TABLE {
             let mut settings = Settings::default();
             assert_eq!(settings.to_json()[*key], form.default());
-            settings.set(key, &other(*form)).unwrap();
-            assert_eq!(settings.to_json()[*key], other(*form), "{key}");
+            settings.set(key, &other(key, *form)).unwrap();
+            assert_eq!(settings.to_json()[*key], other(key, *form), "{key}");
             let shown = settings.to_json()[*key].clone();
             settings.set(key, &shown).unwrap();
-            assert_eq!(settings.to_json()[*key], other(*form), "{key}");
+            assert_eq!(settings.to_json()[*key], other(key, *form), "{key}");
             settings.set(key, &Value::Null).unwrap();
             assert_eq!(settings, Settings::default(), "{key}");
         }

@@ -149,6 +149,11 @@ impl Throttle {
         self.remember(id);
     }
 
+    /// Whether a try has ended already.
+    pub fn is_over(&self, id: &str) -> bool {
+        self.over.iter().any(|known| known == id)
+    }
+
     fn remember(&mut self, id: &str) {
         self.over.push(id.to_owned());
         if self.over.len() > REMEMBERED {

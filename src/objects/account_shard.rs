@@ -38,7 +38,9 @@ impl Object for AccountShard {
                 logins::fail(turn, &who, &stranger, &id, (limit, looked))
             }
             Command::Strike { key, count, limit } => logins::strike(turn, &key, count, limit),
-            Command::Admit { sub, version, id, lifetime } => logins::admit(turn, &sub, version, id, lifetime),
+            Command::Admit { sub, version, id, lifetime, shard } => {
+                logins::admit(turn, &sub, version, id, (lifetime, shard))
+            }
             Command::Session(session) => Ok(match signed_in(turn, &session)? {
                 Some((account, _)) => Reply::Person(person(&account)),
                 None => Reply::NoSession,

@@ -16,7 +16,7 @@ use crate::{
     json,
     model::{
         grant::{self, Grant, Instant, Refusal, Reply as GrantReply, State},
-        mark::{ClientRef, Mark, Marks},
+        mark::{ClientRef, Mark, Marks, Rules},
         place::{Address, Shard, Table},
         ticket::{Claims, Subject},
     },
@@ -73,6 +73,7 @@ impl Object for GrantShard {
                 Ok(Reply::Health(super::health(turn.store, Self::wake(turn.store)?, turn.now)?))
             }
             Command::Mark { id, mark } => keep(turn.store, &id, &mark).map(|()| Reply::Acknowledged),
+            Command::Remove { limit } => remove(turn, limit),
             Command::End { filter, after } => end(turn, &filter, after.as_deref()),
             Command::List { filter, after, limit } => {
                 let (found, next) = find(turn.store, &filter, after.as_deref(), limit)?;
@@ -80,7 +81,7 @@ impl Object for GrantShard {
                 for (address, grant) in found {
                     // What a mark has ended is not written into each row.
                     let marks = marks(turn.store, None, Some(&grant.client.id), Some(&grant.person.sub))?;
-                    if grant.is_spared(&marks) {
+                    if grant.is_spared(&marks.lenient()) {
                         listed.push(grant.listed(address.to_string()));
                     }
                 }
@@ -136,7 +137,7 @@ fn one<S: Store>(
         grant.attempts.refuse_late(&turn.attempt)?;
     }
     let (caller, claims) = match &command {
-        grant::Command::Offer(offer) => (Some(&offer.client.id), None),
+        grant::Command::Offer(offer) | grant::Command::Give { offer, .. } => (Some(&offer.client.id), None),
         grant::Command::Redeem { client, .. } | grant::Command::Refresh { client, .. } => {
             (Some(&client.id), None)
         }
@@ -149,11 +150,16 @@ fn one<S: Store>(
     let client = row.as_ref().map(|grant| grant.client.id.as_str());
     let person = match (&row, &command) {
         (Some(grant), _) => Some(grant.person.sub.as_str()),
-        (None, grant::Command::Offer(offer)) => Some(offer.person.sub.as_str()),
+        (None, grant::Command::Offer(offer) | grant::Command::Give { offer, .. }) => {
+            Some(offer.person.sub.as_str())
+        }
         _ => None,
     };
     let mut marks = marks(turn.store, caller.map(String::as_str), client, person)?;
     let claims = claims.cloned();
+    if matches!(command, grant::Command::Inspect { .. }) {
+        marks = marks.lenient();
+    }
     marks.token_revoked = claims.as_ref().map_or(Ok(false), |claims| is_revoked(turn.store, claims))?;
     let at = Instant { now: turn.now, attempt: turn.attempt.clone(), dice: turn.dice, policy };
     let noted = matches!(command, grant::Command::Revoke { by: None }) && row.is_some();
@@ -192,6 +198,7 @@ fn token<S: Store>(
     if marks.are_newer_than(caller, policy) {
         return Ok(Reply::Grant(GrantReply::Stale));
     }
+    let marks = marks.lenient();
     let own = caller.id == *client && caller.incarnation == *incarnation;
     if wish == Wish::Revoke {
         if !own {
@@ -236,11 +243,13 @@ fn marks<S: Store>(
     };
     let caller_mark = of("client", caller)?;
     let client_mark = if client == caller { caller_mark.clone() } else { of("client", client)? };
+    let policy = of("policy", Some(""))?;
     Ok(Marks {
         caller: caller_mark,
         client: client_mark,
         person: of("person", person)?,
-        policy: of("policy", Some(""))?.map_or(0, |mark| mark.version),
+        policy: policy.as_ref().map_or(0, |mark| mark.version),
+        rules: policy.and_then(|mark| mark.rules).unwrap_or_default(),
         token_revoked: false,
     })
 }
@@ -249,8 +258,12 @@ fn marks<S: Store>(
 fn keep<S: Store>(store: &S, id: &str, mark: &Mark) -> Result<(), Fault> {
     let (kind, id) = id.split_once('/').ok_or_else(|| Fault::new("a mark without a kind"))?;
     let kept: Option<Mark> = read(store, MARKS, kind, id)?;
-    if kept.is_some_and(|kept| kept.version >= mark.version) {
+    if kept.as_ref().is_some_and(|kept| kept.version >= mark.version) {
         return Ok(());
+    }
+    if mark.rules.is_some() && kept.is_none_or(|kept| kept.rules != mark.rules) {
+        // Perhaps sooner than was planned by the old ones.
+        store.delete("meta", "", "sweep")?;
     }
     write(store, MARKS, kind, id, mark)
 }
@@ -349,8 +362,11 @@ fn sweep_lasting<S: Store>(store: &S, now: Timestamp) -> Result<(), Fault> {
     }
     let cursor: Option<(String, String)> = read(store, "meta", "", "cursor")?;
     let behind = cursor.as_ref().map(|(owner, key)| (owner.as_str(), key.as_str()));
-    let rows = store.scan(&table, None, behind, PAGE)?;
-    let last = rows.last().filter(|_| rows.len() == PAGE).map(|(owner, key, _)| (owner.clone(), key.clone()));
+    let Rules { removal_interval, removal_batch, .. } = marks(store, None, None, None)?.rules;
+    let batch = usize::try_from(removal_batch).unwrap_or(PAGE);
+    let rows = store.scan(&table, None, behind, batch)?;
+    let last =
+        rows.last().filter(|_| rows.len() == batch).map(|(owner, key, _)| (owner.clone(), key.clone()));
     for (owner, key, text) in rows {
         let grant: Grant = super::decode(&text)?;
         if grant.is_dead(now) {
@@ -364,10 +380,41 @@ fn sweep_lasting<S: Store>(store: &S, now: Timestamp) -> Result<(), Fault> {
         }
         None => {
             store.delete("meta", "", "cursor")?;
-            SWEEP
+            removal_interval
         }
     };
     write(store, "meta", "", "sweep", &now.plus(next))
+}
+
+/// Deletes rows of which nothing can be alive, in whatever table they are, until so many are gone: as many as one turn
+/// looks at. The next goes on where this one ended.
+fn remove<S: Store>(turn: &Turn<'_, S>, limit: u64) -> Result<Reply, Fault> {
+    let store = turn.store;
+    let cursor: Option<(String, String, String)> = read(store, "meta", "", "removal")?;
+    let mut cursor = cursor;
+    let (mut removed, mut looked) = (0, 0);
+    for name in store.tables()? {
+        let grants = Table::parse(&name).is_some_and(|(sort, _)| sort == "grants");
+        if !grants || cursor.as_ref().is_some_and(|(table, ..)| name < *table) {
+            continue;
+        }
+        let behind = cursor.take().filter(|(table, ..)| *table == name);
+        let behind = behind.as_ref().map(|(_, owner, key)| (owner.as_str(), key.as_str()));
+        for (owner, key, text) in store.scan(&name, None, behind, PAGE)? {
+            looked += 1;
+            let grant: Grant = super::decode(&text)?;
+            if grant.is_dead(turn.now) {
+                store.delete(&name, &owner, &key)?;
+                removed += 1;
+            }
+            if removed == limit || looked >= PAGE {
+                write(store, "meta", "", "removal", &(name, owner, key))?;
+                return Ok(Reply::Removed(removed));
+            }
+        }
+    }
+    store.delete("meta", "", "removal")?;
+    Ok(Reply::Removed(removed))
 }
 
 impl Grant {

@@ -41,6 +41,7 @@ mod tests {
     fn with(header: &str) -> Request {
         Request {
             method: http::Method::POST,
+            secure: false,
             host: String::new(),
             path: String::new(),
             query: String::new(),

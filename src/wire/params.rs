@@ -1,7 +1,7 @@
 //! Parameters: `application/x-www-form-urlencoded`, read strictly (RFC 6749 §3.1, §3.2 and Appendix B).
 
 use super::Request;
-use crate::error::{Code, Error, quotable};
+use crate::error::{Code, Error, Return, quotable};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 /// More parameters than any request of OAuth has; a bound on the work of looking for repeated ones.
@@ -66,6 +66,32 @@ impl Params {
         Ok(Self(pairs))
     }
 
+    /// Names and values that came in another way.
+    pub fn of_pairs(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect())
+    }
+
+    /// Both, where no name stands in both that may not repeat.
+    pub fn and(mut self, other: Self, repeatable: &[&str]) -> Result<Self, Error> {
+        let refused = |detail: String| Err(Error::new(Code::InvalidRequest, detail));
+        let twice = |(name, _): &&(String, String)| {
+            !repeatable.contains(&name.as_str()) && self.optional(name).is_some()
+        };
+        if let Some((name, _)) = other.0.iter().find(twice) {
+            return refused(format!("the parameter {} is repeated", quotable(name)));
+        }
+        self.0.extend(other.0);
+        if self.0.len() > MOST {
+            return refused(format!("more than {MOST} parameters"));
+        }
+        Ok(self)
+    }
+
+    /// Without a parameter.
+    pub fn forget(&mut self, name: &str) {
+        self.0.retain(|(key, _)| key != name);
+    }
+
     /// The value, where the parameter was sent with one.
     pub fn optional(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -103,6 +129,15 @@ pub fn decode(text: &[u8]) -> Option<String> {
 /// Percent-encodes everything but unreserved characters.
 pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// Where an authorization response goes: its parameters in the query, or in the fragment (RFC 6749 §4.1.2 and §4.2.2).
+pub fn answer_at(back: &Return, params: &[(&str, &str)]) -> String {
+    if !back.fragment {
+        return with_params(&back.redirect_uri, params);
+    }
+    let fragment = with_params("", params);
+    format!("{}#{}", back.redirect_uri, fragment.trim_start_matches('?'))
 }
 
 /// A URI with parameters added to whatever query it has (RFC 6749 §3.1.2).

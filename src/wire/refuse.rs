@@ -1,6 +1,6 @@
 //! The only place where an [`Error`] becomes a [`Response`].
 
-use super::{Response, Surface, with_params};
+use super::{Response, Surface, params::answer_at};
 use crate::error::{Code, Error};
 use askama::Template;
 use http::StatusCode;
@@ -23,7 +23,7 @@ pub fn refuse(error: &Error, surface: Surface, issuer: &str, path: &str, trace: 
     let detail = printable(&error.detail);
     let response = match (&error.redirect, surface) {
         (Some(back), _) => redirect(error.code, &format!("{detail} (trace {trace})"), back, issuer),
-        (None, Surface::Json | Surface::Bearer) => {
+        (None, Surface::Json | Surface::Compat | Surface::Bearer) => {
             let field = error.field.iter().map(|field| format!("{field} "));
             let detail = printable(&field.chain([detail]).collect::<String>());
             let body = json!({ "error": error.code.name(), "error_description": detail, "trace_id": trace });
@@ -56,7 +56,7 @@ fn redirect(code: Code, detail: &str, back: &crate::error::Return, issuer: &str)
     let mut params = vec![("error", code.name()), ("error_description", detail)];
     params.extend(back.state.as_deref().map(|state| ("state", state)));
     params.push(("iss", issuer)); // RFC 9207 §2: in error responses too.
-    Response::see_other(with_params(&back.redirect_uri, &params))
+    Response::see_other(answer_at(back, &params))
 }
 
 fn page(code: Code, detail: &str, path: &str, trace: &str) -> Response {
@@ -65,7 +65,7 @@ fn page(code: Code, detail: &str, path: &str, trace: &str) -> Response {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => StatusCode::BAD_REQUEST,
         other => other,
     };
-    let title = if path == "/authorize" { "Authorization error" } else { "This did not work" };
+    let title = if path.ends_with("authorize") { "Authorization error" } else { "This did not work" };
     let page = ErrorPage { title, code: code.name(), detail, trace, unchanged: status.is_client_error() };
     Response::new(status, "text/html; charset=utf-8", page.render().unwrap_or_default())
 }
@@ -75,7 +75,7 @@ fn with_headers(response: Response, error: &Error, surface: Surface) -> Response
     let code = error.code;
     match (code.status(), surface) {
         // RFC 6749 §5.2 and RFC 9110 §11.6.1: every 401 names a scheme.
-        (StatusCode::UNAUTHORIZED, Surface::Json) => {
+        (StatusCode::UNAUTHORIZED, Surface::Json | Surface::Compat) => {
             response.with("www-authenticate", "Basic realm=\"edgemint\", charset=\"UTF-8\"")
         }
         (StatusCode::UNAUTHORIZED, Surface::Problem | Surface::Bearer) if code == Code::MissingToken => {

@@ -83,11 +83,12 @@ describe('at the same moment', () => {
   });
 
   /**
-   * Consents, redemptions and refreshes for a client, all in the middle of an administrator's change. Nothing that came of
-   * them may work once the change was answered.
-   * @param {string} client @param {string} username @param {string} password @param {string} target @param {object} change
+   * Consents, redemptions and refreshes for a client, all in the middle of somebody's disabling. Nothing that came of them
+   * may work once that was answered.
+   * @param {string} client @param {string} username @param {string} password @param {string} target
+   * @returns {Promise<{ made: any[], codes: string[] }>} what was given, now that who was disabled is enabled again
    */
-  async function changeInTheMiddle(client, username, password, target, change) {
+  async function disableInTheMiddle(client, username, password, target) {
     const [id] = client.split(':');
     const person = new Person(worker);
     const pages = [await person.reachConsent(id, {}, username, password)];
@@ -96,7 +97,7 @@ describe('at the same moment', () => {
     for (const page of pages.splice(0, 6)) codes.push(parameter(await person.decide(page), 'code'));
     const { body: tokens } = await redeem(worker, codes.pop(), client);
     const [, consents, redemptions, refreshed] = await Promise.all([
-      administer(worker, 'PATCH', target, change).then(({ status, text }) => assert.equal(status, 200, text)),
+      administer(worker, 'PATCH', target, { enabled: false }).then(({ status, text }) => assert.equal(status, 200, text)),
       Promise.all(pages.map((page) => person.decide(page))),
       Promise.all(codes.map((code, turn) => redeem(worker, code, client, door(turn)))),
       refresh(worker, tokens.refresh_token, client, door(1)),
@@ -104,27 +105,26 @@ describe('at the same moment', () => {
     const made = [tokens, ...[...redemptions, refreshed].filter(({ status }) => status === 200).map(({ body }) => body)];
     for (const { access_token } of made) assert.equal(await inspect(worker, access_token), INACTIVE);
     assert.equal((await administer(worker, 'PATCH', target, { enabled: true })).status, 200);
-    for (const { access_token, refresh_token } of made) {
-      assert.equal(await inspect(worker, access_token), INACTIVE);
-      assert.equal((await refresh(worker, refresh_token, client)).status, 400);
-    }
-    for (const { location } of consents) {
-      const code = location?.searchParams.get('code');
-      if (code) assert.equal((await redeem(worker, code, client)).status, 400);
-    }
+    return { made, codes: consents.map(({ location }) => location?.searchParams.get('code')).filter(Boolean) };
   }
 
   test('what a person gives in the middle of being disabled works no more, also once they are enabled again', async () => {
     const made = await administer(worker, 'POST', '/admin/users', { username: 'dora', password: 'through-the-mirror' });
     assert.equal(made.status, 201, made.text);
-    await changeInTheMiddle(WEB, 'dora', 'through-the-mirror', '/admin/users/dora', { enabled: false });
+    const { made: given, codes } = await disableInTheMiddle(WEB, 'dora', 'through-the-mirror', '/admin/users/dora');
+    for (const { access_token, refresh_token } of given) {
+      assert.equal(await inspect(worker, access_token), INACTIVE);
+      assert.equal((await refresh(worker, refresh_token, WEB)).status, 400);
+    }
+    for (const code of codes) assert.equal((await redeem(worker, code, WEB)).status, 400);
   });
 
-  test('what a client is given in the middle of being disabled works no more, also once it is enabled again', async () => {
+  test('what a client is given in the middle of being disabled is inactive until it is enabled again', async () => {
     const grant_types = ['authorization_code', 'refresh_token'];
     const made = await administer(worker, 'POST', '/admin/clients', { redirect_uris: [CALLBACK], grant_types, scope: 'reports' });
     const { client_id, client_secret } = made.body;
-    await changeInTheMiddle(`${client_id}:${client_secret}`, 'alice', 'wonderland', `/admin/clients/${client_id}`, { enabled: false });
+    const { made: given } = await disableInTheMiddle(`${client_id}:${client_secret}`, 'alice', 'wonderland', `/admin/clients/${client_id}`);
+    for (const { access_token } of given) assert.match(await inspect(worker, access_token), /"active":true/);
   });
 
   test('of twenty parallel registrations of one name one is made, and it works', async () => {

@@ -76,7 +76,7 @@ export class Cell {
   }
 }
 
-/** A client or a person: who can be disabled, which ends all it has. */
+/** A client or a person. Disabling a person ends all they gave; what a client has is dead only while it is disabled. */
 export class Principal {
   enabled = new Cell(true);
   exists = new Cell(true);
@@ -148,8 +148,8 @@ export class Family {
   mayHaveEnded(by) {
     const before = (/** @type {Entry} */ entry) => entry !== by && entry.sent < by.done;
     const direct = this.endings.some((entry) => before(entry) && mayBeDone(entry) && !this.#wasSurvived(entry, by));
-    const principals = [this.client, this.person].some((principal) =>
-      principal.disablings.some((entry) => before(entry) && principal.mayReach(entry, this.begun)));
+    const principals = this.client.mayBeDisabled(by)
+      || this.person.disablings.some((entry) => before(entry) && this.person.mayReach(entry, this.begun));
     const replayed = this.links.some((link) =>
       link.uses.some((use) => before(use) && !isDone(use) && this.mayBeReplay(link, use) && !this.#wasSurvived(use, by)));
     const codeReplayed = this.redemptions.some((entry) => before(entry) && !isDone(entry) && this.#mayBeLate(entry));
@@ -160,15 +160,15 @@ export class Family {
   hasEnded(by) {
     const before = (/** @type {Entry} */ entry) => entry !== by && entry.done <= by.sent;
     const direct = this.endings.some((entry) => before(entry) && isDone(entry));
-    const principals = [this.client, this.person].some(({ disablings }) =>
-      disablings.some((entry) => before(entry) && isDone(entry) && this.given <= entry.sent));
+    const principals = this.client.isDisabled(by)
+      || this.person.disablings.some((entry) => before(entry) && isDone(entry) && this.given <= entry.sent);
     // A refresh token that was ours and is refused stays refused: whatever the reason, it was an end.
-    const refused = this.links.some((link) => link.uses.some((use) => before(use) && use.status === 400));
+    const refused = this.links.some((link) => link.uses.some((use) => before(use) && use.status === 400 && !this.client.mayBeDisabled(use)));
     const first = this.redemptions.find(({ status }) => status === 200);
     const codeReplayed = this.redemptions.some((entry) =>
       before(entry) && entry.status === 400 && first && entry.sent > first.done + RETRY + SLACK);
     const seen = this.access.some(({ revocations, seen }) =>
-      seen.some((entry) => before(entry) && entry.body?.active === false && !revocations.some((one) => one.sent < entry.done)));
+      seen.some((entry) => before(entry) && entry.body?.active === false && !this.client.mayBeDisabled(entry) && !revocations.some((one) => one.sent < entry.done)));
     return direct || principals || refused || codeReplayed || seen;
   }
 
@@ -349,15 +349,15 @@ export class Ledger {
     return (/** @type {Entry} */ entry) => {
       this.reconciled.add(access.token);
       const revoked = (/** @type {(one: Entry) => boolean} */ holds) => access.revocations.some(holds);
-      const before = access.seen.some((other) => other.done <= entry.sent && other.body?.active === false);
+      const { client } = of instanceof Family ? of : { client: of };
+      const before = access.seen.some((other) => other.done <= entry.sent && other.body?.active === false && !client.mayBeDisabled(other));
       if (entry.status !== 200 && !isUnknown(entry)) this.complain(entry, 'is no answer of an introspection');
       if (entry.body?.active === true) {
         const dead = revoked((one) => isDone(one) && one.done <= entry.sent);
-        const ended = of instanceof Family ? of.hasEnded(entry) : this.#hasEnded(of, access, entry);
+        const ended = of instanceof Family ? of.hasEnded(entry) : of.isDisabled(entry);
         if (dead) this.complain(entry, 'shows a revoked token alive');
         if (ended) this.complain(entry, 'shows a token alive whose grant or client had ended');
         if (before) this.complain(entry, 'shows a token alive that was dead');
-        const client = of instanceof Family ? of.client : of;
         const scopes = client.scope.possible(entry.sent, entry.done);
         if (scopes.every(Boolean) && !scopes.some((scope) => isWithin(entry.body.scope, scope))) this.complain(entry, 'shows a scope that was taken away');
         return;
@@ -384,13 +384,7 @@ export class Ledger {
 
   /** A client's own token that an old copy issued may be dead from the start. @param {Principal} client @param {Entry} by */
   #mayHaveEnded(client, by) {
-    return [...client.disablings, ...client.narrowings].some((entry) => mayBeDone(entry) && entry.sent < by.done);
-  }
-
-  /** @param {Principal} client @param {Access} access @param {Entry} by */
-  #hasEnded(client, access, by) {
-    const cut = client.disablings.some((entry) => isDone(entry) && entry.done <= by.sent && access.received <= entry.sent);
-    return cut || client.isDisabled(by) || (access.issue !== undefined && client.isDisabled(access.issue));
+    return client.mayBeDisabled(by) || client.narrowings.some((entry) => mayBeDone(entry) && entry.sent < by.done);
   }
 }
 

@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["model"],
     &["objects"],
     &["context"],
-    &["caller", "session"],
+    &["caller", "session", "sign_in"],
     &["issue"],
     &["grants"],
     &["pages"],

@@ -164,8 +164,10 @@ fn the_metadata_says_what_is_served_and_nothing_else() {
     assert_eq!(metadata["issuer"], ISSUER);
     assert_eq!(
         metadata["grant_types_supported"],
-        json!(["authorization_code", "refresh_token", "client_credentials"])
+        json!(["authorization_code", "refresh_token", "client_credentials", "password", "implicit"])
     );
+    assert_eq!(metadata["response_types_supported"], json!(["code", "token"]));
+    assert_eq!(metadata["response_modes_supported"], json!(["query", "fragment"]));
     assert_eq!(metadata["code_challenge_methods_supported"], json!(["S256"]));
     assert_eq!(metadata["authorization_response_iss_parameter_supported"], true);
     for (name, value) in metadata.as_object().unwrap() {
@@ -174,7 +176,7 @@ fn the_metadata_says_what_is_served_and_nothing_else() {
             assert!(server::routes().any(|(_, known)| known == path), "{name}");
         }
     }
-    for grant_type in ["password", "implicit", "urn:ietf:params:oauth:grant-type:device_code"] {
+    for grant_type in ["implicit", "urn:ietf:params:oauth:grant-type:device_code"] {
         let (_, error) = site.token("demo-legacy:demo-legacy-secret", &[("grant_type", grant_type)]);
         assert_eq!(error["error"], "unsupported_grant_type");
     }

@@ -6,6 +6,7 @@ mod admin;
 mod architecture;
 mod attacks;
 mod authorize;
+mod compat;
 mod console;
 mod documents;
 mod hostile;

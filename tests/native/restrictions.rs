@@ -145,13 +145,12 @@ fn a_session_lasts_as_long_as_the_setting_says_and_not_a_second_longer() {
 }
 
 #[test]
-fn a_consent_that_is_sent_again_after_its_client_was_disabled_gives_no_code_that_is_dead() {
+fn a_consent_that_is_sent_again_gives_no_code_that_is_dead() {
     let site = Site::new();
     let page = site.authorize("demo-web", &[]);
     let page = site.sign_in(&page, "alice", "wonderland");
     assert!(parameter(&site.decide(&page, "all", &[]), "code").is_some());
-    site.patch("/admin/clients/demo-web", &json!({ "enabled": false }));
-    site.patch("/admin/clients/demo-web", &json!({ "enabled": true }));
+    assert_eq!(site.admin(Method::DELETE, "/admin/grants?client_id=demo-web", &Value::Null).0, 204);
     let again = site.decide(&page, "all", &[]);
     assert_eq!((again.status.as_u16(), parameter(&again, "code")), (400, None));
     assert_eq!(site.tokens()["token_type"], "Bearer", "a new request is as good as ever");

@@ -19,10 +19,13 @@ use crate::{
     objects::protocol::registry::{self, Registry},
     wire::{self, Params, Request},
 };
-use http::Method;
 
 /// Comes before a byte of the body or query is looked at (RFC 6750 §2.1), and signs every command that follows.
-pub(super) async fn admit<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<(), Error> {
+pub(super) async fn admit<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    changes: bool,
+) -> Result<(), Error> {
     let token = wire::bearer(request)
         .ok_or_else(|| Error::new(Code::MissingToken, "the administrator's token is missing"))?;
     let (kind, name, right) = if cx.config.is_administrator(token) {
@@ -30,11 +33,10 @@ pub(super) async fn admit<H: Host>(cx: &Context<'_, H>, request: &Request) -> Re
     } else {
         by_access_token(cx, token).await?
     };
-    let reads = matches!(request.method, Method::GET | Method::HEAD);
     // Who reads hashes can guess passwords in peace: that is not for an auditor.
     let hashes =
-        reads && Params::of_query(request, &[]).is_ok_and(|params| params.optional("hashes").is_some());
-    if !reads || hashes {
+        !changes && Params::of_query(request, &[]).is_ok_and(|params| params.optional("hashes").is_some());
+    if changes || hashes {
         right.demand_write()?;
     }
     if hashes {

@@ -177,6 +177,7 @@ mod tests {
     fn request(content_type: &str, body: &[u8]) -> Request {
         Request {
             method: http::Method::PATCH,
+            secure: false,
             host: String::new(),
             path: String::new(),
             query: String::new(),

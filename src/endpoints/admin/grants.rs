@@ -78,6 +78,13 @@ pub(super) async fn item<H: Host>(
 /// where there is more to look at.
 async fn end_all<H: Host>(cx: &Context<'_, H>, params: &Params) -> Result<Response, Error> {
     // A filter that was misspelt would end more than was meant.
+    if params.optional("expired") == Some("true") {
+        let alone = params.pairs().iter().all(|(name, _)| matches!(name.as_str(), "expired" | "limit"));
+        if !alone {
+            return Err(Error::new(Code::InvalidRequest, "expired stands alone, or with limit"));
+        }
+        return remove(cx, params, "limit").await;
+    }
     let mut known = vec!["client_id", "username", "scope", "after"];
     // Whoever is signed out is a person.
     known.extend(params.optional("username").map(|_| "sessions"));
@@ -93,6 +100,43 @@ async fn end_all<H: Host>(cx: &Context<'_, H>, params: &Params) -> Result<Respon
         (None, None, Some(scope)) => end_of_scope(cx, scope, by("after")).await,
         _ => Err(Error::new(Code::InvalidRequest, "needs one of client_id, username, scope, and no other")),
     }
+}
+
+/// The vendor's service that takes away what is over, and says how much it was.
+pub(in crate::endpoints) async fn remove_expired<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    params: &Params,
+) -> Result<Response, Error> {
+    super::access::admit(cx, request, true).await?;
+    remove(cx, params, "maxRows").await
+}
+
+/// Rows of which nothing can be alive, shard by shard, until so many are gone. They would go by themselves.
+async fn remove<H: Host>(cx: &Context<'_, H>, params: &Params, limit: &str) -> Result<Response, Error> {
+    const LARGEST: u64 = 100_000;
+    let mut left = match params.optional(limit).map(|text| text.parse::<u64>()) {
+        None => LARGEST,
+        Some(Ok(number)) if (1..=LARGEST).contains(&number) => number,
+        Some(_) => {
+            let detail = format!("must be a whole number from 1 to {LARGEST}");
+            return Err(Error::new(Code::InvalidRequest, detail).in_field(limit));
+        }
+    };
+    let mut removed = 0;
+    for shard in roster(cx).await?.0 {
+        if left == 0 {
+            break;
+        }
+        let Reply::Removed(rows) = cx.ask::<GrantShard>(&shard, Command::Remove { limit: left }).await?
+        else {
+            return Err(strange());
+        };
+        removed += rows;
+        left = left.saturating_sub(rows);
+    }
+    cx.note(|event| (event.event, event.important) = ("admin.grants.removed", true));
+    Ok(Response::json(StatusCode::OK, &json!({ "removedTokensCount": removed })))
 }
 
 async fn end_of_scope<H: Host>(

@@ -7,7 +7,6 @@ use super::{
 use crate::{
     context::Context,
     crypto,
-    endpoints::login,
     error::{Code, Error, Fault},
     host::{Attempts, FORMAT, Host, Timestamp},
     model::{
@@ -19,6 +18,7 @@ use crate::{
         account_shard::{AccountShard, Command, Reply, Who},
         registry::{self, Registry},
     },
+    sign_in,
     wire::{self, Params, Request, Response},
 };
 use http::{Method, StatusCode};
@@ -71,7 +71,7 @@ const LOCK: &str = "locked_until";
 /// Until when an account is closed. `open`: it is not any more.
 async fn locked<H: Host>(cx: &Context<'_, H>, sub: String, open: bool) -> Result<Option<u64>, Error> {
     let shard = shard_of(&sub)?;
-    let command = Command::Lock { sub, limit: login::limit(&*cx.policy().await?), open };
+    let command = Command::Lock { sub, limit: sign_in::limit(&*cx.policy().await?), open };
     match cx.ask::<AccountShard>(&shard, command).await? {
         Reply::Locked(until) => Ok(until.map(Timestamp::seconds)),
         _ => Err(strange()),

@@ -3,10 +3,7 @@
 use super::{Seal, Visit, Wish};
 use crate::{
     context::{Context, Limited},
-    endpoints::{
-        admin::Resource,
-        login::{self, admitted},
-    },
+    endpoints::{admin::Resource, login::admitted},
     error::{Code, Error},
     host::{Author, Host},
     json,
@@ -17,6 +14,7 @@ use crate::{
         console::{Enter, Input},
     },
     session::{self, Browser},
+    sign_in,
     wire::{Params, Request, Response},
 };
 use http::{Method, StatusCode};
@@ -81,7 +79,7 @@ pub(super) async fn sign_in<H: Host>(cx: &Context<'_, H>, request: &Request) -> 
     let (username, password) = (form.optional("username"), form.optional("password"));
     let (username, password) = (username.unwrap_or_default(), password.unwrap_or_default());
     let policy = cx.policy().await?;
-    match login::attempt(cx, request, &policy, username, password).await? {
+    match sign_in::attempt(cx, request, &policy, username, password).await? {
         Ok((session, _)) => {
             let to = if is_ours(&seal.back) { &seal.back } else { "/console" };
             Ok(Response::see_other(cx.url(to)).with("set-cookie", admitted(cx, &policy, &session)?))

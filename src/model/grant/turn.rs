@@ -9,7 +9,8 @@ use super::{
         redirect_uri::RedirectUri,
         scope::Scope,
     },
-    Active, Binding, Command, Grant, Instant, Issued, Offer, Refusal, Reply, State, Successor, Terms, Token,
+    Active, Binding, Command, Grant, Instant, Issued, Offer, Refusal, Reply, Returned, State, Successor,
+    Terms, Token,
 };
 use crate::{
     crypto::Secret,
@@ -21,6 +22,7 @@ pub fn handle(row: &mut Option<Grant>, marks: &Marks, command: Command, at: &Ins
     let Some(grant) = row else {
         return match command {
             Command::Offer(offer) => Grant::offer(row, *offer, marks, at),
+            Command::Give { offer, terms } => Grant::give(row, *offer, &terms, marks, at),
             Command::Revoke { .. } | Command::Inspect { .. } | Command::Withdraw => Reply::Inactive,
             Command::Redeem { .. } | Command::Refresh { .. } => Reply::Refused(Refusal::Unknown),
         };
@@ -29,11 +31,12 @@ pub fn handle(row: &mut Option<Grant>, marks: &Marks, command: Command, at: &Ins
     let at = Instant { now: at.now.max(grant.changed), ..at.clone() };
     match command {
         Command::Offer(offer) => grant.offer_again(&offer, marks, &at),
+        Command::Give { offer, terms } => grant.give_again(&offer, &terms, marks, &at),
         Command::Inspect { caller, any, token } => grant.inspect(&caller, any, &token, marks, &at),
         Command::Revoke { by } => grant.revoke(by, marks, &at),
         Command::Withdraw => grant.withdraw(&at),
-        Command::Redeem { client, proof, verifier, redirect_uri, terms } => {
-            let sent = (verifier.as_deref(), redirect_uri.as_deref());
+        Command::Redeem { client, proof, verifier, redirect_uri, returned, terms } => {
+            let sent = (verifier.as_deref(), redirect_uri.as_deref(), returned);
             grant.redeem(&client, &proof, sent, &terms, marks, &at).unwrap_or_else(|refusal| refusal)
         }
         Command::Refresh { client, generation, proof, scope, terms } => grant
@@ -99,11 +102,63 @@ impl Grant {
         }
     }
 
+    /// Tokens go out for the first time.
+    fn begin(&mut self, binding: Binding, terms: &Terms, at: &Instant) {
+        self.state = State::Live {
+            binding,
+            redeemed: at.now,
+            generation: u32::from(terms.refreshable),
+            rotated: at.now,
+            spent: false,
+            remaining: terms.refreshes,
+            idle: terms.idle_from(at.now),
+            endless: terms.endless,
+        };
+    }
+
+    fn give(row: &mut Option<Self>, offer: Offer, terms: &Terms, marks: &Marks, at: &Instant) -> Reply {
+        if !offer.scope.is_within(&terms.allowed) {
+            return Reply::Refused(Refusal::Withdrawn);
+        }
+        let binding = offer.binding.clone();
+        let offered = Self::offer(row, offer, marks, at);
+        match (offered, row) {
+            (Reply::Offered(_), Some(grant)) => {
+                grant.begin(binding, terms, at);
+                grant.issued(grant.scope.clone(), u32::from(terms.refreshable), None, at)
+            }
+            (refused, _) => refused,
+        }
+    }
+
+    /// The same decision, sent twice by a browser, or the same message: the same grant.
+    fn give_again(&self, offer: &Offer, terms: &Terms, marks: &Marks, at: &Instant) -> Reply {
+        let own = self.attempts.is_newest(&at.attempt);
+        if !own && marks.are_newer_than(&offer.client, at.policy) {
+            return Reply::Stale;
+        }
+        let same = self.client.id == offer.client.id
+            && self.person.sub == offer.person.sub
+            && self.scope == offer.scope
+            && self.scope.is_within(&terms.allowed);
+        match &self.state {
+            State::Live { redeemed, generation, .. }
+                if same
+                    && self.is_spared(marks)
+                    && *generation <= 1
+                    && (own || at.now < redeemed.plus(terms.code_retry)) =>
+            {
+                self.issued(self.scope.clone(), *generation, Some(*redeemed), at)
+            }
+            _ => Reply::Refused(Refusal::Taken),
+        }
+    }
+
     fn redeem(
         &mut self,
         client: &ClientRef,
         proof: &Secret,
-        (verifier, redirect_uri): (Option<&str>, Option<&str>),
+        sent: (Option<&str>, Option<&str>, Returned),
         terms: &Terms,
         marks: &Marks,
         at: &Instant,
@@ -120,7 +175,7 @@ impl Grant {
             State::Offered { binding, .. } | State::Live { binding, .. } => binding.clone(),
             State::Ended { why } => return Err(Reply::Refused(ended(*why))),
         };
-        if !binding.is_met(verifier, redirect_uri) {
+        if !binding.is_met(sent, terms) {
             return Err(Reply::Refused(Refusal::Mismatch));
         }
         match self.state {
@@ -134,20 +189,9 @@ impl Grant {
                 if !self.scope.is_within(&terms.allowed) {
                     return Err(Reply::Refused(Refusal::Withdrawn));
                 }
-                let generation = u32::from(terms.refreshable);
-                let remaining = terms.refreshes;
-                self.state = State::Live {
-                    binding,
-                    redeemed: at.now,
-                    generation,
-                    rotated: at.now,
-                    spent: false,
-                    remaining,
-                    idle: terms.idle_from(at.now),
-                    endless: terms.endless,
-                };
+                self.begin(binding, terms, at);
                 self.commit(at);
-                Ok(self.issued(self.scope.clone(), generation, None, at))
+                Ok(self.issued(self.scope.clone(), u32::from(terms.refreshable), None, at))
             }
             // Whoever holds the verifier lost the answer, or says so. It gets no tokens, and ends nothing.
             State::Live { redeemed, .. }
@@ -399,16 +443,23 @@ impl Binding {
         returned && (self.challenge.is_some() || !terms.require_pkce)
     }
 
-    fn is_met(&self, verifier: Option<&str>, redirect_uri: Option<&str>) -> bool {
+    fn is_met(
+        &self,
+        (verifier, redirect_uri, returned): (Option<&str>, Option<&str>, Returned),
+        terms: &Terms,
+    ) -> bool {
         let proved = match (&self.challenge, verifier) {
             (Some(challenge), Some(verifier)) => challenge.is_met_by(verifier),
             (None, None) => true,
             // RFC 9700 §2.1.1: a verifier without a challenge is a sign of a downgrade.
             (Some(_), None) | (None, Some(_)) => false,
         };
-        let returned = match redirect_uri {
-            Some(given) => given == self.redirect_uri,
-            None => !self.redirect_uri_required,
+        let returned = match (redirect_uri, returned) {
+            (Some(given), Returned::Mirrored) => self.redirect_uri_sent && given == self.redirect_uri,
+            (Some(given), _) => given == self.redirect_uri,
+            (None, Returned::Usual) => !self.redirect_uri_required,
+            (None, Returned::Mirrored) => !self.redirect_uri_sent,
+            (None, Returned::WhereSeveral) => terms.redirect_uris.len() == 1,
         };
         proved && returned
     }

@@ -154,18 +154,25 @@ pub fn lock<S: Store>(turn: &Turn<'_, S>, sub: &str, limit: Limit, open: bool) -
     Ok(Reply::Locked(until.filter(|_| !open)))
 }
 
-/// The password was right: a session, once, and what failed before is forgiven.
+/// The password was right: a session, once, or the note of the shard where a grant will be; what failed before is forgiven.
 pub fn admit<S: Store>(
     turn: &Turn<'_, S>,
     sub: &str,
     version: u64,
     id: String,
-    lifetime: Seconds,
+    (lifetime, shard): (Seconds, Option<String>),
 ) -> Result<Reply, Fault> {
-    let Some(account) = account(turn.store, sub)? else { return Ok(Reply::Denied) };
+    let Some(mut account) = account(turn.store, sub)? else { return Ok(Reply::Denied) };
     // A password that was changed meanwhile has not been checked.
     if account.version != version || !account.enabled {
         return Ok(Reply::Denied);
+    }
+    if let Some(shard) = shard {
+        forgive(turn, sub, &id)?;
+        if account.shards.insert(shard) {
+            write(turn.store, ACCOUNTS, sub, "", &account)?;
+        }
+        return Ok(Reply::Person(person(&account)));
     }
     let ends = turn.now.plus(lifetime);
     let table = Table::daily(ends);
@@ -188,6 +195,10 @@ pub fn admit<S: Store>(
 
 fn forgive<S: Store>(turn: &Turn<'_, S>, sub: &str, id: &str) -> Result<(), Fault> {
     let Some(mut throttle) = read::<Throttle, S>(turn.store, THROTTLE, sub, "")? else { return Ok(()) };
+    // The same message again forgives nothing that failed since.
+    if throttle.is_over(id) {
+        return Ok(());
+    }
     throttle.succeed(id, turn.now);
     write(turn.store, THROTTLE, sub, "", &throttle)
 }

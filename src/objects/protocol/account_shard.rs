@@ -62,6 +62,9 @@ pub enum Command {
         id: String,
         /// How long the session lives.
         lifetime: Seconds,
+        /// No session is to be made: a grant of theirs is, in this shard.
+        #[serde(default)]
+        shard: Option<String>,
     },
     /// Whose browser is this?
     Session(SessionRef),

@@ -64,6 +64,11 @@ pub enum Command {
         /// Behind this one, by its address.
         after: Option<String>,
     },
+    /// Away with what is over.
+    Remove {
+        /// At most so many.
+        limit: u64,
+    },
     /// How the shard is.
     Health,
     /// Grants for an administrator to see.
@@ -134,6 +139,8 @@ pub enum Reply {
     Good,
     /// How the shard is.
     Health(Health),
+    /// So many are gone.
+    Removed(u64),
     /// Ended as many as one turn looks at, and where to go on.
     Ended(Option<String>),
     /// Grants, and the address to go on behind.

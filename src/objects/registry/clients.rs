@@ -210,12 +210,12 @@ pub(super) fn change<S: Store>(
     }
     let restricted = before.metadata.is_restricted_by(&metadata);
     let version = next(turn.store)?;
-    // Disabling ends what was issued, also for the day it is enabled again.
     let disabled = before.metadata.enabled && !metadata.enabled;
-    let min_version = if disabled { version } else { before.min_version };
-    let mut client = Client { version, min_version, changed: turn.now, metadata, ..before.clone() };
+    // Nothing is taken away by that for good: what was issued is inactive, by whomever, until the client is enabled again.
+    let only_disabled = disabled && Metadata { enabled: false, ..before.metadata.clone() } == metadata;
+    let mut client = Client { version, changed: turn.now, metadata, ..before.clone() };
     client.attempts.push(&turn.attempt);
-    if restricted {
+    if restricted && !only_disabled {
         client.restrictions.push(version, turn.now);
     }
     if disabled {

@@ -93,7 +93,7 @@ pub(super) fn change<S: Store>(
     let mut policy =
         Policy { version, settings_version: version, settings, filter, changed: turn.now, ..before };
     policy.attempts.push(&turn.attempt);
-    let mark = Mark { version, ..Mark::default() };
+    let mark = Mark { version, rules: Some(policy.settings.rules()), ..Mark::default() };
     let of = owe_marks(turn, "policy", "", &mark)?;
     put(turn, &policy)?;
     audit::note(turn, "settings.changed", "settings".to_owned(), was, policy.settings.to_json())?;

@@ -18,15 +18,23 @@ fn a_grant_type_is_reached_by_its_own_switch_alone() {
         (API, "authorization_code"),
         (&machine, "authorization_code"),
         (&machine, "refresh_token"),
+        (WEB, "password"),
+        (&machine, "password"),
     ] {
-        let fields = [("grant_type", grant_type), ("code", "x"), ("refresh_token", "x")];
+        let fields = [
+            ("grant_type", grant_type),
+            ("code", "x"),
+            ("refresh_token", "x"),
+            ("username", "alice"),
+            ("password", "wonderland"),
+        ];
         let answer = unchanged(&site, client, || site.token(client, &fields));
         assert_eq!(refusal(&answer), (400, "unauthorized_client"), "{client} {grant_type}");
     }
     // Registered or not: names that are not served, and names that only look like one that is.
     for grant_type in [
-        "password",
         "implicit",
+        "Password",
         "Client_Credentials",
         " client_credentials",
         "client_credentials ",

@@ -322,18 +322,20 @@ fn nothing_that_a_request_asks_for_skips_the_page() {
 }
 
 #[test]
-fn implicit_and_its_kin_are_refused_whatever_the_client_is_registered_for() {
+fn hybrid_response_types_and_what_looks_like_one_are_refused_whatever_the_client_is_registered_for() {
     let site = Site::new();
     for client in ["demo-legacy", "demo-web", "demo-spa"] {
         for response_type in [
-            "token",
             "id_token",
             "code token",
             "code id_token",
             "code id_token token",
+            "token id_token",
             "none",
             "CODE",
+            "TOKEN",
             "code ",
+            "token ",
         ] {
             let answer =
                 unchanged(&site, client, || site.authorize(client, &[("response_type", response_type)]));
@@ -345,6 +347,24 @@ fn implicit_and_its_kin_are_refused_whatever_the_client_is_registered_for() {
             );
             assert!(!location.contains('#') && !location.contains("token="), "{location}");
         }
+    }
+}
+
+#[test]
+fn the_implicit_grant_is_refused_to_whom_no_administrator_gave_it() {
+    let site = Site::new();
+    for client in ["demo-web", "demo-spa"] {
+        let answer = unchanged(&site, client, || site.authorize(client, &[("response_type", "token")]));
+        assert_eq!(parameter(&answer, "error").as_deref(), Some("unauthorized_client"), "{client}");
+        assert!(!answer.header("location").unwrap().contains("access_token"));
+    }
+    for profile in ["oauth21", "legacy"] {
+        let body = json!({
+            "redirect_uris": ["https://app.test/cb"], "grant_types": ["implicit", "password"], "profile": profile,
+        });
+        let (status, answer) = site.admin(Method::POST, "/admin/clients", &body);
+        let expected = if profile == "legacy" { (201, Value::Null) } else { (400, json!("grant_types")) };
+        assert_eq!((status, answer["field"].clone()), expected, "{answer}");
     }
 }
 

@@ -86,7 +86,10 @@ fn checked(metadata: &Metadata, scopes: &Scope) {
     assert!(!public || !metadata.grant_types.iter().any(|name| name == "client_credentials"));
     assert!(metadata.not_before.is_none_or(|seconds| seconds <= NOW.seconds()));
     assert!(metadata.code_lifetime.is_none_or(|seconds| (1..=600).contains(&seconds)));
-    assert!(metadata.response_types.iter().all(|name| name == "code"));
+    let legacy = metadata.profile == Profile::Legacy;
+    assert!(metadata.response_types.iter().all(|name| name == "code" || (legacy && name == "token")));
+    let old = |name: &String| matches!(name.as_str(), "implicit" | "password");
+    assert!(legacy || !metadata.grant_types.iter().any(old));
 }
 
 /// A target, and a patch (RFC 7396 §2): merged by the letter of the specification, and into what takes patches here.

@@ -96,6 +96,7 @@ fn read(text: &[u8]) -> Option<Request> {
     let host = headers.iter().find(|(name, _)| name == "host").map(|(_, host)| host.clone());
     Some(Request {
         method: Method::from_bytes(method.as_bytes()).ok()?,
+        secure: false,
         host: host.unwrap_or_else(|| ISSUER.trim_start_matches("http://").to_owned()),
         path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") },
         query: query.to_owned(),

@@ -260,7 +260,8 @@ impl Life {
     }
 
     fn admit(&mut self, version: u64, password: u32, id: &str) -> Result<(), Broken> {
-        let command = Command::Admit { sub: self.sub.clone(), version, id: id.into(), lifetime: LIFETIME };
+        let command =
+            Command::Admit { sub: self.sub.clone(), version, id: id.into(), lifetime: LIFETIME, shard: None };
         let reply = self.ask(&format!("the password was right for v{version}: a session"), command)?;
         let may = !self.oracle.disabled && version == self.oracle.version && password == self.oracle.password;
         let kept = matches!(reply, Reply::Admitted(..)) == may;

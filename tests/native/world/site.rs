@@ -218,6 +218,7 @@ pub fn request(method: Method, target: &str, headers: &[(&str, &str)], body: &st
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     Request {
         method,
+        secure: false,
         host: "localhost:8787".to_owned(),
         path: path.to_owned(),
         query: query.to_owned(),
@@ -300,7 +301,9 @@ pub fn field(page: &Response, name: &str) -> String {
 
 /// A parameter of the redirect's query.
 pub fn parameter(response: &Response, name: &str) -> Option<String> {
-    let (_, query) = response.header("location")?.split_once('?')?;
+    let location = response.header("location")?;
+    // Of an access token it is in the fragment (RFC 6749 §4.2.2).
+    let (_, query) = location.split_once('#').or_else(|| location.split_once('?'))?;
     let params = edgemint::wire::Params::parse(query.as_bytes(), &[]).ok()?;
     params.optional(name).map(str::to_owned)
 }

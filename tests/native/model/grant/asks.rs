@@ -4,7 +4,7 @@ use edgemint::{
     crypto::Secret,
     host::{Seconds, Timestamp},
     model::{
-        grant::{self, Binding, Offer, Person, Terms, Token},
+        grant::{self, Binding, Offer, Person, Returned, Terms, Token},
         mark::ClientRef,
         pkce::Challenge,
         place::Address,
@@ -217,6 +217,7 @@ impl Given {
                     challenge: profile.challenge.then(|| Challenge::of(VERIFIER)),
                     redirect_uri: URI.into(),
                     redirect_uri_required: profile.uri,
+                    redirect_uri_sent: true,
                 },
                 code_lifetime: profile.code,
                 absolute: profile.absolute,
@@ -236,7 +237,14 @@ impl Given {
                     _ => Some(URI.to_owned()),
                 };
                 let terms = terms(*retry, profile.grace, *refreshes);
-                grant::Command::Redeem { client, proof: own, verifier, redirect_uri, terms }
+                grant::Command::Redeem {
+                    client,
+                    proof: own,
+                    verifier,
+                    redirect_uri,
+                    returned: Returned::Usual,
+                    terms,
+                }
             }
             Wish::Refresh { token, scope, grace } => {
                 let Token::Refresh { generation, proof } = self.token(TokenRef::Refresh(*token), ask.forged)

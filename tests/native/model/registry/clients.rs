@@ -63,7 +63,7 @@ impl Life {
         if only_if == Some(false) {
             return self.expect(matches!(reply, Reply::Outdated), &reply, "that it has another version");
         }
-        let mut after = Known { ends: false, ..before.clone() };
+        let mut after = Known { ends: false, taken: false, ..before.clone() };
         match what {
             What::Enabled(enabled) => after.enabled = enabled,
             What::Scopes(bits) => after.scopes = scopes(bits),
@@ -73,14 +73,14 @@ impl Life {
             return self.expect(matches!(reply, Reply::Invalid(_)), &reply, "that a scope is unknown");
         }
         let Reply::Changed(client, told) = &reply else { return self.expect(false, &reply, "the client") };
-        if after == (Known { ends: false, ..before.clone() }) {
+        if after == (Known { ends: false, taken: false, ..before.clone() }) {
             self.expect(client.version == before.version, &reply, "the version as it was")?;
             return self.told(*told, &[id]);
         }
         self.grow(client.version)?;
         after.version = client.version;
-        after.ends = before.enabled && !after.enabled;
-        if after.ends || !before.scopes.is_subset(&after.scopes) {
+        after.taken = !before.scopes.is_subset(&after.scopes);
+        if after.taken || (before.enabled && !after.enabled) {
             after.restricted = after.version;
         }
         let same = client.metadata.enabled == after.enabled
@@ -100,6 +100,7 @@ impl Life {
         self.restrict(id, &reply, |known| {
             if overlap == Seconds(0) {
                 known.restricted = known.version;
+                known.taken = true;
             }
         })
     }
@@ -109,6 +110,7 @@ impl Life {
         self.restrict(id, &reply, |known| {
             known.restricted = known.version;
             known.ends = true;
+            known.taken = true;
         })
     }
 
@@ -118,7 +120,7 @@ impl Life {
         };
         let Reply::Changed(client, told) = reply else { return self.expect(false, reply, "the client") };
         self.grow(client.version)?;
-        let mut after = Known { version: client.version, ends: false, ..before };
+        let mut after = Known { version: client.version, ends: false, taken: false, ..before };
         how(&mut after);
         self.oracle.keep(id, after, self.world.now());
         self.told(*told, &[id])

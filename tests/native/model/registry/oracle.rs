@@ -16,8 +16,10 @@ pub struct Known {
     pub enabled: bool,
     pub scopes: BTreeSet<&'static str>,
     pub description: Option<String>,
-    /// The last version that took something away; 0: none ever did.
+    /// The last version that shards must have heard of; 0: none.
     pub restricted: u64,
+    /// The change that made it so took something away, also from what was issued by who had not heard of it.
+    pub taken: bool,
     /// The change that made it so ended everything that was issued before.
     pub ends: bool,
 }

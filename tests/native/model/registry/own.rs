@@ -65,17 +65,18 @@ impl Life {
     }
 
     /// 14: what was issued after something was taken away, by who had not heard of it, is dead from the start; what was
-    /// issued before lives on, with what is left, unless its client was disabled since.
+    /// issued before lives on, with what is left, while its client is enabled.
     fn expected(&self, own: &Own) -> Verdict {
         let since = |(known, at): &(super::Known, Timestamp)| {
-            let ended = known.ends || !known.enabled;
-            (known.version > own.version).then_some((ended, known.restricted == known.version, *at))
+            (known.version > own.version).then_some((known.ends, known.taken, *at))
         };
         let later: Vec<_> = self.oracle.history[own.client].iter().filter_map(since).collect();
         let issued = own.claims.issued;
         let Some(client) = self.oracle.clients.get(own.client) else { return Verdict::Dead };
         let left = own.claims.scope.common(&Scope::of(client.scopes.iter().copied()));
-        if left.is_empty() || later.iter().any(|(disabled, taken, at)| *disabled || (*taken && issued >= *at))
+        if !client.enabled
+            || left.is_empty()
+            || later.iter().any(|(ended, taken, at)| *ended || (*taken && issued >= *at))
         {
             Verdict::Dead
         } else if later.iter().any(|(_, taken, at)| *taken && issued.plus(SKEW) >= *at) {
