@@ -1,12 +1,12 @@
 // `npm run ctl -- …`: administration from the shell.
 
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { Command, CommanderError, Option } from 'commander';
 import { call, query, segment, walk } from './api.mjs';
 import { EXIT, Failure } from './failure.mjs';
 import { performClientCredentials, performCode, performRefresh } from './perform.mjs';
+import { readServer } from './server.mjs';
 import { assignment, members, printable, table } from './show.mjs';
 import { exportAll, importAll } from './transfer.mjs';
 
@@ -26,29 +26,6 @@ const COLUMNS = {
   health: ['id', 'size', 'owed', 'owed_since', 'wake_at', 'events', 'current', 'behind_seconds', 'error'],
   audit: ['time', 'by', 'action', 'target', 'before', 'after'],
 };
-
-/** @param {string} root of the project @param {Record<string, string | undefined>} env @returns {() => Server} */
-function readServer(root, env) {
-  return () => {
-    const issuer = (env.EDGEMINT_ISSUER ?? 'http://localhost:8787').replace(/\/$/, '');
-    // The token opens everything: whoever is on the way would have it.
-    if (!/^https:\/\/|^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(issuer)) {
-      throw new Failure(EXIT.usage, `${issuer} is neither https nor loopback: the token is not sent there.`);
-    }
-    const token = env.ADMIN_TOKEN ?? ofDevelopment(root);
-    if (!token) throw new Failure(EXIT.usage, 'ADMIN_TOKEN is not set, and there is no .dev.vars with one here.');
-    return { issuer, token };
-  };
-}
-
-/** @param {string} root */
-function ofDevelopment(root) {
-  try {
-    return /^ADMIN_TOKEN=(.*)$/m.exec(readFileSync(join(root, '.dev.vars'), 'utf8'))?.[1];
-  } catch {
-    return undefined;
-  }
-}
 
 /** @param {Shell} shell @param {any} item */
 function showItem(shell, item) {
@@ -77,6 +54,9 @@ function assigned(pairs) {
     throw new Failure(EXIT.usage, `${/** @type {Error} */ (error).message}.`);
   }
 }
+
+/** A number, where it is one; anything else as it was typed, for the server to refuse. @param {string | undefined} text */
+const number = (text) => (text !== undefined && /^\d+$/.test(text) ? Number(text) : text);
 
 const ASSIGNMENTS = 'name=value pairs; a value is JSON where it reads as such, else a text; null is the default';
 
@@ -123,7 +103,7 @@ function addClients(program, shell) {
   command.command('rotate-secret').argument('<client_id>').description('a new secret, shown once')
     .option('--overlap <seconds>', 'how long the old one is taken beside it', '0')
     .action(async (/** @type {string} */ id, /** @type {{ overlap: string }} */ { overlap }) => {
-      const body = { overlap_seconds: Number(overlap) };
+      const body = { overlap_seconds: number(overlap) };
       showItem(shell, (await call(shell.server(), 'POST', `/clients/${segment(id)}/secret`, body)).body);
     });
 }
@@ -167,7 +147,7 @@ function addRegistrationTokens(program, shell) {
     .option('--expires-in <seconds>', 'how long it is good; where nothing is said a week')
     .option('--description <text>', 'for administrators')
     .action(async (/** @type {any} */ { uses, expiresIn, description }) => {
-      const body = { uses: Number(uses), expires_in: expiresIn === undefined ? undefined : Number(expiresIn), description };
+      const body = { uses: number(uses), expires_in: number(expiresIn), description };
       showItem(shell, (await call(shell.server(), 'POST', '/registration-tokens', body)).body);
     });
   command.command('list').description('those that are good').action(() => showList(shell, 'registration-tokens', {}));

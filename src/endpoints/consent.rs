@@ -78,7 +78,7 @@ async fn give<H: Host>(
             Reply::Offered(proof) => {
                 Ok(vec![("code", ticket::Code { address, proof }.seal(&cx.config.keys)?)])
             }
-            other => Err(refusal(other, asked)),
+            other => Err(refusal(&other, asked)),
         };
     }
     let terms = Terms { refreshable: false, refreshes: Some(0), ..asked.client.terms(&asked.policy) };
@@ -92,7 +92,7 @@ async fn give<H: Host>(
             given.push(("scope", tokens.scope));
             Ok(given)
         }
-        other => Err(refusal(other, asked)),
+        other => Err(refusal(&other, asked)),
     }
 }
 
@@ -126,7 +126,7 @@ fn offer(asked: &Asked, address: &Address, person: Person, scope: Scope) -> Box<
 }
 
 /// Why a grant was not made. A second submit of the same form finds it, and is given the same.
-fn refusal(reply: Reply, asked: &Asked) -> Error {
+fn refusal(reply: &Reply, asked: &Asked) -> Error {
     match reply {
         Reply::Stale => Error::new(Code::Stale, "the application changed while you decided: decide again"),
         Reply::Refused(Refusal::Taken) => {

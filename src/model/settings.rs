@@ -244,6 +244,7 @@ settings! {
         require_pkce       "requirePKCE"                  false "Whether every client must use PKCE that does not say otherwise."
         disabling_ends     "disableClient.disableTokens"  true  "Whether tokens of a disabled client are inactive until it is enabled again."
         response_header    "custom.responseHeader"        false "Whether refusals of clients carry their code also in the header X-OAuth-Error."
+        query_tokens       "bearerToken.queryParameter"   false "Whether an access token may come in the query of a GET (RFC 6750 section 2.3). Addresses are logged."
         documents          "registration.documents"       false "Whether a client id may be the https address of a document that describes the client."
         revoke_ends_grant  "revoke.accessTokenEndsGrant"  false "Whether revoking an access token ends its grant."
     }

@@ -35,6 +35,7 @@ impl Object for Registry {
                 clients::list(store, after.as_deref(), q.as_deref(), limit)
             }
             Command::Create(client) => clients::create(turn, *client, "client.created"),
+            Command::TryCreate(client) => clients::try_create(turn, &client),
             Command::Change { id, patch, whole, expected } => {
                 let amend = |before: &Metadata| {
                     let patch = patch.clone();

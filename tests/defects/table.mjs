@@ -36,14 +36,14 @@ export const DEFECTS = [
   {
     what: 'the family is ended before it is known whether the verifier was right',
     file: TURN,
-    from: '        if !binding.is_met(verifier, redirect_uri) {\n            return Err(Reply::Refused(Refusal::Mismatch));',
-    to: '        if !binding.is_met(verifier, redirect_uri) {\n            return Err(self.end(Refusal::Mismatch, at));',
+    from: '        if !binding.is_met(sent, terms) {\n            return Err(Reply::Refused(Refusal::Mismatch));',
+    to: '        if !binding.is_met(sent, terms) {\n            return Err(self.end(Refusal::Mismatch, at));',
     test: 'token::a_failed_redemption_never_burns_the_code',
   },
   {
     what: 'PKCE and redirect_uri are not checked',
     file: TURN,
-    from: '        if !binding.is_met(verifier, redirect_uri) {',
+    from: '        if !binding.is_met(sent, terms) {',
     to: '        if false {',
     test: 'token::a_failed_redemption_never_burns_the_code',
   },
@@ -183,8 +183,8 @@ export const DEFECTS = [
   {
     what: 'an older mark replaces a newer one',
     file: GRANT_SHARD,
-    from: '    if kept.is_some_and(|kept| kept.version >= mark.version) {',
-    to: '    if kept.is_some_and(|kept| kept.version == mark.version) {',
+    from: '    if kept.as_ref().is_some_and(|kept| kept.version >= mark.version) {',
+    to: '    if kept.as_ref().is_some_and(|kept| kept.version == mark.version) {',
     test: 'storage::a_mark_that_arrives_late_or_twice_changes_nothing',
   },
   {
@@ -365,8 +365,8 @@ export const DEFECTS = [
   {
     what: 'an auditor may change things',
     file: 'endpoints/admin/access.rs',
-    from: 'writes && role("administrator")',
-    to: 'writes',
+    from: 'Right::of(writes, role("administrator"))',
+    to: 'Right::of(writes, true)',
     test: 'admin::access::an_administrator_may_change_and_an_auditor_may_read_by_a_token_with_the_scope',
   },
   {
@@ -456,7 +456,7 @@ export const DEFECTS = [
   {
     what: 'an access token outlives its client',
     file: 'issue.rs',
-    from: '.chain(caller.client.expires)',
+    from: '.chain(client.expires)',
     to: '',
     test: 'registration::ends::nothing_that_an_ended_client_got_is_active_wherever_it_is_asked_about',
   },
@@ -571,5 +571,47 @@ export const DEFECTS = [
     from: '        if !tag.is_empty() {',
     to: '        if tag.len() > 9 {',
     test: 'console::a_form_that_was_overtaken_is_shown_again_and_nothing_is_saved',
+  },
+  {
+    what: 'at getToken redirect_uri may be left out though the authorization request had one',
+    file: TURN,
+    from: '(None, Returned::Mirrored) => !self.redirect_uri_sent,',
+    to: '(None, Returned::Mirrored) => true,',
+    test: 'compat::redirect_uri_is_mirrored_at_get_token_and_needed_only_of_several_at_get_access_token',
+  },
+  {
+    what: 'a decision for an access token gives another one for as long as its page is open',
+    file: TURN,
+    from: '(own || at.now < redeemed.plus(terms.code_retry)) =>',
+    to: '(own || at.now >= *redeemed) =>',
+    test: 'compat::the_implicit_grant_gives_an_access_token_in_the_fragment_and_never_a_refresh_token',
+  },
+  {
+    what: 'tokens of a disabled client are active whatever the setting says',
+    file: 'model/mark.rs',
+    from: 'if !self.rules.disabling_ends',
+    to: 'if true',
+    test: 'compat::settings::tokens_of_a_disabled_client_stay_active_where_the_setting_says_so_at_once_and_everywhere',
+  },
+  {
+    what: 'a password gives a scope of administration',
+    file: 'grants/password.rs',
+    from: ' || Policy::usual(&scope) != scope',
+    to: ' || Policy::usual(&scope).is_empty()',
+    test: 'compat::a_password_gives_no_scope_of_administration_and_nothing_to_whom_it_is_not_for',
+  },
+  {
+    what: 'a call over plain http is served whatever the setting says',
+    file: 'endpoints/compat.rs',
+    from: 'if request.secure || laptop || !policy.settings.require_https {',
+    to: 'if request.secure || laptop || policy.version > 0 {',
+    test: 'compat::settings::a_method_a_scheme_and_a_body_are_refused_as_the_settings_say',
+  },
+  {
+    what: 'a password that was right forgives once more what failed since, when its message arrives again',
+    file: 'objects/account_shard/logins.rs',
+    from: 'if throttle.is_over(id) {',
+    to: 'if false {',
+    test: 'messages::a_right_password_that_is_told_again_forgives_nothing_that_failed_since',
   },
 ];

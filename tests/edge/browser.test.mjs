@@ -171,6 +171,7 @@ for (const javaScriptEnabled of [true, false]) {
       const name = '<img src=x onerror="document.title=1"><b>Bank</b> & "Co"';
       const { body } = await administer(worker, 'POST', '/admin/clients', {
         client_name: name,
+        client_version: String(javaScriptEnabled),
         redirect_uris: [client.uri],
         grant_types: ['authorization_code'],
         scope: 'reports',

@@ -125,8 +125,8 @@ async function ofConsole(worker, mark) {
     get('/console/sign-in', outside),
     form('/console/sign-in', { seal: door, ...account }, outside),
     form('/console/administrator', { seal: door, admin_token: ADMIN_TOKEN, username: `${name}.made`, password: 'open-the-doors' }, outside),
-    act('/clients', { client_id: `${name}.new`, client_name: 'x', redirect_uris: 'https://a.test/cb', grant_types: 'authorization_code', enabled: 'true', token_endpoint_auth_method: 'none' }),
-    act(`/clients/${name}`, { act: 'save', version: await version(`/admin/clients/${name}`), client_name: 'y', redirect_uris: 'https://a.test/cb', grant_types: 'authorization_code', scope: name, enabled: 'true' }),
+    act('/clients', { client_id: `${name}.new`, client_name: `${name} new`, redirect_uris: 'https://a.test/cb', grant_types: 'authorization_code', enabled: 'true', token_endpoint_auth_method: 'none' }),
+    act(`/clients/${name}`, { act: 'save', version: await version(`/admin/clients/${name}`), client_name: `${name} saved`, redirect_uris: 'https://a.test/cb', grant_types: 'authorization_code', scope: name, enabled: 'true' }),
     act(`/clients/${name}`, { act: 'secret' }),
     act('/scopes', { name: `${name}.new`, description: 'New' }),
     act(`/scopes/${name}`, { act: 'save', version: await version(`/admin/scopes/${name}`), description: 'Another' }),
@@ -168,6 +168,8 @@ function ofPeople(worker, { cookie, login, consent, code, state, victim }) {
     get('/.well-known/oauth-authorization-server'),
     get(`/authorize?${new URLSearchParams(authorization('demo-web', { scope: 'reports orders.read' }))}`, { cookie }),
     form('/authorize', authorization('demo-spa'), { cookie, origin: worker.issuer }),
+    get(`/invoke/pub.oauth/authorize?${new URLSearchParams(authorization('demo-web', { scope: 'reports' }))}`, { cookie }),
+    form('/invoke/pub.oauth/authorize', authorization('demo-spa'), { cookie, origin: worker.issuer }),
     form('/login', { pending: login, username: victim, password: 'open-the-doors' }, { cookie }),
     form('/consent', { pending: consent, decision: 'allow', scope: 'reports' }, { cookie, 'sec-fetch-site': 'same-origin' }),
     get(`/dev/callback?${new URLSearchParams({ code, ...back })}`, { cookie }),
@@ -182,6 +184,14 @@ function ofClients({ code, tokens, own }) {
     form('/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token, scope: 'reports' }, basic(WEB)),
     form('/token', { grant_type: 'client_credentials', scope: 'reports' }, basic(MACHINE)),
     form('/token', { grant_type: 'client_credentials', client_id: 'demo-machine', client_secret: 'demo-machine-secret' }),
+    form('/invoke/pub.oauth/getToken', { grant_type: 'client_credentials', scope: 'reports' }, basic(MACHINE)),
+    form('/invoke/pub.oauth:getAccessToken', { grant_type: 'password', username: 'alice', password: 'wonderland' }, basic('demo-legacy:demo-legacy-secret')),
+    {
+      method: 'POST',
+      target: '/invoke/pub.oauth/introspectToken',
+      headers: { ...basic('demo-api:demo-api-secret'), 'content-type': 'application/json' },
+      body: JSON.stringify({ token: tokens.access_token }),
+    },
     form('/revoke', { token: own, token_type_hint: 'access_token' }, basic(MACHINE)),
     form('/introspect', { token: tokens.access_token }, basic('demo-api:demo-api-secret')),
     form('/introspect', { token: tokens.refresh_token }, basic(WEB)),
@@ -199,7 +209,7 @@ function ofAdministrators(victim, grant, invitation) {
     headers: { ...headers, 'content-type': 'application/json', ...more },
     body: JSON.stringify(body),
   });
-  const metadata = { client_name: 'x', redirect_uris: ['https://a.test/cb'], contacts: ['a@b'], scope: victim };
+  const metadata = { client_name: victim, redirect_uris: ['https://a.test/cb'], contacts: ['a@b'], scope: victim };
   return [
     get('/admin/openapi.json'),
     list('/admin/clients?limit=2&after=demo-api&q=demo'),
@@ -218,7 +228,7 @@ function ofAdministrators(victim, grant, invitation) {
     list(`/admin/grants/${encodeURIComponent(grant)}`),
     { ...list(`/admin/grants/${encodeURIComponent(grant)}`), method: 'DELETE' },
     { ...list(`/admin/scopes/${victim}.doomed`), method: 'DELETE', headers: { ...headers, 'if-match': '*' } },
-    write('POST', '/admin/clients', metadata),
+    write('POST', '/admin/clients', { ...metadata, client_name: `${victim} new` }),
     write('PATCH', `/admin/clients/${victim}`, { description: 'x', refresh_count: null, strict: true }, { 'if-match': '*' }),
     write('PUT', `/admin/clients/${victim}`, { ...metadata, client_id: victim }, { 'if-match': '*' }),
     write('POST', `/admin/clients/${victim}/secret`, { overlap_seconds: 60 }),

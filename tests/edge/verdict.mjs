@@ -9,19 +9,19 @@ import { ADMIN_TOKEN } from './worker.mjs';
 const ROUTES = readRoutes();
 const PUBLIC = ['/style.css', '/.well-known/oauth-authorization-server', '/admin/openapi.json'];
 /** Addresses that may answer with a page. */
-const PAGES = ['/', '/style.css', '/authorize', '/login', '/consent', '/dev/callback'];
+const PAGES = ['/', '/style.css', '/authorize', '/invoke/pub.oauth/authorize', '/login', '/consent', '/dev/callback'];
 
 /** Every header that this server or its runtime sends. Any other was brought in from outside. */
 const HEADERS = new Set([
   'access-control-allow-headers', 'access-control-allow-methods', 'access-control-allow-origin', 'access-control-expose-headers',
   'access-control-max-age', 'allow', 'cache-control', 'connection', 'content-encoding', 'content-length', 'content-security-policy',
   'content-type', 'date', 'edgemint-follows', 'etag', 'link', 'location', 'pragma', 'referrer-policy', 'retry-after', 'set-cookie', 'transfer-encoding',
-  'vary', 'www-authenticate', 'x-content-type-options', 'x-frame-options',
+  'vary', 'www-authenticate', 'x-content-type-options', 'x-frame-options', 'x-oauth-error',
 ]);
 
 /** The elements and attributes of the templates in `src/pages`. */
-const ELEMENTS = new Set('!doctype html head meta title link body main h1 h2 p code strong form fieldset legend label input span div button table tr th td ol ul li a pre header nav section select option textarea dl dt dd thead tbody'.split(' '));
-const ATTRIBUTES = new Set('html lang charset name content rel href class role id method action autocomplete type value for autocapitalize spellcheck required aria-invalid aria-describedby autofocus checked scope aria-current aria-label aria-labelledby tabindex rows selected min step'.split(' '));
+const ELEMENTS = new Set('!doctype html head meta title link body main h1 h2 p img code strong form fieldset legend label input span div button table tr th td ol ul li a pre header nav section select option textarea dl dt dd thead tbody'.split(' '));
+const ATTRIBUTES = new Set('html lang charset name content rel href class role id method action autocomplete type value for autocapitalize spellcheck required aria-invalid aria-describedby autofocus checked scope aria-current aria-label aria-labelledby tabindex rows selected min step src alt'.split(' '));
 
 /**
  * Every complaint about one answer.
@@ -33,7 +33,7 @@ const ATTRIBUTES = new Set('html lang charset name content rel href class role i
 export function judge(sent, answer, issuer) {
   const { status, headers } = answer;
   // As the runtime read it: with dots resolved, and without a fragment.
-  const path = new URL(`${issuer}${sent.target}`).pathname;
+  const path = canonical(new URL(`${issuer}${sent.target}`).pathname);
   if (status === 0) return ['there was no answer'];
   if (isOfRuntime(answer)) return [];
   if (status >= 500) return isDocumented(answer) ? [] : [`an error of the server: ${status}`];
@@ -63,6 +63,11 @@ function isAdministrators({ headers }) {
   return sent.length === 1 && /^bearer$/i.test(sent[0][1].slice(0, 6)) && sent[0][1].slice(7).trim() === ADMIN_TOKEN;
 }
 
+/** With a slash where webMethods' addresses may have a colon. @param {string} path */
+function canonical(path) {
+  return path.replace(/^\/invoke\/pub\.oauth(?::|%3[Aa])/, '/invoke/pub.oauth/');
+}
+
 /** Whether every escape in a path is one: else it is no address. @param {string} path */
 function isWritten(path) {
   try {
@@ -74,7 +79,9 @@ function isWritten(path) {
 
 /** @param {string} path @param {Answer} answer @returns {string[]} */
 function judgeHeaders(path, { status, head, headers }) {
-  const open = isWritten(path) && ROUTES.some((route) => route.open && isOf(route.path, path));
+  // Of two that fit the first is meant.
+  const first = isWritten(path) ? ROUTES.find((route) => isOf(route.path, path)) : undefined;
+  const open = ROUTES.some((route) => route.open && route.path === first?.path);
   const cached = headers.get('cache-control') ?? '';
   const mayBeKept = (status === 200 && PUBLIC.includes(path)) || status === 204;
   const names = head.split('\r\n').slice(1).map((line) => line.split(':')[0].toLowerCase());

@@ -306,3 +306,34 @@ fn a_widening_between_two_restrictions_waits_for_the_first_and_not_for_the_secon
     let Poll::Ready(answer) = second.as_mut().poll(&mut cx) else { panic!("it waits for the third") };
     assert!(answer.contains("\"acknowledged\":1,\"of\":1"), "{answer}");
 }
+
+#[test]
+fn a_right_password_that_is_told_again_forgives_nothing_that_failed_since() {
+    let site = Site::new();
+    let sub = string(&read(&site, "/admin/users/alice"), "sub");
+    let shard = edgemint::model::account::shard_of_sub(&sub).unwrap();
+    let tell = |attempt: &str, command: Value| {
+        site.world.deliver_raw::<AccountShard>(&shard, &message(attempt, &command).to_string())
+    };
+    let limit = json!({ "most": 3, "window": 300 });
+    let begin = |id: &str| {
+        let command =
+            json!({ "Attempt": { "who": { "Sub": sub }, "id": id, "limit": limit, "stranger": "" } });
+        tell(&format!("begin {id}"), command)
+    };
+    let fail = |id: &str| {
+        begin(id);
+        let command = json!({ "Failed": { "who": { "Sub": sub }, "id": id, "limit": limit, "looked": true, "stranger": "" } });
+        tell(&format!("fail {id}"), command)
+    };
+    let version =
+        serde_json::from_str::<Value>(&begin("one")).unwrap()["reply"]["Ok"]["Hash"]["version"].clone();
+    let admit = json!({ "Admit": { "sub": sub, "version": version, "id": "one", "lifetime": 60, "shard": "weur-1" } });
+    assert!(tell("admit", admit.clone()).contains("\"Person\""));
+    for id in ["two", "three", "four"] {
+        fail(id);
+    }
+    assert!(begin("five").contains("Throttled"));
+    assert!(tell("admit", admit).contains("\"Person\""));
+    assert!(begin("six").contains("Throttled"), "the same message forgave what failed since");
+}

@@ -26,9 +26,12 @@ pub(super) async fn admit<H: Host>(
     request: &Request,
     changes: bool,
 ) -> Result<(), Error> {
+    let query = if changes { None } else { in_query(cx, request).await? };
     let token = wire::bearer(request)
+        .or(query.as_deref())
         .ok_or_else(|| Error::new(Code::MissingToken, "the administrator's token is missing"))?;
-    let (kind, name, right) = if cx.config.is_administrator(token) {
+    // What opens everything, and does not end by itself, is taken from no address.
+    let (kind, name, right) = if query.as_deref() != Some(token) && cx.config.is_administrator(token) {
         ("token", String::new(), Right::Write)
     } else {
         by_access_token(cx, token).await?
@@ -48,6 +51,14 @@ pub(super) async fn admit<H: Host>(
     let address = request.header("cf-connecting-ip").map(str::to_owned);
     cx.sign(Author { kind: kind.to_owned(), name, address, trace: cx.trace.clone() });
     Ok(())
+}
+
+/// An access token in the query (RFC 6750 §2.3), where the setting lets it be there.
+async fn in_query<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Option<String>, Error> {
+    if !cx.policy().await?.settings.query_tokens {
+        return Ok(None);
+    }
+    Ok(Params::of_query(request, &[])?.optional("access_token").map(str::to_owned))
 }
 
 /// What a token may do here.

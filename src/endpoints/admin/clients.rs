@@ -31,7 +31,10 @@ const LONGEST_OVERLAP: u64 = 2_592_000;
 /// `GET`: a page of clients. `POST`: a new one.
 pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     match request.method {
-        Method::POST => create(cx, members(request)?).await,
+        Method::POST => {
+            let dry = Params::of_query(request, &[])?.optional("dry_run") == Some("true");
+            create(cx, members(request)?, dry).await
+        }
         _ => list(cx, Page::of(&Params::of_query(request, &[])?)?).await,
     }
 }
@@ -132,7 +135,11 @@ async fn list<H: Host>(cx: &Context<'_, H>, asked: Page) -> Result<Response, Err
     Ok(page(&items, next))
 }
 
-async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> Result<Response, Error> {
+async fn create<H: Host>(
+    cx: &Context<'_, H>,
+    mut body: Map<String, Value>,
+    dry: bool,
+) -> Result<Response, Error> {
     let chosen = body.remove("client_id");
     let kept = Kept::take(&mut body, cx.now).map_err(refused)?;
     refuse_secret(&body).map_err(refused)?;
@@ -152,6 +159,12 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
         previous_secrets: kept.previous,
         ..Client::new(id, cx.host.random(), metadata, hashed)
     };
+    if dry {
+        return match ask(cx, Command::TryCreate(Box::new(client))).await? {
+            Reply::Done => Ok(Response::no_content()),
+            other => Err(refusal(&other)),
+        };
+    }
     let (client, told) = written(cx, "admin.client.created", Command::Create(Box::new(client))).await?;
     // Without a secret to show there is nothing to lose: the request can be repeated.
     let status = if secret.is_some() { unless_owed(StatusCode::CREATED, told) } else { StatusCode::CREATED };
@@ -216,11 +229,22 @@ async fn written<H: Host>(
             });
             Ok((client, told))
         }
-        Reply::Taken => Err(Error::new(Code::Conflict, "there is a client of that id").in_field("client_id")),
-        Reply::Unknown => Err(unknown("client")),
-        Reply::Outdated => Err(precondition_failed()),
-        Reply::Invalid(why) => Err(refused(why)),
-        _ => Err(strange()),
+        other => Err(refusal(&other)),
+    }
+}
+
+/// Why the registry did not do it.
+fn refusal(reply: &Reply) -> Error {
+    match reply {
+        Reply::Taken => Error::new(Code::Conflict, "there is a client of that id").in_field("client_id"),
+        Reply::Named => {
+            let detail = "another client has this name and client_version: give another of these";
+            Error::new(Code::Conflict, detail).in_field("client_name")
+        }
+        Reply::Unknown => unknown("client"),
+        Reply::Outdated => precondition_failed(),
+        Reply::Invalid(why) => refused(why.clone()),
+        _ => strange(),
     }
 }
 

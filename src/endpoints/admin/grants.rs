@@ -115,7 +115,7 @@ pub(in crate::endpoints) async fn remove_expired<H: Host>(
 /// Rows of which nothing can be alive, shard by shard, until so many are gone. They would go by themselves.
 async fn remove<H: Host>(cx: &Context<'_, H>, params: &Params, limit: &str) -> Result<Response, Error> {
     const LARGEST: u64 = 100_000;
-    let mut left = match params.optional(limit).map(|text| text.parse::<u64>()) {
+    let mut left = match params.optional(limit).map(str::parse::<u64>) {
         None => LARGEST,
         Some(Ok(number)) if (1..=LARGEST).contains(&number) => number,
         Some(_) => {

@@ -50,6 +50,8 @@ pub enum Command {
     },
     /// A registration. Incarnation and id were drawn by the asker.
     Create(Box<Client>),
+    /// Whether there may be such a client.
+    TryCreate(Box<Client>),
     /// RFC 7396 over the metadata.
     Change {
         /// Which.
@@ -265,6 +267,8 @@ pub enum Reply {
     ScopeChanged(Box<Catalogued>),
     /// These clients have the scope.
     InUse(Vec<String>),
+    /// Another client has that name and version.
+    Named,
     /// That id or name is taken.
     Taken,
     /// There is no such client or scope.

@@ -87,6 +87,60 @@ pub(super) fn list<S: Store>(
     }
 }
 
+/// Clients by their name and version: the pair is one client's. Those that registered themselves are not among them:
+/// many people install the same application.
+const NAMED: &str = "named";
+
+/// Name and version, where that is a name.
+fn called(client: &Client) -> Option<(&str, &str)> {
+    let Metadata { client_name, client_version, .. } = &client.metadata;
+    let name = client_name.as_deref().filter(|name| !name.is_empty() && !client.registered_itself())?;
+    Some((name, client_version.as_deref().unwrap_or_default()))
+}
+
+/// Whether no other client is called so.
+fn may_be_named<S: Store>(store: &S, client: &Client) -> Result<bool, Fault> {
+    let Some((name, version)) = called(client) else { return Ok(true) };
+    Ok(read::<String, S>(store, NAMED, name, version)?.is_none_or(|id| id == client.id))
+}
+
+/// From now on it is called so, or not any more.
+fn name<S: Store>(store: &S, before: Option<&Client>, after: Option<&Client>) -> Result<(), Fault> {
+    let (was, is) = (before.and_then(called), after.and_then(called));
+    if was == is {
+        return Ok(());
+    }
+    if let Some((name, version)) = was {
+        store.delete(NAMED, name, version)?;
+    }
+    if let (Some((name, version)), Some(client)) = (is, after) {
+        write(store, NAMED, name, version, &client.id)?;
+    }
+    Ok(())
+}
+
+/// Whether there may be such a one; nothing is made.
+pub(super) fn try_create<S: Store>(turn: &Turn<'_, S>, client: &Client) -> Result<Reply, Fault> {
+    if find(turn.store, &client.id)?.is_some() {
+        return Ok(Reply::Taken);
+    }
+    Ok(examine(turn, client)?.unwrap_or(Reply::Done))
+}
+
+/// Why there may be no such one.
+fn examine<S: Store>(turn: &Turn<'_, S>, client: &Client) -> Result<Option<Reply>, Fault> {
+    let policy = policy::current(turn)?;
+    if Policy::draws(&client.id) && !policy.has_generated(&client.id) {
+        // Of these, ones that we did not draw are dropped unread.
+        let why = "has the form of those that this server draws: make it longer or shorter";
+        return Ok(Some(Reply::Invalid(Invalid::new("client_id", why))));
+    }
+    if let Err(invalid) = client.metadata.check(&policy.names(), turn.now) {
+        return Ok(Some(Reply::Invalid(invalid)));
+    }
+    Ok((!may_be_named(turn.store, client)?).then_some(Reply::Named))
+}
+
 /// A new one. `action`: as the log has it.
 pub(super) fn create<S: Store>(turn: &Turn<'_, S>, mut client: Client, action: &str) -> Result<Reply, Fault> {
     if let Some(known) = find(turn.store, &client.id)? {
@@ -99,14 +153,8 @@ pub(super) fn create<S: Store>(turn: &Turn<'_, S>, mut client: Client, action: &
     if attempts.contain(&turn.attempt) {
         return Err(Fault::new("a message arrived again after others"));
     }
-    let policy = policy::current(turn)?;
-    if Policy::draws(&client.id) && !policy.has_generated(&client.id) {
-        // Of these, ones that we did not draw are dropped unread.
-        let why = "has the form of those that this server draws: make it longer or shorter";
-        return Ok(Reply::Invalid(Invalid::new("client_id", why)));
-    }
-    if let Err(invalid) = client.metadata.check(&policy.names(), turn.now) {
-        return Ok(Reply::Invalid(invalid));
+    if let Some(refused) = examine(turn, &client)? {
+        return Ok(refused);
     }
     client.format = FORMAT;
     client.version = next(turn.store)?;
@@ -207,6 +255,9 @@ pub(super) fn change<S: Store>(
         outbox::hurry(turn.store, &mark, turn.now)?;
         // Perhaps a repetition of a change that some shards have not heard of yet: those are still owed it.
         return Ok(Reply::Changed(Box::new(before), Told::none(of, lags)));
+    }
+    if !may_be_named(turn.store, &Client { metadata: metadata.clone(), ..before.clone() })? {
+        return Ok(Reply::Named);
     }
     let restricted = before.metadata.is_restricted_by(&metadata);
     let version = next(turn.store)?;
@@ -324,6 +375,7 @@ pub(super) fn delete<S: Store>(turn: &Turn<'_, S>, id: &str, expected: Option<u6
         return Ok(Reply::Outdated);
     }
     let version = next(turn.store)?;
+    name(turn.store, Some(&before), None)?;
     tally::count(turn.store, Security::ClientCut, turn.now)?;
     let mark = Mark { version, min_version: version, standing: Standing::Disabled, ..before.mark() };
     owe_marks(turn, "client", id, &mark)?;
@@ -348,6 +400,7 @@ pub(super) fn put<S: Store>(
         let had = before.map(|before| &before.metadata.scope);
         scopes::link(turn.store, &client.id, had, &client.metadata.scope)?;
     }
+    name(turn.store, before, Some(client))?;
     outbox::owe_copy(turn.store, &client_key(&client.id), client.version, turn.now)?;
     write(turn.store, CLIENTS, &client.id, "", client)
 }

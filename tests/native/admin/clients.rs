@@ -65,3 +65,52 @@ fn a_redirect_uri_that_todays_rules_refuse_is_refused_where_it_is_used_and_can_b
     assert_eq!(site.authorize("old", &[("redirect_uri", good)]).status, 200);
     assert_eq!(site.admin(Method::GET, "/admin/clients/old", &Value::Null).1["redirect_uris"], json!([good]));
 }
+
+#[test]
+fn name_and_version_are_one_clients_and_free_again_once_it_is_gone() {
+    let site = Site::new();
+    let make = |id: &str, name: &str, version: Option<&str>| {
+        let body = json!({
+            "client_id": id, "client_name": name, "client_version": version,
+            "grant_types": ["client_credentials"], "scope": "reports",
+        });
+        let (status, answer) = site.admin(Method::POST, "/admin/clients", &body);
+        (status, answer["field"].clone())
+    };
+    let taken = (409, json!("client_name"));
+    let created = (201, Value::Null);
+    assert_eq!(make("one", "Shop", None), created);
+    // Whether it could be made can be asked, and makes nothing.
+    let before = site.world.dump();
+    for (id, name, status) in
+        [("two", "Shop", 409), ("one", "Other", 409), ("two", "Other", 204), ("a b", "Other", 400)]
+    {
+        let body = json!({ "client_id": id, "client_name": name, "grant_types": ["client_credentials"] });
+        let (answered, _) = site.admin(Method::POST, "/admin/clients?dry_run=true", &body);
+        assert_eq!(answered, status, "{id} {name}");
+    }
+    assert_eq!(site.world.dump(), before);
+    assert_eq!(make("two", "Shop", None), taken);
+    assert_eq!(make("two", "Shop", Some("2")), created);
+    assert_eq!(make("three", "Shop", Some("2")), taken);
+    let rename = |id: &str, patch: Value| {
+        let (status, answer) = site.admin(Method::PATCH, &format!("/admin/clients/{id}"), &patch);
+        (status, answer["field"].clone())
+    };
+    let before = site.world.dump();
+    assert_eq!(rename("two", json!({ "client_version": null })), taken);
+    assert_eq!(site.world.dump(), before);
+    assert_eq!(rename("one", json!({ "client_version": "1" })).0, 200);
+    assert_eq!(rename("two", json!({ "client_version": null })).0, 200);
+    assert_eq!(make("three", "Shop", Some("2")), created);
+    assert_eq!(site.admin(Method::DELETE, "/admin/clients/one", &Value::Null).0, 204);
+    assert_eq!(make("four", "Shop", Some("1")), created);
+    // Whoever installs an application somewhere has no say in what it is called elsewhere.
+    site.patch("/admin/settings", &json!({ "registration.open": 2 }));
+    for _ in 0..2 {
+        let body = json!({ "client_name": "Shop", "redirect_uris": ["https://app.test/cb"] });
+        let headers = [("content-type", "application/json")];
+        let answer = site.send(&request(Method::POST, "/register", &headers, &body.to_string()));
+        assert_eq!(answer.status, 201, "{}", text(&answer));
+    }
+}

@@ -324,6 +324,7 @@ fn an_export_is_taken_over_and_what_it_names_must_be_free_and_of_this_kind() {
     let web = clients.as_array().unwrap().iter().find(|item| item["client_id"] == "demo-web").unwrap();
     let mut twin = web.clone();
     twin["client_id"] = json!("twin");
+    twin["client_name"] = json!("The twin");
     assert_eq!(site.admin(Method::POST, "/admin/clients", &twin).0, 201);
     let (status, created) = site.admin(Method::GET, "/admin/clients/twin", &NOTHING);
     assert_eq!((status, &created["client_id_issued_at"]), (200, &web["client_id_issued_at"]));

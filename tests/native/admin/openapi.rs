@@ -148,6 +148,20 @@ fn body_has_a_secret(method: &Method, resource: Resource) -> bool {
     *method == Method::POST && matches!(resource, Resource::Clients | Resource::Secret)
 }
 
+fn header(about: &str) -> Value {
+    json!({ "description": about, "schema": { "type": "string" } })
+}
+
+/// What an answer has beside the record.
+fn describe_answer(answered: &mut Value, method: &Method, resource: Resource, schema: &str) {
+    if resource == Resource::Audit {
+        answered["content"]["application/jsonl"] = json!({ "schema": one_of(schema) });
+    }
+    if *method == Method::POST && resource != Resource::Secret {
+        answered["headers"]["Location"] = header("The address of what was made.");
+    }
+}
+
 fn operation(method: &Method, resource: Resource) -> Value {
     let (key, schema, called) = subject(resource);
     let one = one_of(schema);
@@ -184,6 +198,9 @@ fn operation(method: &Method, resource: Resource) -> Value {
             ("A new secret".to_owned(), "200", Some(one))
         }
         Method::POST => {
+            if resource == Resource::Clients {
+                parameters.push(parameter("dry_run", "query", "boolean"));
+            }
             body = Some(one.clone());
             (format!("One more of the {called}"), "201", Some(one))
         }
@@ -214,19 +231,9 @@ fn operation(method: &Method, resource: Resource) -> Value {
     if let Some(schema) = answer {
         answered["content"] = content("application/json", &schema);
     }
-    if resource == Resource::Audit {
-        answered["content"]["application/jsonl"] = json!({ "schema": one_of(schema) });
-    }
-    let header = |about: &str| json!({ "description": about, "schema": { "type": "string" } });
-    let mut headers = Map::new();
+    describe_answer(&mut answered, method, resource, schema);
     if versioned && !(collection && *method == Method::GET) && *method != Method::DELETE {
-        headers.insert("ETag".to_owned(), header("The version, for If-Match."));
-    }
-    if status == "201" {
-        headers.insert("Location".to_owned(), header("The address of what was made."));
-    }
-    if !headers.is_empty() {
-        answered["headers"] = Value::Object(headers);
+        answered["headers"]["ETag"] = header("The version, for If-Match.");
     }
     let problem = json!({ "$ref": "#/components/schemas/Problem" });
     let refused = json!({

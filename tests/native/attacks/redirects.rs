@@ -427,7 +427,7 @@ fn the_consent_page_names_the_program_that_gets_the_answer_whatever_host_its_add
     let loopback = "a program on this computer";
     for (number, pretended) in ["accounts.bank.test", "localhost", "127.0.0.1"].into_iter().enumerate() {
         let (id, uri) = (format!("evil-{number}"), format!("com.evil.app://{pretended}/cb"));
-        let body = json!({ "client_id": id, "client_name": "Your bank", "redirect_uris": [uri],
+        let body = json!({ "client_id": id, "client_name": "Your bank", "client_version": number.to_string(), "redirect_uris": [uri],
                            "scope": "reports", "token_endpoint_auth_method": "none" });
         let (status, made) = site.admin(Method::POST, "/admin/clients", &body);
         assert_eq!(status, 201, "{made}");

@@ -180,3 +180,22 @@ fn what_is_over_goes_by_itself_as_often_and_as_much_as_the_settings_say() {
     site.world.ring();
     assert_eq!(rows(), 0);
 }
+
+#[test]
+fn an_access_token_is_taken_from_an_address_only_where_the_setting_says_so_and_the_administrators_never() {
+    let site = Site::new();
+    site.patch("/admin/users/alice", &json!({ "roles": ["auditor"] }));
+    site.patch("/admin/clients/demo-web", &json!({ "scope": "orders.read admin.read" }));
+    let code = site.code("demo-web", &[("scope", "admin.read")]);
+    let token = string(&site.redeem(&code).1, "access_token");
+    let status = |method: Method, token: &str| {
+        let target = format!("/admin/scopes?access_token={token}");
+        site.send(&request(method, &target, &[("content-type", "application/json")], "{}")).status.as_u16()
+    };
+    assert_eq!(status(Method::GET, &token), 401);
+    site.patch("/admin/settings", &json!({ "bearerToken.queryParameter": true }));
+    assert_eq!(status(Method::GET, &token), 200);
+    assert_eq!(status(Method::POST, &token), 401, "a change needs the header");
+    assert_eq!(status(Method::GET, ADMIN_TOKEN), 401);
+    assert_eq!(status(Method::GET, "nonsense"), 401);
+}
