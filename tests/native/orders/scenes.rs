@@ -371,7 +371,18 @@ fn consents(base: &Site) -> Vec<Scene> {
         if redeemed.status == 200 { trial.is_active(&redeemed.text("access_token")) } else { Ok(()) }
     });
     let code = parameter(&later.send(&allow), "code").unwrap();
+    let old = base.fork();
+    let asked = [("response_type", "token"), ("redirect_uri", "http://127.0.0.1:9999/legacy")];
+    let page = old.authorize("demo-legacy", &asked);
+    let at_once = deciding(&old, &field(&page, "pending"), "all");
+    let one_grant: Law = Box::new(|trial| {
+        let tokens: Vec<_> = trial.replies.iter().filter_map(|reply| reply.token.as_deref()).collect();
+        demand(tokens.len() == 2, || "both are given an access token".to_owned())?;
+        trial.only_grant()?;
+        tokens.iter().try_for_each(|token| trial.is_active(token))
+    });
     vec![
+        scene("allow a token, allow a token", &old, vec![at_once; 2], one_grant).warm(),
         scene("allow, allow", &site, vec![allow.clone(); 2], one_code).warm(),
         scene("allow, deny", &site, vec![allow.clone(), deny], last_word).warm(),
         scene("redeem, replayed allow", &again, vec![redeeming(&code), allow], replay)

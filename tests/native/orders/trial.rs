@@ -25,6 +25,8 @@ pub struct Reply {
     pub body: Value,
     /// The code that its redirect carries.
     pub code: Option<String>,
+    /// The access token that its redirect carries.
+    pub token: Option<String>,
     /// The error that its redirect carries.
     pub error: Option<String>,
     /// Whether this request, or its repetition, was told 503 before.
@@ -42,6 +44,7 @@ impl Reply {
             status: response.status.as_u16(),
             body: serde_json::from_slice(&response.body).unwrap_or_default(),
             code: parameter(response, "code"),
+            token: parameter(response, "access_token"),
             error: parameter(response, "error"),
             unknown: false,
             at: 0,
