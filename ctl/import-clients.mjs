@@ -14,7 +14,7 @@ import { printable } from './show.mjs';
 const SHORTEST = 22;
 
 /** What a column or member may be called, as webMethods and as people write it. */
-const NAMES = /** @type {Record<string, string>} */ ({
+const NAMES = new Map(Object.entries({
   id: 'client_id', clientid: 'client_id',
   name: 'client_name', clientname: 'client_name',
   version: 'client_version', clientversion: 'client_version',
@@ -29,7 +29,7 @@ const NAMES = /** @type {Record<string, string>} */ ({
   enabled: 'enabled', active: 'enabled',
   scope: 'scope', scopes: 'scope',
   profile: 'profile',
-});
+}));
 
 /** @typedef {{ name: string, body: Record<string, any>, notes: string[] }} Registration */
 
@@ -48,10 +48,10 @@ function grants(value) {
 
 /** @param {unknown} value @returns {boolean | null} null: as the server says */
 function choice(value) {
-  const text = plain(String(value));
-  if (['true', 'yes', 'active', 'enabled'].includes(text)) return true;
-  if (['false', 'no', 'inactive', 'disabled'].includes(text)) return false;
-  if (['global', 'default', ''].includes(text)) return null;
+  const text = String(value).trim().toLowerCase();
+  if (['true', 'yes', 'active', 'enabled', '1'].includes(text)) return true;
+  if (['false', 'no', 'inactive', 'disabled', '0'].includes(text)) return false;
+  if (['global', 'default'].includes(text)) return null;
   throw new Error(`${value} is neither yes, no nor global`);
 }
 
@@ -60,20 +60,20 @@ function number(value, words) {
   const text = String(value).trim();
   if (/^-?\d+$/.test(text)) return Number(text);
   const word = plain(text);
-  if (word in words) return words[word];
+  if (Object.hasOwn(words, word)) return words[word];
   throw new Error(`${value} is neither a number nor one of ${Object.keys(words).join(', ')}`);
 }
 
 /** As webMethods calls grants. @param {string} name */
 function grantOf(name) {
-  const known = /** @type {Record<string, string>} */ ({
+  const known = new Map(Object.entries({
     authorizationcode: 'authorization_code', authcode: 'authorization_code',
     implicit: 'implicit',
     password: 'password', resourceownerpasswordcredentials: 'password', resourceowner: 'password',
     clientcredentials: 'client_credentials',
     refreshtoken: 'refresh_token',
-  });
-  return known[plain(name)] ?? name;
+  }));
+  return known.get(plain(name)) ?? name;
 }
 
 /** How each member is read. @type {Record<string, (value: unknown) => unknown>} */
@@ -102,13 +102,21 @@ function keep(secret) {
   return `hmac-sha256$${salt.toString('base64url')}$${mac.digest('base64url')}`;
 }
 
+/** @param {unknown} type @param {unknown} secret */
+function isPublic(type, secret) {
+  if (type === undefined && secret === undefined) throw new Error('type: neither public nor confidential is said, and there is no secret');
+  const word = type === undefined ? 'confidential' : plain(String(type)).replace(/client$/, '');
+  if (word !== 'public' && word !== 'confidential') throw new Error(`type: ${type} is neither public nor confidential`);
+  return word === 'public';
+}
+
 /** A registration out of a record. @param {Record<string, unknown>} record @returns {Registration} */
 export function read(record) {
   const notes = [];
   /** @type {Record<string, any>} */
   const given = {};
   for (const [key, value] of Object.entries(record)) {
-    const member = NAMES[plain(key)];
+    const member = NAMES.get(plain(key));
     if (value === '' || value === null || value === undefined) continue;
     if (member === undefined) notes.push(`${key} is not taken over`);
     else given[member] = value;
@@ -126,10 +134,12 @@ export function read(record) {
   body.grant_types ??= ['authorization_code'];
   // There a refresh limit is all that makes a client refreshable.
   if (body.refresh_count !== 0 && 'refresh_count' in body && !body.grant_types.includes('refresh_token')) body.grant_types.push('refresh_token');
-  const isPublic = type === undefined ? secret === undefined : plain(String(type)) === 'public';
-  if (isPublic) body.token_endpoint_auth_method = 'none';
-  else if (secret === undefined) notes.push('it has no secret here: it gets a new one');
-  else if (String(secret).length < SHORTEST) notes.push(`its secret is shorter than ${SHORTEST} characters, which is too few to keep: it gets a new one`);
+  if (isPublic(type, secret)) {
+    notes.push('public');
+    body.token_endpoint_auth_method = 'none';
+  } else if (secret === undefined) notes.push('confidential, without a secret here: it gets a new one');
+  else if (String(secret).length < SHORTEST) notes.push(`confidential, with a secret of less than ${SHORTEST} characters, which is too few to keep: it gets a new one`);
+  else if (/[+%]/.test(String(secret))) notes.push('confidential, with a secret that has + or %, which mean something else in the header (RFC 6749 section 2.3.1): it gets a new one');
   else body.client_secret_hashes = [keep(String(secret))];
   return { name: String(body.client_id ?? body.client_name ?? '(without a name)'), body, notes };
 }
@@ -144,7 +154,9 @@ async function readFileOf(path) {
     if (!Array.isArray(list) || !list.every((one) => one !== null && typeof one === 'object' && !Array.isArray(one))) throw new Error('neither a list of clients nor an object with one');
     return list;
   } catch (error) {
-    throw new Failure(EXIT.usage, `${path} does not read: ${/** @type {Error} */ (error).message}.`);
+    // What a parser says of JSON can quote it, and there are secrets in it.
+    const why = error instanceof SyntaxError ? 'it is no JSON' : /** @type {Error} */ (error).message;
+    throw new Failure(EXIT.usage, `${path} does not read: ${why}.`);
   }
 }
 
@@ -157,11 +169,17 @@ async function readFileOf(path) {
  */
 async function importThem(server, records, apply, print) {
   let refused = 0;
+  /** Ids, and names with their versions, of this file. @type {Set<string>} */
+  const seen = new Set();
   for (const [at, record] of records.entries()) {
     let label = `client ${at + 1}`;
     try {
       const { name, body, notes } = read(record);
       label = name;
+      const own = [JSON.stringify(['id', body.client_id]), JSON.stringify(['name', body.client_name, body.client_version])];
+      const named = own.filter((_, which) => (which === 0 ? body.client_id : body.client_name) !== undefined);
+      if (named.some((one) => seen.has(one))) throw new Error('another client of this file has its id, or its name and version');
+      named.forEach((one) => seen.add(one));
       const { body: made } = await call(server, 'POST', apply ? '/clients' : '/clients?dry_run=true', body);
       print(printable(`${label}: ${apply ? 'made' : 'can be made'}${notes.map((note) => `; ${note}`).join('')}`));
       // This once: nobody can be shown it again.

@@ -28,7 +28,7 @@ const NATIVE = ['model::', 'orders::', 'seeds::'];
 /** Edge tests that do more when they are asked to. */
 const EDGE = ['crash', 'fuzz'].map((name) => `tests/edge/${name}.test.mjs`);
 /** Seconds for each parser. */
-const FUZZING = 8;
+const FUZZING = 7;
 
 /** @type {Proof[][]} */
 const CHAINS = [

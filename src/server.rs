@@ -255,7 +255,7 @@ async fn answer<H: Host>(cx: &Context<'_, H>, request: &Request) -> Response {
     if here.iter().any(|(route, _)| route.cors == Cors::Any) {
         response = response
             .with("access-control-allow-origin", "*")
-            .with("access-control-expose-headers", "www-authenticate, retry-after");
+            .with("access-control-expose-headers", "www-authenticate, retry-after, x-oauth-error");
     }
     if request.method == Method::HEAD {
         response.body.clear();

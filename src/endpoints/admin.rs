@@ -77,6 +77,11 @@ pub fn description() -> Response {
 
 pub(super) use grants::remove_expired;
 
+/// Whether an administrator asks who may change things, and in whose name it is done.
+pub(super) async fn admit<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<(), Error> {
+    access::admit(cx, request, true).await
+}
+
 /// Answers an administrator, and nobody else.
 pub async fn respond<H: Host>(
     cx: &Context<'_, H>,

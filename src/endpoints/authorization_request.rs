@@ -5,7 +5,7 @@ use super::client_document;
 use crate::{
     context::Context,
     error::{Code, Error, Return},
-    host::Host,
+    host::{Host, Timestamp},
     model::{
         client::Client, pkce::Challenge, policy::Policy, profile::Profile, redirect_uri::RedirectUri,
         scope::Scope,
@@ -97,6 +97,17 @@ pub async fn verify_again<H: Host>(
     Ok(Asked { client, policy, redirect_uri, back, request })
 }
 
+/// Whether a client, as the registry has just answered it, may still be answered what was asked.
+pub fn still_holds(client: &Client, asked: &Asked, now: Timestamp) -> Result<(), Error> {
+    if !client.is_live(now) || !client.admits(&asked.redirect_uri) {
+        let detail = "the application changed while you decided: go back to it, and start again";
+        return Err(Error::new(Code::InvalidRequest, detail));
+    }
+    let Sealed { scope, code_challenge, token, .. } = &asked.request;
+    check_client(client, &asked.policy, scope, (code_challenge.is_some(), *token))
+        .map_err(|error| error.at(&asked.back))
+}
+
 /// Client and redirect URI: what must hold before anything may be sent anywhere (RFC 6749 §4.1.2.1).
 async fn verify_client<H: Host>(
     cx: &Context<'_, H>,
@@ -162,7 +173,7 @@ fn verify_rest(client: &Client, policy: &Policy, params: &Params) -> Result<(Sco
     };
     let scope = match params.optional("scope") {
         Some(text) => Scope::parse(text).map_err(|why| Error::new(Code::InvalidScope, why))?,
-        None => Policy::usual(&client.metadata.scope),
+        None => Policy::usual(&client.scope_in(policy)),
     };
     check_client(client, policy, &scope, (challenge.is_some(), token))?;
     Ok((scope, challenge))
@@ -178,6 +189,11 @@ fn check_client(
     let grant_type = if token { "implicit" } else { "authorization_code" };
     if !client.may_use(grant_type) || (token && client.metadata.profile != Profile::Legacy) {
         let detail = format!("this client may not use the grant type {grant_type}");
+        return Err(Error::new(Code::UnauthorizedClient, detail));
+    }
+    // Who must use PKCE gets nothing that PKCE cannot bind.
+    if token && client.metadata.require_pkce.unwrap_or(policy.settings.require_pkce) {
+        let detail = "this client must use PKCE, which binds codes alone";
         return Err(Error::new(Code::UnauthorizedClient, detail));
     }
     if token && Policy::usual(scope) != *scope {

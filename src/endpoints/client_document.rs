@@ -31,6 +31,8 @@ pub async fn find<H: Host>(
     if host == cx.config.host().split(':').next().unwrap_or_default() {
         return Err(refused("the client id is an address of this server"));
     }
+    // Whom this server was made to ask is for the operator to see, also where nothing came of it.
+    cx.note(|event| event.client = Some(id.to_owned()));
     let kept = cx.document(id);
     if kept.is_none()
         && let Some(until) = cx.closed(Limited::Document, &policy, request, "")

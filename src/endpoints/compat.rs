@@ -14,7 +14,7 @@ use crate::{
         grant::{Active, Returned},
         policy::Policy,
     },
-    wire::{Params, Request, Response},
+    wire::{self, Params, Request, Response},
 };
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -64,7 +64,8 @@ pub async fn ask<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Resp
 pub async fn call<H: Host>(cx: &Context<'_, H>, request: &Request, service: &str) -> Result<Response, Error> {
     let policy = cx.policy().await?;
     demand_https(cx, request, &policy)?;
-    if request.method != Method::POST && policy.settings.require_post {
+    // What has an effect is not asked for in order to throw its answer away.
+    if request.method == Method::HEAD || (request.method != Method::POST && policy.settings.require_post) {
         return Err(Error::new(Code::InvalidRequest, "the method must be POST (setting requirePost)"));
     }
     let params = params(request)?;
@@ -77,7 +78,14 @@ pub async fn call<H: Host>(cx: &Context<'_, H>, request: &Request, service: &str
             Ok(Response::json(StatusCode::OK, &Value::Object(inspected(active))))
         }
         "revokeToken" => {
-            revoke::revoke(cx, request, &params).await?;
+            if wire::bearer(request).is_some() {
+                // An administrator ends any token.
+                admin::admit(cx, request).await?;
+                revoke::revoke_any(cx, &params).await?;
+            } else {
+                // Another client's token is as unknown as one that nobody has.
+                revoke::revoke(cx, request, &params).await?;
+            }
             Ok(Response::json(StatusCode::OK, &json!({})))
         }
         "removeExpiredAccessTokens" => admin::remove_expired(cx, request, &params).await,

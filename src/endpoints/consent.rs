@@ -2,7 +2,7 @@
 //! the session and notes the shard *before* the grant is made, so that disabling the person misses no grant.
 
 use super::{
-    authorization_request::{Asked, verify_again},
+    authorization_request::{Asked, still_holds, verify_again},
     interaction::{Pending, Purpose, ask_login, lifetime},
 };
 use crate::{
@@ -39,7 +39,7 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     };
     cx.note(|event| event.important = true);
     if scope.is_empty() {
-        withdraw(cx, &pending).await?;
+        withdraw(cx, &pending, asked.request.token).await?;
         cx.note(|event| event.event = "consent.denied");
         return Err(Error::new(Code::AccessDenied, "the person did not allow it").at(&asked.back));
     }
@@ -54,6 +54,7 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     cx.note(|event| event.sub = Some(person.sub.clone()));
     cx.note(|event| event.grant = Some(address.to_string()));
     let client = cx.begin_use(request, &asked.policy, Rc::clone(&asked.client), &person.username).await?;
+    still_holds(&client, &asked, cx.now)?;
     let asked = Asked { client, ..asked };
     let given = give(cx, &asked, address, person, scope).await?;
     cx.note(|event| event.event = "consent.allowed");
@@ -97,9 +98,11 @@ async fn give<H: Host>(
 }
 
 /// Whoever allows, goes back and denies has denied: a code that is not redeemed yet never will be.
-async fn withdraw<H: Host>(cx: &Context<'_, H>, pending: &Pending) -> Result<(), Error> {
+/// Of an access token that went out at once the grant is ended.
+async fn withdraw<H: Host>(cx: &Context<'_, H>, pending: &Pending, token: bool) -> Result<(), Error> {
     let Some(address) = &pending.address else { return Ok(()) };
-    cx.ask_grant(address, 0, grant::Command::Withdraw).await?;
+    let command = if token { grant::Command::Revoke { by: None } } else { grant::Command::Withdraw };
+    cx.ask_grant(address, 0, command).await?;
     Ok(())
 }
 

@@ -69,6 +69,23 @@ pub async fn look<H: Host>(cx: &Context<'_, H>, presented: Presented) -> Result<
     }
 }
 
+/// Ends it for this server itself: of a grant the whole, as an administrator ends one.
+pub async fn end<H: Host>(cx: &Context<'_, H>, presented: Presented) -> Result<(), Error> {
+    match presented {
+        Presented::OfGrant(address, token) => {
+            // A forged one has an address, too.
+            let inspect = grant::Command::Inspect { caller: ClientRef::ours(), any: true, token };
+            if matches!(cx.ask_grant(&address, u64::MAX, inspect).await?, Reply::Active(_)) {
+                cx.ask_grant(&address, u64::MAX, grant::Command::Revoke { by: None }).await?;
+            }
+            Ok(())
+        }
+        presented @ Presented::OfClient(_) => {
+            put(cx, ClientRef::ours(), u64::MAX, presented, Wish::Revoke, true).await.map(|_| ())
+        }
+    }
+}
+
 async fn put<H: Host>(
     cx: &Context<'_, H>,
     asker: ClientRef,

@@ -29,6 +29,13 @@ use serde_json::{Map, Value, json};
 /// Whoever is told to wait for a place is told to ask again in an hour at the latest.
 const LONGEST_WAIT: u64 = 3600;
 
+/// Members by which a client asks that its tokens be bound, or its requests pushed (RFC 9449 §5.2, RFC 8705 §3.4, RFC 9126 §6).
+const UNKEPT: &[&str] = &[
+    "dpop_bound_access_tokens",
+    "tls_client_certificate_bound_access_tokens",
+    "require_pushed_authorization_requests",
+];
+
 /// A registration.
 pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let policy = cx.policy().await?;
@@ -43,7 +50,12 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
         }
         None => None,
     };
-    let said = registration::said(members(request)?);
+    let body = members(request)?;
+    // Who asks to be held to more than this server holds anybody to must not believe that it is.
+    if let Some(name) = UNKEPT.iter().find(|name| body.get(**name) == Some(&Value::Bool(true))) {
+        return Err(refused(Invalid::new(name, "true is not served by this server")));
+    }
+    let said = registration::said(body);
     let metadata = said.and_then(|said| Metadata::of_itself(said, &policy, cx.now)).map_err(refused)?;
     limit(cx, request, Limited::Registration, &policy).await?;
     let confidential = metadata.token_endpoint_auth_method != AuthMethod::None;

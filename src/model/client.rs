@@ -172,7 +172,7 @@ impl Client {
     }
 
     /// What it may have. A scope can be taken from the catalogue though clients have it that registered themselves.
-    fn scope_in(&self, policy: &Policy) -> Scope {
+    pub fn scope_in(&self, policy: &Policy) -> Scope {
         match self.expires {
             Some(_) => self.metadata.scope.common(&policy.names()),
             None => self.metadata.scope.clone(),

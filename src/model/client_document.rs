@@ -13,7 +13,7 @@ use fluent_uri::Uri;
 use serde_json::{Map, Value, json};
 
 /// The longest address, in bytes: it is the key of a record in the replica, and stands on a page.
-const LONGEST: usize = 400;
+const LONGEST: usize = 200;
 /// How long a document is good whose server says nothing, at least, and at most.
 const USUAL: u64 = 300;
 const LEAST: u64 = 60;
@@ -42,7 +42,7 @@ pub fn is_address(id: &str) -> bool {
 /// The host of a client that is a document, where its id may be one (§3).
 pub fn host_of(id: &str) -> Result<&str, &'static str> {
     if id.len() > LONGEST {
-        return Err("it is longer than 400 bytes");
+        return Err("it is longer than 200 bytes");
     }
     let uri = Uri::parse(id).map_err(|_| "it is not a URL (RFC 3986)")?;
     let (_, rest) =

@@ -147,6 +147,11 @@ impl ClientRef {
     pub fn ours() -> Self {
         Self { id: String::new(), incarnation: String::new(), version: u64::MAX }
     }
+
+    /// True for this server itself.
+    pub fn is_ours(&self) -> bool {
+        self.id.is_empty()
+    }
 }
 
 /// The marks that concern one command.

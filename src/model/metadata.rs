@@ -199,6 +199,9 @@ impl Metadata {
         if self.profile != Profile::Legacy && (may("implicit") || may("password")) {
             return refused("grant_types", "implicit and password are for the profile legacy");
         }
+        if may("implicit") && self.require_pkce == Some(true) {
+            return refused("require_pkce", "PKCE binds codes, and implicit has none");
+        }
         for name in &self.response_types {
             let needed = match name.as_str() {
                 "code" => "authorization_code",

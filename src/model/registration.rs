@@ -117,7 +117,8 @@ impl Metadata {
             }
         }
         let name = self.client_name.as_deref().unwrap_or_default();
-        if name.len() > LONGEST_NAME || name.chars().any(is_unseen) {
+        let blank = !name.is_empty() && name.trim().is_empty();
+        if blank || name.len() > LONGEST_NAME || name.chars().any(is_unseen) {
             let why = format!("must have at most {LONGEST_NAME} bytes, and no characters that are not seen");
             return refused("client_name", &why);
         }
@@ -138,9 +139,21 @@ impl Metadata {
     }
 }
 
+impl Metadata {
+    /// The first member of what such a client says of itself that another record says otherwise.
+    pub fn says_otherwise(&self, other: &Self) -> Option<String> {
+        let (own, others) = (self.own_words(), other.own_words());
+        SAID.iter().find(|name| own.get(**name) != others.get(**name)).map(|name| (*name).to_owned())
+    }
+}
+
 /// Control characters, and what makes a name read in another direction (Unicode UAX 9 §2).
 fn is_unseen(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 impl Client {

@@ -106,7 +106,11 @@ impl Form {
         match (self, value) {
             (Self::Switch(default), Value::Null) => Ok(default),
             (_, Value::Bool(truth)) => Ok(*truth),
-            _ => Err(self.demand()),
+            // As exports of before have it.
+            (_, number) => match number.as_u64() {
+                Some(number @ 0..=1) => Ok(number == 1),
+                _ => Err(self.demand()),
+            },
         }
     }
 
@@ -133,6 +137,14 @@ fn is_https(text: &str) -> bool {
     text.starts_with("https://") && !text.starts_with("https://[") && RedirectUri::parse(text).is_ok()
 }
 
+/// A switch that is kept as one, or as the 0 or 1 that some were once.
+fn switch<'de, D: serde::Deserializer<'de>>(given: D) -> Result<bool, D::Error> {
+    match Value::deserialize(given)? {
+        Value::Bool(truth) => Ok(truth),
+        other => Ok(other.as_u64().is_some_and(|number| number > 0)),
+    }
+}
+
 fn shown(number: u64) -> Value {
     if number == NEVER { json!(-1) } else { json!(number) }
 }
@@ -152,7 +164,7 @@ macro_rules! settings {
         pub struct Settings {
             $(#[doc = $life_doc] pub $life: u64,)*
             $(#[doc = $number_doc] pub $number: u64,)*
-            $(#[doc = $switch_doc] pub $switch: bool,)*
+            $(#[doc = $switch_doc] #[serde(deserialize_with = "switch")] pub $switch: bool,)*
             $(#[doc = $text_doc] pub $text: String,)*
         }
 
@@ -288,7 +300,8 @@ mod tests {
             ("token.defaultExpirySeconds", json!(0)),
             ("token.defaultExpirySeconds", json!(-2)),
             ("token.defaultExpirySeconds", json!(31_536_001)),
-            ("registration.documents", json!(1)),
+            ("registration.documents", json!(2)),
+            ("registration.documents", json!("true")),
             ("approvalpage.title", json!("a\nb")),
             ("approvalpage.title", json!("a".repeat(201))),
             ("compat.prefix", json!("")),
@@ -326,6 +339,20 @@ mod tests {
             settings.set(key, &Value::Null).unwrap();
             assert_eq!(settings, Settings::default(), "{key}");
         }
+    }
+
+    #[test]
+    fn a_switch_that_was_kept_as_a_number_is_read() {
+        let mut old = crate::json::write(&Settings::default()).unwrap();
+        for (is, was) in [
+            ("\"documents\":false", "\"documents\":1"),
+            ("\"revoke_ends_grant\":false", "\"revoke_ends_grant\":0"),
+        ] {
+            assert!(old.contains(is));
+            old = old.replace(is, was);
+        }
+        let read: Settings = crate::json::read(&old).unwrap();
+        assert_eq!(read, Settings { documents: true, ..Settings::default() });
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     json,
     model::{
         grant::{self, Grant, Instant, Refusal, Reply as GrantReply, State},
-        mark::{ClientRef, Mark, Marks, Rules},
+        mark::{ClientRef, Mark, Marks, Rules, Standing},
         place::{Address, Shard, Table},
         ticket::{Claims, Subject},
     },
@@ -157,7 +157,8 @@ fn one<S: Store>(
     };
     let mut marks = marks(turn.store, caller.map(String::as_str), client, person)?;
     let claims = claims.cloned();
-    if matches!(command, grant::Command::Inspect { .. }) {
+    // What this server itself is asked for is decided by what an administrator said, whatever others may go on with.
+    if matches!(&command, grant::Command::Inspect { caller, .. } if !caller.is_ours()) {
         marks = marks.lenient();
     }
     marks.token_revoked = claims.as_ref().map_or(Ok(false), |claims| is_revoked(turn.store, claims))?;
@@ -198,10 +199,10 @@ fn token<S: Store>(
     if marks.are_newer_than(caller, policy) {
         return Ok(Reply::Grant(GrantReply::Stale));
     }
-    let marks = marks.lenient();
+    let marks = if caller.is_ours() { marks } else { marks.lenient() };
     let own = caller.id == *client && caller.incarnation == *incarnation;
     if wish == Wish::Revoke {
-        if !own {
+        if !own && !caller.is_ours() {
             return Ok(Reply::Grant(GrantReply::Foreign));
         }
         if turn.now >= claims.expires {
@@ -369,7 +370,7 @@ fn sweep_lasting<S: Store>(store: &S, now: Timestamp) -> Result<(), Fault> {
         rows.last().filter(|_| rows.len() == batch).map(|(owner, key, _)| (owner.clone(), key.clone()));
     for (owner, key, text) in rows {
         let grant: Grant = super::decode(&text)?;
-        if grant.is_dead(now) {
+        if grant.is_dead(now) || is_cut(store, &grant, now)? {
             store.delete(&table, &owner, &key)?;
         }
     }
@@ -384,6 +385,19 @@ fn sweep_lasting<S: Store>(store: &S, now: Timestamp) -> Result<(), Fault> {
         }
     };
     write(store, "meta", "", "sweep", &now.plus(next))
+}
+
+/// Whether a mark has ended it for good, and nobody repeats anything of it any more.
+fn is_cut<S: Store>(store: &S, grant: &Grant, now: Timestamp) -> Result<bool, Fault> {
+    if now <= grant.changed.plus(SWEEP) {
+        return Ok(false);
+    }
+    let mut marks = marks(store, None, Some(&grant.client.id), Some(&grant.person.sub))?;
+    // What is disabled can be enabled again.
+    for mark in [&mut marks.client, &mut marks.person].into_iter().flatten() {
+        mark.standing = Standing::Enabled;
+    }
+    Ok(!grant.is_spared(&marks))
 }
 
 /// Deletes rows of which nothing can be alive, in whatever table they are, until so many are gone: as many as one turn
@@ -403,7 +417,7 @@ fn remove<S: Store>(turn: &Turn<'_, S>, limit: u64) -> Result<Reply, Fault> {
         for (owner, key, text) in store.scan(&name, None, behind, PAGE)? {
             looked += 1;
             let grant: Grant = super::decode(&text)?;
-            if grant.is_dead(turn.now) {
+            if grant.is_dead(turn.now) || is_cut(store, &grant, turn.now)? {
                 store.delete(&name, &owner, &key)?;
                 removed += 1;
             }
@@ -461,6 +475,7 @@ impl Grant {
             State::Offered { redeem_by, .. } => now > redeem_by.plus(SWEEP),
             State::Ended { .. } => now > self.changed.plus(SWEEP),
             State::Live { endless: true, .. } => false,
+            State::Live { .. } if self.ends.is_some_and(|ends| now > ends.plus(LONGEST)) => true,
             State::Live { generation, remaining, .. } => {
                 let last = *generation == 0 || *remaining == Some(0);
                 last && now > self.changed.plus(LONGEST)

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     error::Fault,
     host::{Host, Object, Store, Timestamp, Turn},
-    model::{mark::Mark, metadata::Metadata},
+    model::{client::Client, mark::Mark, metadata::Metadata, patch::Invalid},
 };
 
 impl Object for Registry {
@@ -41,6 +41,15 @@ impl Object for Registry {
                     let patch = patch.clone();
                     if whole { Metadata::register(patch) } else { before.amend(patch) }
                 };
+                // It would say so again at its next word.
+                if let Some(client) = clients::find(store, &id)?.filter(Client::registered_itself)
+                    && let Ok(after) = amend(&client.metadata)
+                    && let Some(field) = client.metadata.says_otherwise(&after)
+                {
+                    let why =
+                        "is what the client says of itself: disable the client where that may not stand";
+                    return Ok(Reply::Invalid(Invalid::new(&field, why)));
+                }
                 clients::change(turn, &id, expected, &amend)
             }
             Command::Rekey { id, secret, overlap, expected } => {

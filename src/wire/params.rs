@@ -1,7 +1,7 @@
 //! Parameters: `application/x-www-form-urlencoded`, read strictly (RFC 6749 §3.1, §3.2 and Appendix B).
 
 use super::Request;
-use crate::error::{Code, Error, Return, quotable};
+use crate::error::{Code, Error, Return};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 /// More parameters than any request of OAuth has; a bound on the work of looking for repeated ones.
@@ -48,14 +48,11 @@ impl Params {
                 return Err(refused("the name of a parameter is not percent-encoded UTF-8".to_owned()));
             };
             let Some(value) = half() else {
-                return Err(refused(format!(
-                    "the parameter {} is not percent-encoded UTF-8",
-                    quotable(&name)
-                )));
+                return Err(refused(format!("the parameter {} is not percent-encoded UTF-8", plain(&name))));
             };
             if !repeatable.contains(&name.as_str()) {
                 if seen.contains(&name) {
-                    return Err(refused(format!("the parameter {} is repeated", quotable(&name))));
+                    return Err(refused(format!("the parameter {} is repeated", plain(&name))));
                 }
                 seen.push(name.clone());
             }
@@ -78,7 +75,7 @@ impl Params {
             !repeatable.contains(&name.as_str()) && self.optional(name).is_some()
         };
         if let Some((name, _)) = other.0.iter().find(twice) {
-            return refused(format!("the parameter {} is repeated", quotable(name)));
+            return refused(format!("the parameter {} is repeated", plain(name)));
         }
         self.0.extend(other.0);
         if self.0.len() > MOST {
@@ -111,6 +108,12 @@ impl Params {
     pub fn pairs(&self) -> &[(String, String)] {
         &self.0
     }
+}
+
+/// A name as it may be quoted, in an answer and in the log: no longer than names are. People paste anything anywhere.
+fn plain(name: &str) -> &str {
+    let of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if name.len() <= 30 && name.bytes().all(of_a_name) { name } else { "(whose name is none)" }
 }
 
 /// One half of a pair: `+` is a space, every `%` is followed by two hex digits, the result is UTF-8.
@@ -166,6 +169,14 @@ mod tests {
         assert_eq!(refusal(b"a=1&a="), "the parameter a is repeated");
         let params = Params::parse(b"resource=x&resource=y", &["resource"]).unwrap();
         assert_eq!(params.all("resource").collect::<Vec<_>>(), ["x", "y"]);
+    }
+
+    #[test]
+    fn what_was_pasted_in_place_of_a_name_is_not_repeated() {
+        let pasted = "an-administrators-token-of-forty-characters";
+        for text in [format!("{pasted}=%ff"), format!("{pasted}=1&{pasted}=2"), format!("a%20{pasted}=%ff")] {
+            assert!(!refusal(text.as_bytes()).contains("token"), "{text}");
+        }
     }
 
     #[test]

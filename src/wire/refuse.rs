@@ -75,6 +75,11 @@ fn with_headers(response: Response, error: &Error, surface: Surface) -> Response
     let code = error.code;
     match (code.status(), surface) {
         // RFC 6749 §5.2 and RFC 9110 §11.6.1: every 401 names a scheme.
+        (StatusCode::UNAUTHORIZED, Surface::Compat)
+            if matches!(code, Code::MissingToken | Code::InvalidToken) =>
+        {
+            response.with("www-authenticate", "Bearer realm=\"edgemint\"")
+        }
         (StatusCode::UNAUTHORIZED, Surface::Json | Surface::Compat) => {
             response.with("www-authenticate", "Basic realm=\"edgemint\", charset=\"UTF-8\"")
         }

@@ -597,7 +597,7 @@ export const DEFECTS = [
     what: 'a password gives a scope of administration',
     file: 'grants/password.rs',
     from: ' || Policy::usual(&scope) != scope',
-    to: ' || Policy::usual(&scope).is_empty()',
+    to: '',
     test: 'compat::a_password_gives_no_scope_of_administration_and_nothing_to_whom_it_is_not_for',
   },
   {

@@ -46,6 +46,10 @@ const CSV = [
   'weak,Weak,1.0,confidential,short,,Client credentials,reports,,,0,yes,',
   'wrong,Wrong,1.0,confidential,,https://wrong.test/cb,Authorization code,no.such.scope,,,,yes,',
   'odd,Odd,1.0,public,,http://odd.test/cb,Authorization code,reports,perhaps,,,yes,',
+  'encoded,Encoded,1.0,confidential,0123456789+abcdef%20123456789,,Client credentials,reports,,,0,yes,',
+  'off,Off,1.0,Public client,,https://off.test/cb,Authorization code,reports,,,,0,',
+  'unsaid,Unsaid,1.0,,,https://unsaid.test/cb,Authorization code,reports,,,,yes,',
+  'twin,Shop,1.0,public,,https://twin.test/cb,Authorization code,reports,,,,yes,',
 ].join('\r\n');
 
 test('says first what would become of each client, changes nothing, and then makes those that can be made', async () => {
@@ -53,17 +57,21 @@ test('says first what would become of each client, changes nothing, and then mak
   const dry = await run('clients.csv', CSV);
   assert.equal(dry.code, 3, dry.out);
   assert.match(dry.out, /^shop: can be made; Owner is not taken over$/m);
-  assert.match(dry.out, /^app: can be made$/m);
-  assert.match(dry.out, /^weak: can be made; its secret is shorter than 22/m);
+  assert.match(dry.out, /^app: can be made; public$/m);
+  assert.match(dry.out, /^weak: can be made; confidential, with a secret of less than 22/m);
+  assert.match(dry.out, /^encoded: can be made; confidential, with a secret that has \+ or %/m);
+  assert.match(dry.out, /^off: can be made; public$/m);
+  assert.match(dry.out, /^client 8: REFUSED: type: neither public nor confidential is said/m);
+  assert.match(dry.out, /^twin: REFUSED: another client of this file/m);
   assert.match(dry.out, /^wrong: REFUSED: 400 scope: there is no scope no\.such\.scope/m);
   assert.match(dry.out, /^client 5: REFUSED: require_pkce: perhaps is neither yes, no nor global$/m);
-  assert.match(dry.out, /^3 can be made, 2 refused\. Nothing is changed yet: again with --apply\.$/m);
+  assert.match(dry.out, /^5 can be made, 4 refused\. Nothing is changed yet: again with --apply\.$/m);
   assert(!dry.out.includes(SECRET));
   assert.equal((await administer(worker, 'GET', '/admin/clients?limit=200')).text, before);
 
   const applied = await run('clients.csv', CSV, ['--apply']);
   assert.equal(applied.code, 3, applied.out);
-  assert.match(applied.out, /^3 made, 2 refused\.$/m);
+  assert.match(applied.out, /^5 made, 4 refused\.$/m);
   const shop = (await administer(worker, 'GET', '/admin/clients/shop')).body;
   const members = [shop.client_name, shop.client_version, shop.profile, shop.require_pkce, shop.access_token_lifetime, shop.refresh_count, shop.enabled];
   assert.deepEqual(members, ['Shop', '1.0', 'legacy', false, -1, 3, true]);
@@ -71,6 +79,7 @@ test('says first what would become of each client, changes nothing, and then mak
   assert.deepEqual(shop.grant_types, ['authorization_code', 'client_credentials', 'refresh_token']);
   const app = (await administer(worker, 'GET', '/admin/clients/app')).body;
   assert.deepEqual([app.token_endpoint_auth_method, app.enabled, app.refresh_count, app.access_token_lifetime, app.response_types], ['none', false, null, 600, ['code', 'token']]);
+  assert.equal((await administer(worker, 'GET', '/admin/clients/off')).body.enabled, false);
   // The client keeps the secret that it has.
   assert.equal((await askToken(worker, `shop:${SECRET}`, { grant_type: 'client_credentials' })).status, 200);
   const drawn = /client_id weak {2}client_secret (\S+)/.exec(applied.out)?.[1];

@@ -369,3 +369,53 @@ fn at_the_vendors_address_an_unknown_response_type_is_an_invalid_request() {
     assert_eq!(page.status, 400);
     assert!(text(&page).contains("Authorization error"));
 }
+
+#[test]
+fn who_takes_back_what_was_given_at_once_has_taken_it_back() {
+    let site = Site::new();
+    let fields =
+        [("response_type", "token"), ("client_id", "demo-legacy"), ("redirect_uri", LEGACY_CALLBACK)];
+    let page = site.get(&format!("/authorize?{}", form(&fields)));
+    let page = site.sign_in(&page, "alice", "wonderland");
+    let token = parameter(&site.decide(&page, "all", &[]), "access_token").unwrap();
+    assert_eq!(site.inspect(&token)["active"], true);
+    assert_eq!(parameter(&site.decide(&page, "deny", &[]), "error").as_deref(), Some("access_denied"));
+    assert_eq!(site.inspect(&token), dead());
+}
+
+#[test]
+fn the_implicit_grant_is_not_for_a_client_that_must_use_pkce() {
+    let site = Site::new();
+    let ask = || {
+        let fields =
+            [("response_type", "token"), ("client_id", "demo-legacy"), ("redirect_uri", LEGACY_CALLBACK)];
+        parameter(&site.get(&format!("/authorize?{}", form(&fields))), "error")
+    };
+    assert_eq!(ask(), None);
+    site.patch("/admin/settings", &json!({ "requirePKCE": true }));
+    assert_eq!(ask().as_deref(), Some("unauthorized_client"));
+    let (status, problem) =
+        site.admin(Method::PATCH, "/admin/clients/demo-legacy", &json!({ "require_pkce": true }));
+    assert_eq!((status, &problem["field"]), (400, &json!("require_pkce")));
+}
+
+#[test]
+fn another_clients_token_is_revoked_by_nobody_but_an_administrator_and_answered_like_one_that_nobody_has() {
+    let site = Site::new();
+    let given = string(&site.tokens(), "access_token");
+    let own = string(&site.token(MACHINE, &OWN).1, "access_token");
+    let address = "/invoke/pub.oauth/revokeToken";
+    for token in [&given, &own] {
+        assert_eq!(call(&site, address, LEGACY, "form", &[("token", token)]), (200, json!({})));
+        assert_eq!(site.inspect(token)["active"], true);
+        let bearer = format!("Bearer {ADMIN_TOKEN}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", FORM)];
+        let answer = site.send(&request(Method::POST, address, &headers, &form(&[("token", token)])));
+        assert_eq!((answer.status.as_u16(), text(&answer).as_str()), (200, "{}"));
+        assert_eq!(site.inspect(token), dead());
+    }
+    let headers = [("authorization", "Bearer nobody"), ("content-type", FORM)];
+    let answer = site.send(&request(Method::POST, address, &headers, "token=x"));
+    assert_eq!(answer.status, 401);
+    assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer"));
+}

@@ -1,5 +1,6 @@
 //! `/register`: clients that register themselves (RFC 7591), manage themselves (RFC 7592), and end when nobody uses them.
 
+mod attacked;
 mod documents;
 mod ends;
 mod initial;
@@ -309,7 +310,7 @@ fn a_registration_is_in_the_log_of_changes_and_in_the_log() {
         (&change["by"]["name"], &change["target"]),
         (&client["client_id"], &json!(format!("client/{}", id(&client))))
     );
-    assert_eq!(change["after"]["redirect_uris"], json!([CLIENT]));
+    assert_eq!(change["after"], json!({}), "a flood would fill the log with what nobody ever used");
     let events = site.world.events();
     let event = events.iter().find(|event| event["event"] == "registration.created").expect("an event");
     assert_eq!((&event["client"], &event["status"]), (&client["client_id"], &json!(201)));

@@ -27,6 +27,9 @@ pub(super) async fn admit<H: Host>(
     changes: bool,
 ) -> Result<(), Error> {
     let query = if changes { None } else { in_query(cx, request).await? };
+    if query.is_some() && wire::bearer(request).is_some() {
+        return Err(Error::new(Code::InvalidRequest, "two access tokens at once (RFC 6750 section 2)"));
+    }
     let token = wire::bearer(request)
         .or(query.as_deref())
         .ok_or_else(|| Error::new(Code::MissingToken, "the administrator's token is missing"))?;
@@ -58,7 +61,9 @@ async fn in_query<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Opt
     if !cx.policy().await?.settings.query_tokens {
         return Ok(None);
     }
-    Ok(Params::of_query(request, &[])?.optional("access_token").map(str::to_owned))
+    // One that does not read has none.
+    let params = Params::of_query(request, &[]).unwrap_or_default();
+    Ok(params.optional("access_token").map(str::to_owned))
 }
 
 /// What a token may do here.

@@ -32,7 +32,13 @@ const LONGEST_OVERLAP: u64 = 2_592_000;
 pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     match request.method {
         Method::POST => {
-            let dry = Params::of_query(request, &[])?.optional("dry_run") == Some("true");
+            let dry = match Params::of_query(request, &[])?.optional("dry_run") {
+                None | Some("false") => false,
+                Some("true") => true,
+                Some(_) => {
+                    return Err(Error::new(Code::InvalidRequest, "must be true or false").in_field("dry_run"));
+                }
+            };
             create(cx, members(request)?, dry).await
         }
         _ => list(cx, Page::of(&Params::of_query(request, &[])?)?).await,

@@ -117,6 +117,9 @@ impl Grant {
     }
 
     fn give(row: &mut Option<Self>, offer: Offer, terms: &Terms, marks: &Marks, at: &Instant) -> Reply {
+        if marks.are_newer_than(&offer.client, at.policy) {
+            return Reply::Stale;
+        }
         if !offer.scope.is_within(&terms.allowed) {
             return Reply::Refused(Refusal::Withdrawn);
         }
@@ -148,7 +151,8 @@ impl Grant {
                     && *generation <= 1
                     && (own || at.now < redeemed.plus(terms.code_retry)) =>
             {
-                self.issued(self.scope.clone(), *generation, Some(*redeemed), at)
+                let since = if own { self.changed } else { at.now };
+                self.issued(self.scope.clone(), *generation, Some(since), at)
             }
             _ => Reply::Refused(Refusal::Taken),
         }

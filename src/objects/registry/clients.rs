@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::Fault,
-    host::{Attempts, FORMAT, Seconds, Store, Timestamp, Turn},
+    host::{Attempts, FORMAT, SKEW, Seconds, Store, Timestamp, Turn},
     json,
     model::{
         client::{Client, Hashed},
@@ -110,7 +110,9 @@ fn name<S: Store>(store: &S, before: Option<&Client>, after: Option<&Client>) ->
     if was == is {
         return Ok(());
     }
-    if let Some((name, version)) = was {
+    if let (Some((name, version)), Some(client)) = (was, before)
+        && read::<String, S>(store, NAMED, name, version)?.as_ref() == Some(&client.id)
+    {
         store.delete(NAMED, name, version)?;
     }
     if let (Some((name, version)), Some(client)) = (is, after) {
@@ -171,7 +173,9 @@ pub(super) fn create<S: Store>(turn: &Turn<'_, S>, mut client: Client, action: &
         None => Told::default(),
     };
     put(turn, None, &client)?;
-    audit::note(turn, action, target(&client.id), Map::new(), client.metadata.members())?;
+    // What nobody has allowed anything says nothing yet that is worth a year of the log.
+    let said = if client.unused { Map::new() } else { client.metadata.members() };
+    audit::note(turn, action, target(&client.id), Map::new(), said)?;
     Ok(Reply::Changed(Box::new(client), told))
 }
 
@@ -256,18 +260,22 @@ pub(super) fn change<S: Store>(
         // Perhaps a repetition of a change that some shards have not heard of yet: those are still owed it.
         return Ok(Reply::Changed(Box::new(before), Told::none(of, lags)));
     }
-    if !may_be_named(turn.store, &Client { metadata: metadata.clone(), ..before.clone() })? {
+    let renamed = Client { metadata: metadata.clone(), ..before.clone() };
+    if called(&renamed) != called(&before) && !may_be_named(turn.store, &renamed)? {
         return Ok(Reply::Named);
     }
-    let restricted = before.metadata.is_restricted_by(&metadata);
+    // Of one that nobody allowed anything nothing was issued that a shard would have to know better about.
+    let restricted = before.metadata.is_restricted_by(&metadata) && !before.unused;
     let version = next(turn.store)?;
     let disabled = before.metadata.enabled && !metadata.enabled;
-    // Nothing is taken away by that for good: what was issued is inactive, by whomever, until the client is enabled again.
+    // What was issued before is inactive until the client is enabled again; what is issued by who has not heard of it must
+    // never have been. Clocks are taken by their word there: who is enabled again has all that it had.
     let only_disabled = disabled && Metadata { enabled: false, ..before.metadata.clone() } == metadata;
     let mut client = Client { version, changed: turn.now, metadata, ..before.clone() };
     client.attempts.push(&turn.attempt);
-    if restricted && !only_disabled {
-        client.restrictions.push(version, turn.now);
+    if restricted {
+        let since = if only_disabled { turn.now.plus(SKEW) } else { turn.now };
+        client.restrictions.push(version, since);
     }
     if disabled {
         tally::count(turn.store, Security::ClientCut, turn.now)?;

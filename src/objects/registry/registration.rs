@@ -95,6 +95,10 @@ pub(super) fn register<S: Store>(
             return Ok(Reply::Unknown);
         }
     }
+    // Whoever asked may not have heard yet that it is closed.
+    if settings.registration_open == 0 || (token.is_none() && settings.registration_open == 1) {
+        return Ok(Reply::Unknown);
+    }
     // Whom an administrator let in is not kept out by a crowd of others.
     if token.is_none() && unused(turn.store)? >= settings.registration_most {
         let first = turn.store.scan(ENDS, None, None, 1)?.into_iter().next();
@@ -134,10 +138,20 @@ pub(super) fn manage<S: Store>(turn: &Turn<'_, S>, token: &Registration, wish: W
     let Some(mut row) = read::<Registered, S>(turn.store, REGISTERED, id, "")? else {
         return Ok(Reply::Unknown);
     };
+    let client = clients::find(turn.store, id)?;
     if row.ended.as_ref() == Some(&turn.attempt) {
-        return Ok(Reply::Deleted { id: id.to_owned(), version: 0, told: Told::default() });
+        let deleted = || Reply::Deleted { id: id.to_owned(), version: 0, told: Told::default() };
+        // How far its end has got, where shards hear of that.
+        return Ok(match client {
+            None => match clients::delete(turn, id, None)? {
+                Reply::Unknown => deleted(),
+                reply => reply,
+            },
+            Some(_) => deleted(),
+        });
     }
-    let client = clients::find(turn.store, id)?.filter(|client| client.is_live(turn.now));
+    // One that an administrator made under the same id is not this token's.
+    let client = client.filter(|client| client.registered_itself() && client.is_live(turn.now));
     let (Some(client), Some(newer)) = (client, row.admit(token.generation, &token.proof)) else {
         return Ok(Reply::Unknown);
     };
@@ -204,6 +218,9 @@ pub(super) fn touch<S: Store>(turn: &Turn<'_, S>, id: &str) -> Result<Reply, Fau
 /// address goes before it.
 pub(super) fn adopt<S: Store>(turn: &Turn<'_, S>, client: Client) -> Result<Reply, Fault> {
     let policy = policy::current(turn)?;
+    if !policy.settings.documents {
+        return Ok(Reply::Client(None));
+    }
     let id = client.id.clone();
     match clients::find(turn.store, &id)? {
         Some(known) if !known.registered_itself() => Ok(Reply::Changed(Box::new(known), Told::default())),

@@ -16,6 +16,10 @@ fn of(member: &Member) -> (String, Value) {
         Texts => json!({ "type": kind("array"), "items": texts() }),
         Any(names) => json!({ "type": kind("array"), "items": { "type": "string", "enum": names } }),
         Switch | Tristate => json!({ "type": kind("boolean") }),
+        // -1 is never.
+        Number if member.name == "access_token_lifetime" => {
+            json!({ "type": ["integer", "null"], "minimum": -1 })
+        }
         Number | Instant => json!({ "type": ["integer", "null"], "minimum": 0 }),
         Choice(names) => json!({ "type": kind("string"), "enum": names }),
         Object => json!({ "type": kind("object") }),

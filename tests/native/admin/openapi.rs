@@ -162,6 +162,36 @@ fn describe_answer(answered: &mut Value, method: &Method, resource: Resource, sc
     }
 }
 
+/// Answers beside the usual one.
+fn describe_others(
+    operation: &mut Value,
+    method: &Method,
+    resource: Resource,
+    schema: &str,
+    collection: bool,
+) {
+    if *method == Method::POST && resource == Resource::Clients {
+        operation["responses"]["204"] = json!({ "description": "With dry_run: it could be made." });
+    }
+    if body_has_a_secret(method, resource) {
+        operation["responses"]["202"] = json!({
+            "description": "Done, and this is the only time that the secret is shown; some shards have not heard of it yet.",
+            "content": content("application/json", &one_of(schema)),
+        });
+    }
+    if collection && *method == Method::DELETE {
+        let next = json!({ "type": "object", "properties": {
+            "next": { "type": "string" },
+            "removedTokensCount": { "type": "integer" },
+        } });
+        operation["responses"]["200"] = json!({
+            "description": "With next: not done, there is more to look at; the same request with next as after goes on. \
+                            With removedTokensCount: so many that were expired are gone.",
+            "content": content("application/json", &next),
+        });
+    }
+}
+
 fn operation(method: &Method, resource: Resource) -> Value {
     let (key, schema, called) = subject(resource);
     let one = one_of(schema);
@@ -215,6 +245,8 @@ fn operation(method: &Method, resource: Resource) -> Value {
         Method::DELETE if collection => {
             parameters.push(parameter("after", "query", "string"));
             parameters.push(parameter("sessions", "query", "boolean"));
+            parameters.push(parameter("expired", "query", "boolean"));
+            parameters.push(parameter("limit", "query", "integer"));
             (format!("The end of {called}: all of one client, person or scope"), "204", None)
         }
         _ => (format!("The end of the {called}"), "204", None),
@@ -241,19 +273,7 @@ fn operation(method: &Method, resource: Resource) -> Value {
         "content": content("application/problem+json", &problem),
     });
     let mut operation = json!({ "summary": summary, "responses": { status: answered, "default": refused } });
-    if body_has_a_secret(method, resource) {
-        operation["responses"]["202"] = json!({
-            "description": "Done, and this is the only time that the secret is shown; some shards have not heard of it yet.",
-            "content": content("application/json", &one_of(schema)),
-        });
-    }
-    if collection && *method == Method::DELETE {
-        let next = json!({ "type": "object", "properties": { "next": { "type": "string" } } });
-        operation["responses"]["200"] = json!({
-            "description": "Not done: there is more to look at. The same request with next as after goes on.",
-            "content": content("application/json", &next),
-        });
-    }
+    describe_others(&mut operation, method, resource, schema, collection);
     if !parameters.is_empty() {
         operation["parameters"] = json!(parameters);
     }

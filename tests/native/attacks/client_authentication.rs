@@ -182,6 +182,8 @@ fn end_and_try_everything(site: &Site, end: impl Fn(&Site, &str)) -> Left {
     let (access, refresh) = (string(&tokens, "access_token"), string(&tokens, "refresh_token"));
     let elsewhere = site.beside();
     assert_eq!(elsewhere.token(&client, &OWN).0, 200); // It has a copy.
+    // Of what is given in the same instant nobody knows whether it was before.
+    site.world.pass(edgemint::host::Seconds(1));
     end(site, &id);
     site.inspect(&own); // Its shard is there.
     for isolate in [site, &elsewhere] {

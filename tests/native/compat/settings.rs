@@ -18,6 +18,7 @@ fn a_method_a_scheme_and_a_body_are_refused_as_the_settings_say() {
     site.patch("/admin/settings", &json!({ "requirePost": false }));
     assert_eq!(ask(Method::GET).status, 200);
     assert_eq!(ask(Method::DELETE).status, 400);
+    assert_eq!(ask(Method::HEAD).status, 400, "nobody asks for an effect to throw its answer away");
     assert_eq!(site.get(&format!("/token?{fields}")).status, 405, "at the standard address nothing changes");
     let headers = [("content-type", FORM)];
     let twice = site.send(&request(Method::POST, &target, &headers, "grant_type=password"));
@@ -138,6 +139,7 @@ fn tokens_of_a_disabled_client_stay_active_where_the_setting_says_so_at_once_and
     let given = string(&site.legacy_tokens(), "access_token");
     let own = string(&site.token(LEGACY, &[("grant_type", "client_credentials")]).1, "access_token");
     let active = || [&given, &own].map(|token| site.inspect(token)["active"] == true);
+    site.world.pass(Seconds(1));
     site.patch("/admin/clients/demo-legacy", &json!({ "enabled": false }));
     assert_eq!(active(), [false, false]);
     // No location has heard of it by a copy.
@@ -198,4 +200,62 @@ fn an_access_token_is_taken_from_an_address_only_where_the_setting_says_so_and_t
     assert_eq!(status(Method::POST, &token), 401, "a change needs the header");
     assert_eq!(status(Method::GET, ADMIN_TOKEN), 401);
     assert_eq!(status(Method::GET, "nonsense"), 401);
+}
+
+#[test]
+fn a_disabled_client_administers_nothing_though_its_tokens_stay_active_for_others() {
+    let site = Site::new();
+    site.patch("/admin/users/alice", &json!({ "roles": ["administrator"] }));
+    site.patch("/admin/clients/demo-web", &json!({ "scope": "orders.read admin" }));
+    let token = string(&site.redeem(&site.code("demo-web", &[("scope", "admin")])).1, "access_token");
+    let administers = || {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str())];
+        site.send(&request(Method::GET, "/admin/clients", &headers, "")).status.as_u16()
+    };
+    site.patch("/admin/settings", &json!({ "disableClient.disableTokens": false }));
+    assert_eq!(administers(), 200);
+    site.patch("/admin/clients/demo-web", &json!({ "enabled": false }));
+    assert_eq!(site.inspect(&token)["active"], true);
+    assert_eq!(administers(), 401);
+}
+
+#[test]
+fn what_a_location_that_has_not_heard_of_it_gives_a_disabled_client_is_dead_whatever_the_setting_says() {
+    let site = Site::new();
+    let stale = site.beside();
+    let own = |at: &Site| string(&at.token(MACHINE, &OWN).1, "access_token");
+    let before = own(&stale);
+    site.patch("/admin/settings", &json!({ "disableClient.disableTokens": false }));
+    site.world.pass(Seconds(1));
+    site.world.freeze_replica(true);
+    site.patch("/admin/clients/demo-machine", &json!({ "enabled": false }));
+    let gap = own(&stale);
+    assert_eq!((site.inspect(&before)["active"].clone(), site.inspect(&gap)), (json!(true), dead()));
+    site.patch("/admin/settings", &json!({ "disableClient.disableTokens": true }));
+    assert_eq!(site.inspect(&before), dead());
+    site.patch("/admin/clients/demo-machine", &json!({ "enabled": true }));
+    assert_eq!((site.inspect(&before)["active"].clone(), site.inspect(&gap)), (json!(true), dead()));
+}
+
+#[test]
+fn rows_without_an_end_go_once_a_mark_has_ended_them() {
+    let site = Site::new();
+    let rows = || {
+        use edgemint::host::Store;
+        let disks = site.world.disks("GRANTS");
+        disks
+            .iter()
+            .map(|(_, disk)| disk.scan("grants_never", None, None, 1000).unwrap().len())
+            .sum::<usize>()
+    };
+    site.legacy_tokens();
+    site.patch("/admin/clients/demo-legacy", &json!({ "enabled": false }));
+    site.world.pass(Seconds(2 * 86_401));
+    site.world.ring();
+    assert_eq!(rows(), 1, "what is disabled can be enabled again");
+    assert_eq!(site.admin(Method::DELETE, "/admin/clients/demo-legacy", &Value::Null).0, 204);
+    site.world.pass(Seconds(86_401));
+    site.world.ring();
+    assert_eq!(rows(), 0);
 }

@@ -162,9 +162,14 @@ impl Life {
         let window = |own: Seconds| if self.strict { Seconds(0) } else { own };
         let scope = |text: &str| Scope::parse(text).unwrap_or_default();
         let (who, forged, copy, wish) = match act {
-            Act::Offer { scope: asked, old_person, copy } => {
+            Act::Offer { scope: asked, old_person, at_once, copy } => {
                 let person = if *old_person { 1 } else { self.oracle.person_version };
-                (Who::Client, false, *copy, Wish::Offer { scope: scope(asked), person })
+                let (scope, retry) = (scope(asked), window(self.profile.retry));
+                let wish = match at_once {
+                    true => Wish::Give { scope, person, retry },
+                    false => Wish::Offer { scope, person },
+                };
+                (Who::Client, false, *copy, wish)
             }
             Act::Redeem { who, with, forged, copy } => {
                 let retry = window(self.profile.retry);
@@ -430,14 +435,15 @@ impl Life {
 fn whatever_happens_to_a_grant_it_answers_as_the_oracle_says() {
     let before = prop::collection::vec(change().prop_map(Act::Change), 0..3);
     let after = prop::collection::vec(act(), 1..45);
-    let histories = (select(profiles()), prop::bool::weighted(0.2), before, prop::bool::weighted(0.8), after);
-    prove(EFFORT, histories, |(profile, troubled, before, redeemed, after)| {
+    let begun = (prop::bool::weighted(0.2), prop::bool::weighted(0.8), prop::bool::weighted(0.2));
+    let histories = (select(profiles()), begun, before, after);
+    prove(EFFORT, histories, |(profile, (troubled, redeemed, at_once), before, after)| {
         let mut life = Life::new(profile);
         for act in before.iter().filter(|_| troubled) {
             life.play(act)?;
         }
-        life.play(&Act::Offer { scope: "read write", old_person: false, copy: Copy::Fresh })?;
-        if redeemed {
+        life.play(&Act::Offer { scope: "read write", old_person: false, at_once, copy: Copy::Fresh })?;
+        if redeemed && !at_once {
             life.play(&Act::Redeem { who: Who::Client, with: With::All, forged: false, copy: Copy::Fresh })?;
         }
         for act in &after {

@@ -111,6 +111,7 @@ impl Life {
             "registration.unusedMost": MOST,
             "registration.unusedSeconds": UNUSED.0,
             "registration.usedSeconds": USED.0,
+            "registration.open": 2,
         });
         let patch = settings.as_object().cloned().unwrap_or_default();
         life.ask("the settings are made", Command::ChangePolicy { patch, expected: None }).unwrap();

@@ -382,7 +382,9 @@ fn consents(base: &Site) -> Vec<Scene> {
         tokens.iter().try_for_each(|token| trial.is_active(token))
     });
     vec![
-        scene("allow a token, allow a token", &old, vec![at_once; 2], one_grant).warm(),
+        scene("allow a token, allow a token", &old, vec![at_once; 2], one_grant)
+            .warm()
+            .explored((&[PLAIN], &[])),
         scene("allow, allow", &site, vec![allow.clone(); 2], one_code).warm(),
         scene("allow, deny", &site, vec![allow.clone(), deny], last_word).warm(),
         scene("redeem, replayed allow", &again, vec![redeeming(&code), allow], replay)

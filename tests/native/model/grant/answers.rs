@@ -13,6 +13,7 @@ use edgemint::{
 pub fn fits(ask: &Ask, verdict: &Verdict, reply: &Reply, now: Timestamp) -> (&'static str, bool) {
     let promise = match &ask.wish {
         Wish::Offer { .. } => "behaviour 14, 22: one decision makes one code, by who may",
+        Wish::Give { .. } => "behaviour 1, 14, 22: one decision makes one grant, by who may",
         Wish::Redeem(_) => "behaviour 1, 2, 3, 4: a code is redeemed once, by whom it was made for",
         Wish::Refresh { .. } => "behaviour 3, 6, 7, 8, 9, 10: a refresh, as the oracle has it",
         Wish::Inspect(_) => "behaviour 12, 13, 14: introspection, as the oracle has it",

@@ -101,6 +101,7 @@ impl Redemption {
 #[derive(Clone, Debug)]
 pub enum Wish {
     Offer { scope: Scope, person: u64 },
+    Give { scope: Scope, person: u64, retry: Seconds },
     Redeem(Redemption),
     Refresh { token: u32, scope: Option<Scope>, grace: Seconds },
     Inspect(TokenRef),
@@ -136,6 +137,9 @@ impl Ask {
         };
         let words = match &self.wish {
             Wish::Offer { scope, person } => format!("the person, by account v{person}, allows \"{scope}\""),
+            Wish::Give { scope, person, .. } => {
+                format!("the person, by account v{person}, allows \"{scope}\" at once")
+            }
             Wish::Redeem(Redemption { with, .. }) => {
                 let with = match with {
                     With::All => "",
@@ -203,15 +207,10 @@ impl Given {
             refreshes,
             ..Terms::default()
         };
-        match &ask.wish {
-            Wish::Offer { scope, person } => grant::Command::Offer(Box::new(Offer {
+        let offer = |client: ClientRef, scope: &Scope, person: u64| {
+            Box::new(Offer {
                 client,
-                person: Person {
-                    sub: "sub".into(),
-                    username: "ada".into(),
-                    version: *person,
-                    groups: vec![],
-                },
+                person: Person { sub: "sub".into(), username: "ada".into(), version: person, groups: vec![] },
                 scope: scope.clone(),
                 binding: Binding {
                     challenge: profile.challenge.then(|| Challenge::of(VERIFIER)),
@@ -222,7 +221,14 @@ impl Given {
                 code_lifetime: profile.code,
                 absolute: profile.absolute,
                 until: profile.absolute.map(|absolute| now.plus(absolute).plus(ACCESS)),
-            })),
+            })
+        };
+        match &ask.wish {
+            Wish::Offer { scope, person } => grant::Command::Offer(offer(client, scope, *person)),
+            Wish::Give { scope, person, retry } => grant::Command::Give {
+                offer: offer(client, scope, *person),
+                terms: terms(*retry, profile.grace, profile.refreshes),
+            },
             Wish::Redeem(Redemption { with, retry, refreshes }) => {
                 let own = self.code.clone().filter(|_| !ask.forged).unwrap_or_default();
                 let verifier = match with {
@@ -278,7 +284,10 @@ impl Given {
         id: usize,
     ) -> String {
         let mut command = self.command(ask, profile, sent);
-        if let grant::Command::Redeem { terms, .. } | grant::Command::Refresh { terms, .. } = &mut command {
+        if let grant::Command::Redeem { terms, .. }
+        | grant::Command::Give { terms, .. }
+        | grant::Command::Refresh { terms, .. } = &mut command
+        {
             terms.allowed = allowed.clone();
         }
         let command = grant_shard::Command::Grant {

@@ -79,6 +79,8 @@ pub struct Oracle {
 pub enum Change {
     DisableClient,
     EnableClient,
+    /// All that it has is over.
+    EndClient,
     /// Deletes it and registers its id again.
     RemakeClient,
     CutClient(u64),
@@ -116,9 +118,9 @@ impl Oracle {
         }
     }
 
-    /// True where nothing of it may be active any more, whoever asks.
+    /// True where nothing of it may be active, whoever asks: any more, or while its client is disabled.
     pub fn is_over(&self) -> bool {
-        self.over || self.cut
+        self.over || self.cut || self.client.disabled
     }
 
     /// The clock of the grant: a row's never goes back.
@@ -143,8 +145,10 @@ impl Oracle {
             _ => self.client_version += 1,
         }
         match change {
-            Change::DisableClient if !self.client.disabled => {
-                self.client = Standing { disabled: true, least: self.client_version, ..self.client.clone() };
+            // What it has is its own again once it is enabled.
+            Change::DisableClient => self.client.disabled = true,
+            Change::EndClient => {
+                self.client.least = self.client_version;
                 self.cut |= given.is_some();
             }
             Change::DisablePerson if !self.person.disabled => {
@@ -168,7 +172,7 @@ impl Oracle {
             }
             Change::Rotate(rotate) => self.profile.rotate = *rotate,
             Change::AllowScope(scope) => self.allowed = Scope::parse(scope).unwrap(),
-            Change::DisableClient | Change::DisablePerson | Change::Settings => {}
+            Change::DisablePerson | Change::Settings => {}
         }
     }
 
@@ -185,6 +189,7 @@ impl Oracle {
             (ask.client == "app" && ask.version < self.client_version) || ask.policy < self.policy_version;
         match &ask.wish {
             Wish::Offer { scope, person } => self.offer(ask, scope, *person, old, now),
+            Wish::Give { scope, person, retry } => self.give_at_once(ask, (scope, *person, *retry), old, now),
             Wish::End if self.offered.is_some() => self.end(now, Verdict::Revoked),
             // Nobody takes back what is redeemed already.
             Wish::Withdraw if self.offered.is_some() && self.redeemed.is_none() && !self.over => {
@@ -222,6 +227,34 @@ impl Oracle {
         }
         (self.offered, self.clock) = (Some((now, ask.life, scope.clone())), now);
         Verdict::Code
+    }
+
+    /// 1, 22: one decision makes one grant, however often it is sent; and later none.
+    fn give_at_once(
+        &mut self,
+        ask: &Ask,
+        (scope, person, retry): (&Scope, u64, Seconds),
+        old: bool,
+        now: Timestamp,
+    ) -> Verdict {
+        if let (Some((.., given)), false) = (&self.offered, old) {
+            let again = self.redeemed.is_some_and(|at| now < at.plus(retry)) && self.newest <= 1;
+            let good = again && given == scope && scope.is_within(&self.allowed) && !self.is_over();
+            let (refresh, scope) = (self.newest, scope.clone());
+            return if good { Verdict::Tokens { refresh, scope, again: true } } else { Verdict::Refused };
+        }
+        if !old && !scope.is_within(&self.allowed) {
+            return Verdict::Refused;
+        }
+        match self.offer(ask, scope, person, old, now) {
+            Verdict::Code => {
+                (self.redeemed, self.made, self.used) = (Some(now), now, now);
+                self.newest = u32::from(self.profile.refreshes != Some(0));
+                self.left = self.profile.refreshes;
+                Verdict::Tokens { refresh: self.newest, scope: scope.clone(), again: false }
+            }
+            refused => refused,
+        }
     }
 
     fn redeem(&mut self, redemption: &Redemption, now: Timestamp) -> Verdict {

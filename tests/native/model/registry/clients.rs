@@ -79,8 +79,8 @@ impl Life {
         }
         self.grow(client.version)?;
         after.version = client.version;
-        after.taken = !before.scopes.is_subset(&after.scopes);
-        if after.taken || (before.enabled && !after.enabled) {
+        after.taken = !before.scopes.is_subset(&after.scopes) || (before.enabled && !after.enabled);
+        if after.taken {
             after.restricted = after.version;
         }
         let same = client.metadata.enabled == after.enabled
