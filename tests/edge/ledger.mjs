@@ -354,7 +354,7 @@ export class Ledger {
       if (entry.status !== 200 && !isUnknown(entry)) this.complain(entry, 'is no answer of an introspection');
       if (entry.body?.active === true) {
         const dead = revoked((one) => isDone(one) && one.done <= entry.sent);
-        const ended = of instanceof Family ? of.hasEnded(entry) : of.isDisabled(entry);
+        const ended = of instanceof Family ? of.hasEnded(entry) : this.#hasEnded(of, access, entry);
         if (dead) this.complain(entry, 'shows a revoked token alive');
         if (ended) this.complain(entry, 'shows a token alive whose grant or client had ended');
         if (before) this.complain(entry, 'shows a token alive that was dead');
@@ -363,7 +363,7 @@ export class Ledger {
         return;
       }
       const excused = revoked((one) => mayBeDone(one) && one.sent < entry.done);
-      const ended = of instanceof Family ? of.mayHaveEnded(entry) : this.#mayHaveEnded(of, entry);
+      const ended = of instanceof Family ? of.mayHaveEnded(entry) : this.#mayHaveEnded(of, access, entry);
       if (!excused && !ended) this.complain(entry, 'shows a token dead that nothing has ended');
     };
   }
@@ -382,9 +382,19 @@ export class Ledger {
     return true;
   }
 
-  /** A client's own token that an old copy issued may be dead from the start. @param {Principal} client @param {Entry} by */
-  #mayHaveEnded(client, by) {
-    return client.mayBeDisabled(by) || client.narrowings.some((entry) => mayBeDone(entry) && entry.sent < by.done);
+  /**
+   * A client's own token that an old copy issued is dead from the start, also once the client is enabled again.
+   * @param {Principal} client @param {Access} access @param {Entry} by
+   */
+  #mayHaveEnded(client, access, by) {
+    const { issue } = access;
+    const late = issue !== undefined && client.disablings.some((entry) => mayBeDone(entry) && entry.sent < issue.done);
+    return late || client.mayBeDisabled(by) || client.narrowings.some((entry) => mayBeDone(entry) && entry.sent < by.done);
+  }
+
+  /** @param {Principal} client @param {Access} access @param {Entry} by */
+  #hasEnded(client, access, by) {
+    return client.isDisabled(by) || (access.issue !== undefined && client.isDisabled(access.issue));
   }
 }
 

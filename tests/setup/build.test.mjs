@@ -53,7 +53,7 @@ test('the Worker that is measured has no names of functions in it', async (t) =>
   const laptop = Laptop.withToolchains(t);
   await laptop.run('build.mjs');
   const wasm = join(laptop.clone, 'build/index_bg.wasm');
-  assert.ok(laptop.calls().includes(`wasm-opt ${wasm} --strip-debug --output ${wasm}`));
+  assert.ok(laptop.calls().includes(`wasm-opt ${wasm} -Oz --strip-debug --output ${wasm}`));
   assert.equal(readFileSync(wasm, 'utf8'), 'wasm\nstripped\n');
 });
 
