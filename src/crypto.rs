@@ -17,6 +17,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+/// A drawn name: as [`text`], and never with a hyphen in front, which every command line takes for an option.
+pub fn name(dice: &[u8]) -> String {
+    let text = text(dice);
+    match text.strip_prefix('-') {
+        Some(rest) => format!("A{rest}"),
+        None => text,
+    }
+}
+
 /// Bytes as base64url text (RFC 4648 §5, without padding).
 pub fn text(bytes: &[u8]) -> String {
     Base64UrlUnpadded::encode_string(bytes)

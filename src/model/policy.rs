@@ -127,7 +127,7 @@ impl Policy {
 
     /// A generated client id: 96 random bits and a short MAC.
     pub fn draw_client_id(&self, dice: [u8; 12]) -> String {
-        let id = crate::crypto::text(&dice);
+        let id = crate::crypto::name(&dice);
         let mark = self.filter_of(&id);
         format!("{id}{mark}")
     }
@@ -166,6 +166,8 @@ mod tests {
         let policy = Policy { filter: Secret(vec![7; 32]), ..Policy::default() };
         let id = policy.draw_client_id([3; 12]);
         assert!(policy.has_generated(&id));
+        let hyphen = policy.draw_client_id([0xF9; 12]);
+        assert!(policy.has_generated(&hyphen) && hyphen.starts_with('A'), "{hyphen} is no option");
         for other in [&id[1..], &id.replace(&id[21..], "_"), "demo-web", "ääääääääääääääääääääää", ""]
         {
             assert!(!policy.has_generated(other) || other == id, "{other}");

@@ -86,7 +86,7 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
     }
     let token = InitialToken {
         format: FORMAT,
-        id: crypto::text(&cx.host.random::<12>()),
+        id: crypto::name(&cx.host.random::<12>()),
         description,
         // The registry's, as is the secret.
         issued: Timestamp::default(),
