@@ -2,6 +2,7 @@
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { installWithApt } from './apt.mjs';
 import { SetupError } from './failure.mjs';
 import { findPrograms, isExecutable } from './machine.mjs';
 import { run } from './process.mjs';
@@ -29,7 +30,7 @@ const PLAYWRIGHT_PROGRAMS = [
  */
 export async function ensureBrowser(machine, { isRoot = process.getuid?.() === 0, applications } = {}) {
   const find = () => findBrowser(machine, applications);
-  const browser = find() ?? (await installWithPlaywright(machine, find)) ?? (isRoot ? await installWithApt(machine, find) : undefined);
+  const browser = find() ?? (await installWithPlaywright(machine, find)) ?? (await installFromDebian(machine, find, isRoot));
   if (!browser) {
     throw new SetupError(
       'No browser for the browser tests: install Chromium or Google Chrome, or name one with EDGEMINT_BROWSER=/path/to/chromium, and run this again.',
@@ -85,21 +86,10 @@ async function installWithPlaywright(machine, find) {
   return code === 0 ? keepIfWorking(machine, find()) : undefined;
 }
 
-/** @param {import('./machine.mjs').Machine} machine @param {() => string | undefined} find */
-async function installWithApt(machine, find) {
-  const [apt] = findPrograms(machine, 'apt-get');
-  if (!apt) return undefined;
-  const env = { ...machine.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const wait = ['-o', 'DPkg::Lock::Timeout=120'];
-  // The lists may be old but good enough: a failed update alone stops nothing.
-  await run(machine, apt, [...wait, 'update'], { env, label: 'Updating the package lists', limit: 300 });
-  const { code, tail } = await run(machine, apt, [...wait, 'install', '-y', '--no-install-recommends', 'chromium'], {
-    env,
-    label: 'Installing Chromium for the browser tests with apt-get (some minutes)',
-    limit: 900,
-  });
-  if (code !== 0) for (const line of tail) console.error(`  | ${line}`);
-  return code === 0 ? keepIfWorking(machine, find()) : undefined;
+/** @param {import('./machine.mjs').Machine} machine @param {() => string | undefined} find @param {boolean} isRoot */
+async function installFromDebian(machine, find, isRoot) {
+  const label = 'Installing Chromium for the browser tests with apt-get (some minutes)';
+  return (await installWithApt(machine, 'chromium', label, isRoot)) ? keepIfWorking(machine, find()) : undefined;
 }
 
 /**

@@ -14,9 +14,10 @@ const UNREACHABLE = /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EN
 /**
  * Installs the packages unless those of this lock file are there.
  * @param {import('./machine.mjs').Machine} machine
- * @param {Pick<import('./process.mjs').Options, 'aside'>} [options]
+ * @param {Pick<import('./process.mjs').Options, 'aside'> & { meanwhile?: () => Promise<void> }} [options] meanwhile: what
+ *   else there is to do while they are installed; it must not fail
  */
-export async function ensurePackages(machine, { aside = false } = {}) {
+export async function ensurePackages(machine, { aside = false, meanwhile } = {}) {
   // `npm ls` takes seconds; a hash of the lock file, written after a complete install, takes a millisecond.
   const stamp = join(machine.root, 'node_modules', '.edgemint-lock');
   const wanted = createHash('sha256').update(readFileSync(join(machine.root, 'package-lock.json'))).digest('hex');
@@ -27,12 +28,14 @@ export async function ensurePackages(machine, { aside = false } = {}) {
   env.PATH = (env.PATH ?? '').split(delimiter).filter((entry) => !entry.endsWith(join(sep, 'node_modules', '.bin'))).join(delimiter);
   const [npm] = findPrograms({ ...machine, env }, 'npm');
   if (!npm) throw new SetupError('npm is not installed: install Node.js with npm from https://nodejs.org, and run this again.');
+  const other = meanwhile?.();
   const { code, tail } = await run(machine, npm, ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund'], {
     env,
     aside,
     label: 'Installing the npm packages (a few hundred MB)',
     limit: 1200,
   });
+  await other;
   if (code !== 0) {
     throw new SetupError(
       tail.some((line) => UNREACHABLE.test(line))

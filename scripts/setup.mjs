@@ -6,7 +6,7 @@ import { ensureDevelopmentSecrets } from './development-secrets.mjs';
 import { runScript } from './failure.mjs';
 import { describeMachine } from './machine.mjs';
 import { ensureNode, ensurePackages } from './packages.mjs';
-import { ensureRust, ensureWasmTarget } from './rust.mjs';
+import { compileAhead, ensureRust, ensureWasmTarget } from './rust.mjs';
 import { ensureTools } from './tools.mjs';
 
 /**
@@ -14,7 +14,8 @@ import { ensureTools } from './tools.mjs';
  * @param {{ browser?: boolean }} [wanted]
  */
 export async function setUp(machine, { browser = false } = {}) {
-  await setUpToolchains(machine);
+  // Who wants more than toolchains wants the Worker: the network and the compiler needn't wait for each other.
+  await setUpToolchains(machine, { meanwhile: () => compileAhead(machine) });
   const tools = await ensureTools(machine);
   // worker-build downloads each of these that it isn't given.
   machine.env.WORKER_BUILD_BIN = tools['worker-build'];
@@ -28,11 +29,12 @@ export async function setUp(machine, { browser = false } = {}) {
 /**
  * What linting needs: Rust with the WebAssembly target, and the npm packages.
  * @param {import('./machine.mjs').Machine} machine
+ * @param {{ meanwhile?: () => Promise<void> }} [options]
  */
-export async function setUpToolchains(machine) {
+export async function setUpToolchains(machine, options) {
   await ensureRust(machine);
   await ensureWasmTarget(machine);
-  await ensurePackages(machine);
+  await ensurePackages(machine, options);
   ensureNode(machine);
 }
 

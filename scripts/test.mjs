@@ -1,8 +1,9 @@
 // `npm test`: installs what is missing and runs everything that judges the project; `npm run test:native` and
-// `npm run test:edge` run one part. The last line is `N passed, N failed`; above it stands what failed.
+// `npm run test:edge` run one part, `npm run test:interop` what needs somebody else's software. The last line is `N passed, N failed`; above it stands what failed.
 
 import { build } from './build.mjs';
 import { printFailure, runScript } from './failure.mjs';
+import { ensureProxies } from './interop.mjs';
 import { lint } from './lint.mjs';
 import { describeMachine } from './machine.mjs';
 import { formatDuration } from './progress.mjs';
@@ -34,6 +35,8 @@ const PHASES = {
   native: { title: 'Native tests', run: (machine, args) => runCargoTests(machine, args) },
   setup: { title: 'Set-up tests', run: (machine, args) => runNodeTests(machine, 'tests/setup', args) },
   build: { title: 'Build', run: build, indispensable: true },
+  proxies: { title: 'Proxies', run: (machine) => ensureProxies(machine), indispensable: true },
+  interop: { title: 'Interoperation tests', run: (machine, args) => runNodeTests(machine, 'tests/interop', args) },
   edge: { title: 'Edge tests', run: (machine, args) => runNodeTests(machine, 'tests/edge', args) },
 };
 
@@ -42,6 +45,7 @@ const PARTS = {
   all: [PHASES.setUp, PHASES.lint, PHASES.native, PHASES.setup, PHASES.build, PHASES.edge],
   native: [PHASES.setUpRust, PHASES.native],
   edge: [PHASES.setUp, PHASES.build, PHASES.edge],
+  interop: [PHASES.setUp, PHASES.proxies, PHASES.build, PHASES.interop],
 };
 
 /**

@@ -5,6 +5,7 @@ mod copies;
 mod documents;
 mod event;
 mod limits;
+mod tokens;
 mod usage;
 
 pub use config::Config;

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod authorization_request;
 pub mod authorize;
+pub mod check;
 pub mod client_document;
 pub mod compat;
 pub mod consent;

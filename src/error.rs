@@ -61,6 +61,7 @@ codes! {
     InvalidToken            "invalid_token"             UNAUTHORIZED           sure "RFC 6750 §3.1"
     MissingToken            "invalid_token"             UNAUTHORIZED           sure "RFC 6750 §3: the challenge to a request without a token has no error"
     InsufficientScope       "insufficient_scope"        FORBIDDEN              sure "RFC 6750 §3.1"
+    ClosedResource          "insufficient_scope"        FORBIDDEN              copy "RFC 6750 §3.1, of a resource, by the catalogue of scopes"
     TooManyRequests         "temporarily_unavailable"   TOO_MANY_REQUESTS      sure "RFC 6585 §4"
     NotFound                "not_found"                 NOT_FOUND              sure "RFC 9110 §15.5.5"
     MethodNotAllowed        "method_not_allowed"        METHOD_NOT_ALLOWED     sure "RFC 9110 §15.5.6"
@@ -103,6 +104,8 @@ pub struct Refused {
     pub cause: Option<String>,
     /// The member of an administrator's JSON that is wrong.
     pub field: Option<String>,
+    /// The scope that would have sufficed (RFC 6750 §3).
+    pub scope: Option<String>,
     /// The redirect URI that gets it instead of a page.
     pub redirect: Option<Box<Return>>,
     /// In how many seconds to come again, where that is not at once.
@@ -125,7 +128,15 @@ impl Error {
     }
 
     fn of(code: Code, detail: Cow<'static, str>) -> Self {
-        Self(Box::new(Refused { code, detail, cause: None, field: None, redirect: None, retry_after: None }))
+        Self(Box::new(Refused {
+            code,
+            detail,
+            cause: None,
+            field: None,
+            scope: None,
+            redirect: None,
+            retry_after: None,
+        }))
     }
 
     /// A shard knows a newer record than this request was decided by.
@@ -145,6 +156,13 @@ impl Error {
     #[must_use]
     pub fn in_field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
+        self
+    }
+
+    /// With this scope it would have been allowed.
+    #[must_use]
+    pub fn needing(mut self, scope: Option<String>) -> Self {
+        self.scope = scope;
         self
     }
 

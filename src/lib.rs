@@ -119,6 +119,7 @@ pub mod model {
     pub mod profile;
     pub mod redirect_uri;
     pub mod registration;
+    pub mod resource;
     pub mod scope;
     pub mod settings;
     pub mod throttle;

@@ -4,7 +4,7 @@ use crate::{
     context::{Config, Context, Event, Limited, Memory, config::Vars, draw_trace},
     endpoints::{
         admin::{self, Resource},
-        authorize, compat, consent,
+        authorize, check, compat, consent,
         console::{self, Page},
         development, healthz, introspect, login, metadata, register, revoke,
     },
@@ -32,6 +32,7 @@ enum Endpoint {
     Token,
     Revoke,
     Introspect,
+    Check,
     Register,
     Registration,
     DevCallback,
@@ -52,8 +53,9 @@ enum Cors {
 }
 
 struct Route {
-    method: Method,
-    /// `{}` stands for one segment.
+    /// `None` for whatever comes.
+    method: Option<Method>,
+    /// `{}` stands for one segment, `{*}` at the end for all that follows.
     path: &'static str,
     surface: Surface,
     cors: Cors,
@@ -74,6 +76,8 @@ const ROUTES: &[Route] = &[
     route(Method::POST,   "/token",                                  Surface::Json,    Cors::Any, Endpoint::Token),
     route(Method::POST,   "/revoke",                                 Surface::Json,    Cors::Any, Endpoint::Revoke),
     route(Method::POST,   "/introspect",                             Surface::Json,    Cors::Own, Endpoint::Introspect),
+    any(                  "/check",                                  Surface::Check,   Cors::Own, Endpoint::Check),
+    any(                  "/check/{*}",                              Surface::Check,   Cors::Own, Endpoint::Check),
     route(Method::POST,   "/register",                               Surface::Bearer,  Cors::Any, Endpoint::Register),
     route(Method::GET,    "/register/{}",                            Surface::Bearer,  Cors::Any, Endpoint::Registration),
     route(Method::PUT,    "/register/{}",                            Surface::Bearer,  Cors::Any, Endpoint::Registration),
@@ -156,13 +160,17 @@ const fn route(
     cors: Cors,
     endpoint: Endpoint,
 ) -> Route {
-    Route { method, path, surface, cors, endpoint }
+    Route { method: Some(method), path, surface, cors, endpoint }
+}
+
+const fn any(path: &'static str, surface: Surface, cors: Cors, endpoint: Endpoint) -> Route {
+    Route { method: None, path, surface, cors, endpoint }
 }
 
 /// The addresses of the administration.
 pub fn administration() -> impl Iterator<Item = (Method, &'static str, Resource)> {
-    ROUTES.iter().filter_map(|route| match route.endpoint {
-        Endpoint::Admin(resource) => Some((route.method.clone(), route.path, resource)),
+    ROUTES.iter().filter_map(|route| match (route.endpoint, &route.method) {
+        (Endpoint::Admin(resource), Some(method)) => Some((method.clone(), route.path, resource)),
         _ => None,
     })
 }
@@ -278,7 +286,9 @@ async fn decide<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) ->
         Err(error) => {
             let surface = here.first().map_or_else(|| surface_of(&request.path), |(route, _)| route.surface);
             // A person who follows a bad link guesses nothing.
-            let error = if surface == Surface::Page { error } else { limit(cx, request, error).await };
+            // Nor does a proxy, whose callers share its address.
+            let spared = matches!(surface, Surface::Page | Surface::Check);
+            let error = if spared { error } else { limit(cx, request, error).await };
             let mut response = wire::refuse(&error, surface, &cx.config.issuer, &request.path, &cx.trace);
             let repeats = cx.policy().await.is_ok_and(|policy| policy.settings.response_header);
             if repeats && matches!(surface, Surface::Json | Surface::Compat) {
@@ -312,7 +322,9 @@ async fn limit<H: Host>(cx: &Context<'_, H>, request: &Request, error: Error) ->
 async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) -> Result<Response, Error> {
     development::check(cx).await?;
     let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
-    let Some((route, segment)) = here.iter().find(|(route, _)| route.method == method) else {
+    let Some((route, segment)) =
+        here.iter().find(|(route, _)| route.method.as_ref().is_none_or(|own| own == method))
+    else {
         return elsewhere(request, here).map_err(|error| match (error.code, here.first()) {
             // As it was before HTTP had a status for it.
             (Code::MethodNotAllowed, Some((route, _))) if route.surface == Surface::Compat => {
@@ -337,6 +349,7 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
         Endpoint::Token => grants::post(cx, request).await,
         Endpoint::Revoke => revoke::post(cx, request).await,
         Endpoint::Introspect => introspect::post(cx, request).await,
+        Endpoint::Check => check::respond(cx, request, segment).await,
         Endpoint::Register => register::post(cx, request).await,
         Endpoint::Registration => register::item(cx, request, segment).await,
         Endpoint::DevCallback => development::callback(cx, request),
@@ -381,7 +394,8 @@ fn elsewhere(request: &Request, here: &Here) -> Result<Response, Error> {
 
 /// The methods of an address, for `Allow`.
 fn allowed(here: &Here) -> String {
-    let mut methods: Vec<&str> = here.iter().map(|(route, _)| route.method.as_str()).collect();
+    let mut methods: Vec<&str> =
+        here.iter().filter_map(|(route, _)| route.method.as_ref()).map(Method::as_str).collect();
     if methods.contains(&"GET") {
         methods.push("HEAD");
     }
@@ -391,6 +405,11 @@ fn allowed(here: &Here) -> String {
 /// Whether a path is one of a route's, and the segment that stands for `{}`.
 #[allow(clippy::option_option)] // The path is another; is the same; is the same and has a segment.
 fn matches(pattern: &str, path: &str) -> Option<Option<String>> {
+    if let Some(stem) = pattern.strip_suffix("/{*}") {
+        // As it was sent: what it says is not an address of ours.
+        let rest = path.strip_prefix(stem).filter(|rest| rest.starts_with('/'))?;
+        return Some(Some(rest.to_owned()));
+    }
     let Some((stem, end)) = pattern.split_once("{}") else { return (pattern == path).then_some(None) };
     let segment = path.strip_prefix(stem)?.strip_suffix(end)?;
     if segment.is_empty() || segment.contains('/') {
@@ -461,7 +480,7 @@ async fn is_sampled<H: Host>(cx: &Context<'_, H>) -> bool {
     u64::from(dice) * 100 < percent * 256
 }
 
-/// Methods and paths, for those who check documents against them.
-pub fn routes() -> impl Iterator<Item = (&'static Method, &'static str)> {
-    ROUTES.iter().map(|route| (&route.method, route.path))
+/// Methods, of any one, and paths, for those who check documents against them.
+pub fn routes() -> impl Iterator<Item = (Method, &'static str)> {
+    ROUTES.iter().map(|route| (route.method.clone().unwrap_or(Method::GET), route.path))
 }

@@ -141,6 +141,8 @@ pub enum Surface {
     Page,
     /// A JSON object as well, at an address that is opened by a bearer token (RFC 6750 §3, RFC 7591 §3.2.2).
     Bearer,
+    /// The same, to a proxy that passes it on to its own caller.
+    Check,
     /// `application/problem+json` (RFC 9457).
     Problem,
 }

@@ -3,7 +3,7 @@
 //! **A positive answer may come from a copy, a refusal only from the truth.** A copy is used for 30 s. One that was read
 //! from the registry within 5 s counts as confirmed: a refusal may rest on it, and the registry is not asked again.
 
-use super::{documents::Documents, limits::Limits};
+use super::{documents::Documents, limits::Limits, tokens::Tokens};
 use crate::{
     error::{Code, Error, Fault},
     host::{self, Host, Seconds, Timestamp},
@@ -58,6 +58,8 @@ pub struct Memory {
     told: RefCell<Vec<(String, Timestamp)>>,
     /// Documents of clients.
     pub(super) documents: Documents,
+    /// Access tokens that were good a moment ago.
+    pub(super) tokens: Tokens,
     /// Failures by address.
     pub(super) limits: Limits,
 }

@@ -21,6 +21,9 @@ const HEADERS: &[&str] = &[
     "sec-fetch-site",
 ];
 
+/// Those that it reads of a proxy that asks about a request. Each costs a call to the runtime, so nobody else pays for them.
+const ORIGINAL: &[&str] = &["x-original-method", "x-original-uri", "x-forwarded-method", "x-forwarded-uri"];
+
 /// Reads a request. The URL is taken apart as text: the `url` crate would make this Worker larger.
 pub async fn read(request: &mut Request) -> std::result::Result<wire::Request, &'static str> {
     // The runtime's own word: `worker::Method` would make GET of what it does not know.
@@ -33,7 +36,8 @@ pub async fn read(request: &mut Request) -> std::result::Result<wire::Request, &
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let path = if path.is_empty() { "/" } else { path };
     let headers = request.headers();
-    let headers = HEADERS.iter().filter_map(|name| Some(((*name).to_owned(), headers.get(name).ok()??)));
+    let read = HEADERS.iter().chain(ORIGINAL.iter().filter(|_| path == "/check"));
+    let headers = read.filter_map(|name| Some(((*name).to_owned(), headers.get(name).ok()??)));
     let headers = headers.collect();
     let body = body(request).await?;
     Ok(wire::Request {

@@ -168,6 +168,7 @@ fn scopes() -> BTreeMap<String, ScopeEntry> {
         folders: texts(folders),
         urls: texts(urls),
         groups,
+        ..ScopeEntry::default()
     };
     BTreeMap::from([
         ("orders.read".to_owned(), entry("See orders", &[], &["GET /orders", "GET /orders/{id}"], staff())),

@@ -69,6 +69,28 @@ pub async fn look<H: Host>(cx: &Context<'_, H>, presented: Presented) -> Result<
     }
 }
 
+/// Asks it for a resource that was asked for with an access token. What shards know of newer records comes first: then
+/// this is asked again.
+pub async fn weigh<H: Host>(
+    cx: &Context<'_, H>,
+    policy: u64,
+    access: Access,
+) -> Result<Option<Active>, Error> {
+    let asker = match &access.claims.subject {
+        // The record says in which groups it is, so it must be as new as what the shard knows.
+        Subject::Client { client, .. } => match cx.client(client).await? {
+            Some(client) => client.reference(),
+            None => return Ok(None),
+        },
+        Subject::Grant(_) => ClientRef::of_resource(),
+    };
+    match put(cx, asker, policy, Presented::of(access), Wish::Inspect(true), false).await? {
+        Reply::Active(active) => Ok(Some(*active)),
+        Reply::Stale => Err(Error::stale()),
+        _ => Ok(None),
+    }
+}
+
 /// Ends it for this server itself: of a grant the whole, as an administrator ends one.
 pub async fn end<H: Host>(cx: &Context<'_, H>, presented: Presented) -> Result<(), Error> {
     match presented {

@@ -212,15 +212,8 @@ fn read_switch(value: Value) -> Result<bool, &'static str> {
 }
 
 fn read_names(value: Value) -> Result<BTreeSet<String>, &'static str> {
-    let names: Vec<String> = match value {
-        Value::Null => Vec::new(),
-        value => json::take(value).map_err(|_| "must be an array of strings")?,
-    };
-    if names.len() > 100 || names.iter().any(|name| name.is_empty() || name.len() > 200) {
-        return Err("at most 100 names of at most 200 bytes");
-    }
     let mut set = BTreeSet::new();
-    set.extend(names);
+    set.extend(patch::read_names(value)?);
     Ok(set)
 }
 

@@ -226,6 +226,7 @@ impl Client {
             refreshable: self.is_refreshable(),
             refreshes: self.metadata.refresh_count,
             endless: self.access_lifetime(policy) == Seconds(NEVER),
+            access: self.access_lifetime(policy),
             ..Terms::default()
         }
     }

@@ -109,6 +109,10 @@ pub enum State {
         /// An access token was given that has no end.
         #[serde(default)]
         endless: bool,
+        /// When the last access token ends that was given (zero: not known). In a grace one that is given again may live
+        /// so much longer.
+        #[serde(default)]
+        last: Timestamp,
     },
     /// Nothing of it is, or becomes, active.
     Ended {
@@ -168,6 +172,9 @@ pub struct Terms {
     /// Whether access tokens have no end.
     #[serde(default)]
     pub endless: bool,
+    /// How long access tokens live (zero: not said).
+    #[serde(default)]
+    pub access: Seconds,
     /// At a redemption: where the client's answers may go now. Empty where it was not said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirect_uris: Vec<String>,

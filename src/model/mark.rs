@@ -148,6 +148,11 @@ impl ClientRef {
         Self { id: String::new(), incarnation: String::new(), version: u64::MAX }
     }
 
+    /// Who asks for a resource, whose client nobody knows before the answer. No client has that id, so no mark concerns it.
+    pub fn of_resource() -> Self {
+        Self { id: " ".to_owned(), ..Self::ours() }
+    }
+
     /// True for this server itself.
     pub fn is_ours(&self) -> bool {
         self.id.is_empty()

@@ -102,6 +102,8 @@ pub struct Metadata {
     pub require_pkce: Option<bool>,
     /// NumericDate: what was issued until then is dead. Never in the future.
     pub not_before: Option<u64>,
+    /// What resources may demand where it acts for itself.
+    pub groups: Vec<String>,
 }
 
 impl Metadata {
@@ -263,6 +265,9 @@ impl Metadata {
         if self.not_before.is_some_and(|seconds| seconds > now.seconds()) {
             return refused("not_before", "must not lie in the future");
         }
+        if !patch::are_names(&self.groups) {
+            return refused("groups", "at most 100 names of at most 200 bytes");
+        }
         if self.contacts.len() > 20 || self.contacts.iter().any(|contact| contact.len() > 200) {
             return refused("contacts", "at most 20 of at most 200 bytes");
         }
@@ -295,6 +300,7 @@ const FORMS: &[(&str, &str)] = &[
     ("refresh_rotation",           "must be always, never, or null"),
     ("require_pkce",               "must be true, false, or null"),
     ("not_before",                 "must be a NumericDate, or null"),
+    ("groups",                     "must be an array of strings"),
 ];
 
 /// What one member says, as if it were said alone.
@@ -402,6 +408,7 @@ mod tests {
             access_token_lifetime: Some(Lifetime(600)),
             refresh_count: Some(3),
             resource_server: true,
+            groups: vec!["robots".to_owned()],
             ..web()
         };
         let restricts = |patch: Value| {
@@ -416,6 +423,7 @@ mod tests {
             json!({ "redirect_uris": ["https://app.test/cb", "https://app.test/more"] }),
             json!({ "access_token_lifetime": 601, "refresh_count": 4, "strict": true }),
             json!({ "refresh_count": null }),
+            json!({ "groups": ["robots", "more"] }),
         ] {
             assert!(!restricts(wider.clone()), "{wider}");
         }
@@ -433,6 +441,7 @@ mod tests {
             json!({ "resource_server": false }),
             json!({ "not_before": 1 }),
             json!({ "profile": "legacy" }),
+            json!({ "groups": [] }),
         ] {
             assert!(restricts(narrower.clone()), "{narrower}");
         }

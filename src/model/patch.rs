@@ -1,5 +1,6 @@
 //! JSON Merge Patch (RFC 7396 §2), and what is said of one that does not fit.
 
+use crate::json;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -39,6 +40,20 @@ pub fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
             }
         }
     }
+}
+
+/// A list of names of things: groups, folders, URLs. `null` is none.
+pub fn read_names(value: Value) -> Result<Vec<String>, &'static str> {
+    let names: Vec<String> = match value {
+        Value::Null => Vec::new(),
+        value => json::take(value).map_err(|_| "must be an array of strings")?,
+    };
+    if are_names(&names) { Ok(names) } else { Err("at most 100 names of at most 200 bytes") }
+}
+
+/// Whether a list is no longer than that.
+pub fn are_names(names: &[String]) -> bool {
+    names.len() <= 100 && names.iter().all(|name| !name.is_empty() && name.len() <= 200)
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! The settings of the server and its catalogue of scopes: read by every request, written by administrators.
 
-use super::{patch::Invalid, scope::Scope, settings::Settings};
+use super::{
+    patch::{self, Invalid},
+    resource,
+    scope::Scope,
+    settings::Settings,
+};
 use crate::{
     crypto::Secret,
     error::quotable,
@@ -39,7 +44,16 @@ pub struct ScopeEntry {
     /// Groups of which a person must have one.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// Services it opens: `orders.api:list`.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// Groups of which a client must have one that acts for itself.
+    #[serde(default)]
+    pub client_groups: Vec<String>,
 }
+
+/// What each of the lists of a scope may hold.
+type Demand = fn(&str) -> Result<(), &'static str>;
 
 impl ScopeEntry {
     /// What administrators may see and change, as JSON.
@@ -47,8 +61,10 @@ impl ScopeEntry {
         let members = [
             ("description", json!(self.description)),
             ("folders", json!(self.folders)),
+            ("services", json!(self.services)),
             ("urls", json!(self.urls)),
             ("groups", json!(self.groups)),
+            ("client_groups", json!(self.client_groups)),
         ];
         crate::json::object(members)
     }
@@ -67,16 +83,38 @@ impl ScopeEntry {
                     entry.description = text;
                 }
                 ("description", _) => return refused("must be a string"),
-                // Kept and shown, and nothing decides by it yet: who set it would believe that something does.
-                ("folders" | "urls" | "groups", value) => {
-                    if self.members().get(&name) != Some(&value) {
-                        return refused("cannot be set in this version");
+                (_, value) => {
+                    let Some((list, demand)) = entry.list(&name) else {
+                        return refused("is not a member that this server keeps");
+                    };
+                    let names = patch::read_names(value).map_err(|why| Invalid::new(&name, why))?;
+                    if let Some((text, why)) =
+                        names.iter().find_map(|text| demand(text).err().map(|why| (text, why)))
+                    {
+                        return refused(&format!("{}: {why}", quotable(text)));
                     }
+                    *list = names;
                 }
-                _ => return refused("is not a member that this server keeps"),
             }
         }
         Ok(entry)
+    }
+
+    fn list(&mut self, name: &str) -> Option<(&mut Vec<String>, Demand)> {
+        Some(match name {
+            "folders" => (&mut self.folders, resource::check_folder),
+            "services" => (&mut self.services, resource::check_service),
+            "urls" => (&mut self.urls, resource::check_url),
+            "groups" => (&mut self.groups, |_| Ok(())),
+            "client_groups" => (&mut self.client_groups, |_| Ok(())),
+            _ => return None,
+        })
+    }
+
+    /// Whether another one opens the same to the same.
+    pub fn decides_as(&self, other: &Self) -> bool {
+        let said = |entry: &Self| Self { version: 0, description: String::new(), ..entry.clone() };
+        said(self) == said(other)
     }
 }
 

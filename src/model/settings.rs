@@ -31,6 +31,8 @@ pub enum Form {
     },
     /// `true` or `false`; and which where nothing is said.
     Switch(bool),
+    /// One of these; the first where nothing is said.
+    Choice(&'static [&'static str]),
     /// A text of at most so many bytes.
     Text {
         /// The most bytes.
@@ -72,6 +74,7 @@ impl Form {
         match self {
             Self::Number { default, .. } => json!(default),
             Self::Switch(default) => json!(default),
+            Self::Choice(names) => json!(names.first()),
             Self::Text { default, .. } => json!(default),
         }
     }
@@ -84,6 +87,7 @@ impl Form {
                 format!("must be a whole number from {least} to {most}{or}")
             }
             Self::Switch(_) => "must be true or false".to_owned(),
+            Self::Choice(names) => format!("must be one of {}", names.join(", ")),
             Self::Text { longest, .. } => {
                 format!("must be a text of at most {longest} bytes, without control characters")
             }
@@ -116,6 +120,8 @@ impl Form {
 
     fn text(self, value: &Value) -> Result<String, String> {
         match (self, value) {
+            (Self::Choice(names), Value::Null) => Ok(names.first().copied().unwrap_or_default().to_owned()),
+            (Self::Choice(names), Value::String(name)) if names.contains(&name.as_str()) => Ok(name.clone()),
             (Self::Text { default, .. }, Value::Null) => Ok(default.to_owned()),
             (Self::Text { longest, .. }, Value::String(text))
                 if text.len() <= longest && !text.chars().any(char::is_control) =>
@@ -155,6 +161,7 @@ macro_rules! settings {
         lifetimes { $($life:ident $life_key:literal $life_least:literal $life_most:literal $life_default:literal $life_doc:literal)* }
         numbers { $($number:ident $number_key:literal $least:literal $most:literal $default:literal $number_doc:literal)* }
         switches { $($switch:ident $switch_key:literal $switch_default:literal $switch_doc:literal)* }
+        choices { $($choice:ident $choice_key:literal $choice_names:expr, $choice_doc:literal)* }
         texts { $($text:ident $text_key:literal $longest:literal $text_default:literal $text_doc:literal)* }
     ) => {
         /// The settings.
@@ -165,6 +172,7 @@ macro_rules! settings {
             $(#[doc = $life_doc] pub $life: u64,)*
             $(#[doc = $number_doc] pub $number: u64,)*
             $(#[doc = $switch_doc] #[serde(deserialize_with = "switch")] pub $switch: bool,)*
+            $(#[doc = $choice_doc] pub $choice: String,)*
             $(#[doc = $text_doc] pub $text: String,)*
         }
 
@@ -174,6 +182,7 @@ macro_rules! settings {
                     $($life: $life_default,)*
                     $($number: $default,)*
                     $($switch: $switch_default,)*
+                    $($choice: $choice_names[0].to_owned(),)*
                     $($text: $text_default.to_owned(),)*
                 }
             }
@@ -193,6 +202,7 @@ macro_rules! settings {
                     about: $number_doc,
                 },)*
                 $(Setting { key: $switch_key, form: Form::Switch($switch_default), about: $switch_doc },)*
+                $(Setting { key: $choice_key, form: Form::Choice($choice_names), about: $choice_doc },)*
                 $(Setting {
                     key: $text_key,
                     form: Form::Text { longest: $longest, default: $text_default },
@@ -206,6 +216,7 @@ macro_rules! settings {
                 $(out.insert($life_key.to_owned(), shown(self.$life));)*
                 $(out.insert($number_key.to_owned(), shown(self.$number));)*
                 $(out.insert($switch_key.to_owned(), json!(self.$switch));)*
+                $(out.insert($choice_key.to_owned(), json!(self.$choice));)*
                 $(out.insert($text_key.to_owned(), json!(self.$text));)*
                 out
             }
@@ -215,6 +226,7 @@ macro_rules! settings {
                     $($life_key => self.$life = form.number(value)?,)*
                     $($number_key => self.$number = form.number(value)?,)*
                     $($switch_key => self.$switch = form.switch(value)?,)*
+                    $($choice_key => self.$choice = form.text(value)?,)*
                     $($text_key => self.$text = form.text(value)?,)*
                     _ => {}
                 }
@@ -249,6 +261,7 @@ settings! {
         removal_interval   "token.removalIntervalSeconds" 60 604_800   86_400    "How often a shard looks for tokens that are over among those without an end of their own, in seconds."
         removal_batch      "token.removalBatch"           1 5000       5000      "How many of these it looks at in one go; the next follows a minute later."
         audit_retention    "audit.retentionDays"          1 3650       365       "How long the log of changes reaches back at least, in days."
+        check_cache        "check.cacheSeconds"           0 60         0         "How long a location may go on by what it knows of an access token at /check, in seconds; 0 asks every time. A token that was revoked passes so much longer."
     }
     switches {
         require_https      "requireHTTPS"                 true  "Whether webMethods' addresses refuse what does not come over https; a laptop in development is spared."
@@ -259,6 +272,9 @@ settings! {
         query_tokens       "bearerToken.queryParameter"   false "Whether an access token may come in the query of a GET (RFC 6750 section 2.3). Addresses are logged."
         documents          "registration.documents"       false "Whether a client id may be the https address of a document that describes the client."
         revoke_ends_grant  "revoke.accessTokenEndsGrant"  false "Whether revoking an access token ends its grant."
+    }
+    choices {
+        check_source       "check.source"                 &["nginx", "traefik", "caddy", "envoy"], "Which proxy asks at /check, and so where the method and the address of the original request are read."
     }
     texts {
         compat_prefix      "compat.prefix"                100 "invoke"                   "What webMethods' addresses begin with, without slashes around it."
@@ -325,6 +341,7 @@ mod tests {
         let other = |key: &str, form: Form| match form {
             Form::Number { most, .. } => json!(most),
             Form::Switch(default) => json!(!default),
+            Form::Choice(names) => json!(names.last()),
             Form::Text { .. } if key == "compat.prefix" => json!("rest/v1"),
             Form::Text { .. } => json!("https://a.test/another"),
         };

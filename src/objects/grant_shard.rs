@@ -445,10 +445,12 @@ impl Grant {
             State::Live { remaining, .. } => *remaining,
             _ => None,
         };
-        // A code that nobody redeems in time is the end of its grant.
         let expires = match &self.state {
+            // A code that nobody redeems in time is the end of its grant.
             State::Offered { redeem_by, .. } => Some(*redeem_by),
             State::Live { endless: true, .. } => self.until,
+            // All that is left is an access token.
+            State::Live { last, .. } if remaining == Some(0) && *last > Timestamp::default() => Some(*last),
             _ => self.ends.or(self.until),
         };
         let state = match &self.state {
@@ -475,10 +477,12 @@ impl Grant {
             State::Offered { redeem_by, .. } => now > redeem_by.plus(SWEEP),
             State::Ended { .. } => now > self.changed.plus(SWEEP),
             State::Live { endless: true, .. } => false,
-            State::Live { .. } if self.ends.is_some_and(|ends| now > ends.plus(LONGEST)) => true,
-            State::Live { generation, remaining, .. } => {
-                let last = *generation == 0 || *remaining == Some(0);
-                last && now > self.changed.plus(LONGEST)
+            State::Live { generation, remaining, last, .. } => {
+                let refreshable = *generation > 0
+                    && *remaining != Some(0)
+                    && self.ends.is_none_or(|ends| now <= ends.plus(LONGEST));
+                let given = if *last > Timestamp::default() { *last } else { self.changed.plus(LONGEST) };
+                !refreshable && now > given.max(self.changed).plus(SWEEP)
             }
         }
     }

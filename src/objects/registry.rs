@@ -123,7 +123,9 @@ impl Object for Registry {
                 outbox::hurry(store, &clients::target(&client.id), host.now())?;
             }
             Reply::Deleted { id, .. } => outbox::hurry(store, &format!("client/{id}"), host.now())?,
-            Reply::PolicyChanged(..) => outbox::hurry(store, "policy/", host.now())?,
+            Reply::PolicyChanged(..) | Reply::ScopeChanged(..) => {
+                outbox::hurry(store, "policy/", host.now())?;
+            }
             _ => {}
         }
         if changed {
@@ -149,6 +151,10 @@ impl Object for Registry {
             Reply::PolicyChanged(policy, so_far) => {
                 let told = told("policy/", policy.version, so_far)?;
                 Reply::PolicyChanged(policy, told)
+            }
+            Reply::ScopeChanged(scope, so_far) => {
+                let told = told("policy/", scope.entry.version, so_far)?;
+                Reply::ScopeChanged(scope, told)
             }
             other => other,
         })

@@ -23,7 +23,7 @@ pub fn refuse(error: &Error, surface: Surface, issuer: &str, path: &str, trace: 
     let detail = printable(&error.detail);
     let response = match (&error.redirect, surface) {
         (Some(back), _) => redirect(error.code, &format!("{detail} (trace {trace})"), back, issuer),
-        (None, Surface::Json | Surface::Compat | Surface::Bearer) => {
+        (None, Surface::Json | Surface::Compat | Surface::Bearer | Surface::Check) => {
             let field = error.field.iter().map(|field| format!("{field} "));
             let detail = printable(&field.chain([detail]).collect::<String>());
             let body = json!({ "error": error.code.name(), "error_description": detail, "trace_id": trace });
@@ -83,16 +83,26 @@ fn with_headers(response: Response, error: &Error, surface: Surface) -> Response
         (StatusCode::UNAUTHORIZED, Surface::Json | Surface::Compat) => {
             response.with("www-authenticate", "Basic realm=\"edgemint\", charset=\"UTF-8\"")
         }
-        (StatusCode::UNAUTHORIZED, Surface::Problem | Surface::Bearer) if code == Code::MissingToken => {
+        (StatusCode::UNAUTHORIZED, Surface::Problem | Surface::Bearer | Surface::Check)
+            if code == Code::MissingToken =>
+        {
             response.with("www-authenticate", "Bearer realm=\"edgemint\"")
         }
-        (StatusCode::UNAUTHORIZED, Surface::Problem | Surface::Bearer) => {
+        (StatusCode::UNAUTHORIZED, Surface::Problem | Surface::Bearer | Surface::Check) => {
             response.with("www-authenticate", "Bearer realm=\"edgemint\", error=\"invalid_token\"")
         }
-        (StatusCode::FORBIDDEN, Surface::Problem) if code == Code::InsufficientScope => response.with(
-            "www-authenticate",
-            "Bearer realm=\"edgemint\", error=\"insufficient_scope\", scope=\"admin\"",
-        ),
+        (StatusCode::FORBIDDEN, Surface::Problem | Surface::Check)
+            if matches!(code, Code::InsufficientScope | Code::ClosedResource) =>
+        {
+            let mut challenge = "Bearer realm=\"edgemint\", error=\"insufficient_scope\"".to_owned();
+            if let Some(scope) = &error.scope {
+                // No name of a scope has a quotation mark or a backslash (RFC 6749 §3.3).
+                challenge.push_str(", scope=\"");
+                challenge.push_str(scope);
+                challenge.push('"');
+            }
+            response.with("www-authenticate", challenge)
+        }
         (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, _) => {
             response.with("retry-after", error.retry_after.unwrap_or(1).to_string())
         }

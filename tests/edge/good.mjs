@@ -12,11 +12,13 @@ export const FORM = 'application/x-www-form-urlencoded';
 
 /** @typedef {import('./worker.mjs').Worker} Worker */
 
-/** The routes that `src/server.rs` declares. @returns {{ method: string, path: string, open: boolean }[]} `{}` in a path is one segment */
+/** The routes that `src/server.rs` declares; of any method one. @returns {{ method: string, path: string, open: boolean }[]} `{}` in a path is one segment */
 export function readRoutes() {
   const source = readFileSync(new URL('../../src/server.rs', import.meta.url), 'utf8');
-  const routes = source.matchAll(/^ {4}route\(Method::(\w+),\s*"([^"]+)",.*Cors::(\w+),/gm);
-  return [...routes].map(([, method, path, cors]) => ({ method, path, open: cors === 'Any' }));
+  const routes = [...source.matchAll(/^ {4}(?:route\(Method::(\w+),|any\()\s*"([^"]+)",.*Cors::(\w+),/gm)];
+  // What follows `/check` is an address of somebody else's, and there is none unless a setting says so.
+  const own = routes.filter(([, , path]) => !path.endsWith('{*}'));
+  return own.map(([, method = 'GET', path, cors]) => ({ method, path, open: cors === 'Any' }));
 }
 
 /** Whether a path is one of a route's. @param {string} pattern @param {string} path */
@@ -195,6 +197,7 @@ function ofClients({ code, tokens, own }) {
     form('/revoke', { token: own, token_type_hint: 'access_token' }, basic(MACHINE)),
     form('/introspect', { token: tokens.access_token }, basic('demo-api:demo-api-secret')),
     form('/introspect', { token: tokens.refresh_token }, basic(WEB)),
+    get('/check', { authorization: `Bearer ${tokens.access_token}`, 'x-original-method': 'GET', 'x-original-uri': '/reports/7?x=1' }),
   ];
 }
 

@@ -17,6 +17,7 @@ const HEADERS = new Set([
   'access-control-max-age', 'allow', 'cache-control', 'connection', 'content-encoding', 'content-length', 'content-security-policy',
   'content-type', 'date', 'edgemint-follows', 'etag', 'link', 'location', 'pragma', 'referrer-policy', 'retry-after', 'set-cookie', 'transfer-encoding',
   'vary', 'www-authenticate', 'x-content-type-options', 'x-frame-options', 'x-oauth-error',
+  'x-auth-client', 'x-auth-groups', 'x-auth-scope', 'x-auth-subject', 'x-auth-username',
 ]);
 
 /** The elements and attributes of the templates in `src/pages`. */
@@ -98,7 +99,8 @@ function judgeHeaders(path, { status, head, headers }) {
     [headers.has('content-security-policy') && headers.has('x-frame-options') && headers.has('referrer-policy'), 'without the headers of pages'],
     [headers.get('access-control-allow-origin') === (open ? '*' : undefined), `access-control-allow-origin: ${headers.get('access-control-allow-origin')}`],
     [(status === 405) === headers.has('allow'), `${status} and Allow`],
-    [(status === 401) === headers.has('www-authenticate'), `${status} and WWW-Authenticate`],
+    // RFC 6750 §3.1: of a resource, and where no token of that scope would do, either.
+    [(status === 401 || (status === 403 && path === '/check')) === headers.has('www-authenticate'), `${status} and WWW-Authenticate`],
     [cookies.every((line) => cookie.test(line)), `a cookie of another form: ${cookies}`],
   ];
   return rules.filter(([holds]) => !holds).map(([, complaint]) => complaint);

@@ -6,6 +6,7 @@ mod admin;
 mod architecture;
 mod attacks;
 mod authorize;
+mod check;
 mod compat;
 mod console;
 mod documents;

@@ -12,7 +12,7 @@ const SIZE_LINE = /^Worker size: (\d+) bytes gzipped \(wasm (\d+), js (\d+)\)$/;
 
 /** @param {Laptop} laptop */
 function countBuilds(laptop) {
-  return laptop.calls().filter((call) => call === 'worker-build --release').length;
+  return laptop.calls().filter((call) => call === 'worker-build --release --no-opt').length;
 }
 
 test('unchanged sources are built once, and the size is told every time', async (t) => {
@@ -53,7 +53,8 @@ test('the Worker that is measured has no names of functions in it', async (t) =>
   const laptop = Laptop.withToolchains(t);
   await laptop.run('build.mjs');
   const wasm = join(laptop.clone, 'build/index_bg.wasm');
-  assert.ok(laptop.calls().includes(`wasm-opt ${wasm} -Oz --strip-debug --output ${wasm}`));
+  const [call] = laptop.calls().filter((one) => one.startsWith(`wasm-opt ${wasm} `));
+  assert.ok(call.endsWith(` -O1 --strip-debug --output ${wasm}`), call);
   assert.equal(readFileSync(wasm, 'utf8'), 'wasm\nstripped\n');
 });
 

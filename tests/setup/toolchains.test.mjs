@@ -8,6 +8,7 @@ import { SetupError } from '../../scripts/failure.mjs';
 import { ensureNode } from '../../scripts/packages.mjs';
 import { Laptop, lastLine } from './laptop.mjs';
 
+const COMPILING = 'cargo build --lib --release --target wasm32-unknown-unknown';
 const TOOL_CALLS = [
   'cargo install worker-build --version =0.8.7',
   'cargo install wasm-bindgen-cli --version =0.2.999',
@@ -71,7 +72,28 @@ test('a second set-up calls neither npm nor cargo', async (t) => {
     const { code, output } = await laptop.run('setup.mjs');
     assert.equal(code, 0, `${round}: ${output}`);
   }
-  assert.deepEqual(laptop.calls(), ['npm ci --include=dev --include=optional --no-audit --no-fund', ...TOOL_CALLS]);
+  // The first two run side by side.
+  const [one, other, ...tools] = laptop.calls();
+  assert.deepEqual([one, other].sort(), [COMPILING, 'npm ci --include=dev --include=optional --no-audit --no-fund']);
+  assert.deepEqual(tools, TOOL_CALLS);
+});
+
+test('the Worker is compiled while the packages are being installed', { timeout: 20_000 }, async (t) => {
+  const laptop = Laptop.withToolchains(t);
+  // Whichever came first alone would wait for the other for ever.
+  const meet = 'mkfifo "$HOME/meeting" 2>/dev/null';
+  laptop.program('npm', `${meet}; read -r word < "$HOME/meeting"; mkdir -p node_modules; echo "$word" > "$HOME/met"`);
+  laptop.program('elsewhere/cargo', `[ "$1" = build ] && { ${meet}; echo cargo > "$HOME/meeting"; }; exec "$HOME/bin/cargo" "$@"`);
+  const { code, output } = await laptop.run('setup.mjs', { PATH: `${join(laptop.home, 'elsewhere')}:${laptop.env.PATH}` });
+  assert.equal(code, 0, output);
+  assert.equal(readFileSync(join(laptop.home, 'met'), 'utf8'), 'cargo\n');
+});
+
+test('a Worker that does not compile is told by the build, not by the set-up', async (t) => {
+  const laptop = Laptop.withToolchains(t);
+  laptop.program('elsewhere/cargo', '[ "$1" = build ] && exit 101; exec "$HOME/bin/cargo" "$@"');
+  const { code, output } = await laptop.run('setup.mjs', { PATH: `${join(laptop.home, 'elsewhere')}:${laptop.env.PATH}` });
+  assert.equal(code, 0, output);
 });
 
 test('another lock file has the packages installed again', async (t) => {

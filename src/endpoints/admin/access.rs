@@ -92,7 +92,8 @@ impl Right {
             Self::Scope => Code::InsufficientScope,
             Self::Role => Code::AccessDenied,
         };
-        Err(Error::new(code, "this token may read, and not change anything"))
+        let error = Error::new(code, "this token may read, and not change anything");
+        Err(error.needing(Some(ADMIN.to_owned())))
     }
 }
 
@@ -112,7 +113,8 @@ async fn by_access_token<H: Host>(
         return Err(Error::new(
             Code::InsufficientScope,
             "the token's scope has neither admin nor admin.read",
-        ));
+        )
+        .needing(Some(ADMIN.to_owned())));
     }
     match person {
         Some(Person { username, sub, version, .. }) => {

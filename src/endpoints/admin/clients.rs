@@ -210,7 +210,7 @@ fn unless_owed(status: StatusCode, told: Told) -> StatusCode {
 }
 
 /// The client as it is after a change that every shard holds, and whether `client_credentials` follows later.
-async fn changed<H: Host>(
+pub(super) async fn changed<H: Host>(
     cx: &Context<'_, H>,
     event: &'static str,
     command: Command,

@@ -56,6 +56,8 @@ pub enum Written {
     Drawn,
     /// As `null` alone.
     Opens,
+    /// Always, and by no form: there may be thousands.
+    Listed,
 }
 
 const fn member(
@@ -69,7 +71,7 @@ const fn member(
 }
 
 use Form::{Any, Choice, Instant, Names, Number, Object, Switch, Text, Texts, Tristate};
-use Written::{Always, Drawn, Never, Once, Only, Opens};
+use Written::{Always, Drawn, Listed, Never, Once, Only, Opens};
 
 /// A client, under the names of RFC 7591 §2 and our own.
 #[rustfmt::skip]
@@ -100,6 +102,7 @@ pub const CLIENT: &[Member] = &[
     member("refresh_count",              "Refreshes",              Number,  Always, "Refreshes of a grant; 0: no refresh token; where nothing is said unlimited, in a new client of the profile legacy 0."),
     member("refresh_rotation",           "Refresh token rotation", Choice(&["always", "never"]), Always, "Whether refreshing makes a new refresh token; where nothing is said, as the profile says."),
     member("require_pkce",               "PKCE required",          Tristate,  Always, "Whether an authorization request must bring a code_challenge; where nothing is said, as the profile says."),
+    member("groups",                     "Groups",                 Texts,   Always, "What resources may demand where it acts for itself."),
     member("not_before",                 "Cut off",                Instant, Always, "What was issued until then is dead. Only moves forward."),
 ];
 
@@ -118,12 +121,14 @@ pub const REGISTRATION_TOKEN: &[Member] = &[
 /// A scope of the catalogue.
 #[rustfmt::skip]
 pub const SCOPE: &[Member] = &[
-    member("name",        "Name",        Text,  Once,   "Cannot be changed: clients and tokens carry it."),
-    member("description", "Description", Text,  Always, "What people read when they are asked to allow it."),
-    member("folders",     "Folders",     Texts, Never,  "Folders it opens."),
-    member("urls",        "URLs",        Texts, Never,  "URL templates it opens."),
-    member("groups",      "Groups",      Texts, Never,  "Groups of which a person must have one."),
-    member("clients",     "Clients",     Texts, Never,  "The clients that may have it."),
+    member("name",          "Name",             Text,  Once,   "Cannot be changed: clients and tokens carry it."),
+    member("description",   "Description",      Text,  Always, "What people read when they are asked to allow it."),
+    member("folders",       "Folders",          Texts, Always, "Folders it opens with all that is in them, such as reports."),
+    member("services",      "Services",         Texts, Always, "Services it opens, such as orders.api:list."),
+    member("urls",          "URLs",             Texts, Always, "Methods and paths it opens, such as GET /orders/{id}; * is any method."),
+    member("groups",        "Groups",           Texts, Always, "Groups of which a person must have one; none: any person."),
+    member("client_groups", "Groups of clients", Texts, Always, "Groups of which a client must have one that acts for itself; none: any client."),
+    member("clients",       "Clients",          Texts, Listed, "The clients that may have it; those that registered themselves are not among them."),
 ];
 
 /// A person.

@@ -1,14 +1,14 @@
 //! `/admin/scopes`: the catalogue. What is not in it can be given to no client, and what a client has stays in it.
 
 use super::{
-    Page, addressable, expected, invalid, keeps, lost, members, object, page, precondition_failed, shown,
-    strange, tell, unknown,
+    Page, addressable, clients, expected, invalid, keeps, lost, members, object, page, precondition_failed,
+    settled, shown, strange, tell, unknown,
 };
 use crate::{
     context::Context,
-    error::{Code, Error},
+    error::{Code, Error, quotable},
     host::Host,
-    model::{patch::Invalid, scope::Scope},
+    model::{client::Client, patch::Invalid, scope::Scope},
     objects::protocol::registry::{self, Catalogued, Command, Registry, Reply},
     wire::{self, Params, Request, Response},
 };
@@ -20,6 +20,10 @@ const RESERVED: &[&str] =
     &["openid", "profile", "email", "address", "phone", "offline_access", "admin", "admin.read"];
 /// Clients that a refusal names.
 const NAMED: usize = 5;
+/// Clients that are given a scope, or lose it, in one request.
+const LINKED: usize = 100;
+/// How often a client is tried that somebody else is changing.
+const TRIES: usize = 3;
 
 /// `GET`: a page of scopes. `POST`: a new one.
 pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
@@ -43,8 +47,9 @@ pub(super) async fn item<H: Host>(
             if whole {
                 keeps(&mut patch, "name", &name).map_err(refused)?;
             }
+            let links = Links::of(cx, &name, take_clients(&mut patch).map_err(refused)?).await?;
             let command = Command::ChangeScope { name, patch, whole, expected };
-            let scope = changed(cx, "admin.scope.changed", command).await?;
+            let scope = links.tie(cx, changed(cx, "admin.scope.changed", command).await?).await?;
             Ok(shown(StatusCode::OK, scope.entry.version, display(&scope)))
         }
         Method::DELETE => delete(cx, Command::DeleteScope { name, expected: expected(request)? }).await,
@@ -71,15 +76,95 @@ async fn list<H: Host>(cx: &Context<'_, H>, asked: Page) -> Result<Response, Err
 
 async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> Result<Response, Error> {
     let name = read_name(body.remove("name").as_ref()).map_err(refused)?;
+    let links = Links::of(cx, &name, take_clients(&mut body).map_err(refused)?).await?;
     let command = Command::CreateScope { name, patch: body };
-    let scope = changed(cx, "admin.scope.created", command).await?;
+    let scope = links.tie(cx, changed(cx, "admin.scope.created", command).await?).await?;
     let location = cx.url(&format!("/admin/scopes/{}", wire::encode(&scope.name)));
     Ok(shown(StatusCode::CREATED, scope.entry.version, display(&scope)).with("location", location))
 }
 
+/// The clients that are to have a scope from now on, where a request says so.
+fn take_clients(body: &mut Map<String, Value>) -> Result<Option<Vec<String>>, Invalid> {
+    let Some(said) = body.remove("clients") else { return Ok(None) };
+    let ids = crate::json::take(if said.is_null() { json!([]) } else { said });
+    ids.map(Some).map_err(|_| Invalid::new("clients", "must be an array of strings"))
+}
+
+/// What must happen to clients so that these have a scope, and no others: each of them is changed as by itself.
+struct Links(Vec<(String, bool)>);
+
+impl Links {
+    /// Looks before anything is changed.
+    async fn of<H: Host>(
+        cx: &Context<'_, H>,
+        name: &str,
+        wanted: Option<Vec<String>>,
+    ) -> Result<Self, Error> {
+        let Some(wanted) = wanted else { return Ok(Self(Vec::new())) };
+        let has = match ask(cx, Command::Scope(name.to_owned())).await? {
+            Reply::Scope(found) => found.map(|scope| scope.clients).unwrap_or_default(),
+            _ => return Err(strange()),
+        };
+        let given = wanted.iter().filter(|id| !has.contains(id)).map(|id| (id.clone(), true));
+        let taken = has.iter().filter(|id| !wanted.contains(id)).map(|id| (id.clone(), false));
+        let links: Vec<_> = given.chain(taken).collect();
+        if links.len() > LINKED {
+            let why = format!("more than {LINKED} clients would change: do it in several requests");
+            return Err(refused(Invalid::new("clients", why)));
+        }
+        for (id, _) in &links {
+            read_client(cx, id).await?;
+        }
+        Ok(Self(links))
+    }
+
+    /// Gives the scope to the ones and takes it from the others.
+    async fn tie<H: Host>(
+        self,
+        cx: &Context<'_, H>,
+        scope: Box<Catalogued>,
+    ) -> Result<Box<Catalogued>, Error> {
+        if self.0.is_empty() {
+            return Ok(scope);
+        }
+        for (id, given) in &self.0 {
+            let mut tries = 0;
+            loop {
+                let client = read_client(cx, id).await?;
+                let own = client.metadata.scope.names().filter(|name| *name != scope.name);
+                let after = Scope::of(own.chain(Some(scope.name.as_str()).filter(|_| *given)));
+                let patch = object([("scope", json!(after))]);
+                let expected = Some(client.version);
+                let command = Command::Change { id: id.clone(), patch, whole: false, expected };
+                tries += 1;
+                match clients::changed(cx, "admin.client.changed", command).await {
+                    Ok(_) => break,
+                    Err(error) if error.code == Code::PreconditionFailed && tries < TRIES => {}
+                    Err(error) => return Err(error.in_field("clients")),
+                }
+            }
+        }
+        match ask(cx, Command::Scope(scope.name)).await? {
+            Reply::Scope(Some(scope)) => Ok(scope),
+            _ => Err(strange()),
+        }
+    }
+}
+
+async fn read_client<H: Host>(cx: &Context<'_, H>, id: &str) -> Result<Box<Client>, Error> {
+    match ask(cx, Command::Client(id.to_owned())).await? {
+        Reply::Client(Some(client)) => Ok(client),
+        Reply::Client(None) => {
+            let why = format!("there is no client {}", quotable(id));
+            Err(refused(Invalid::new("clients", why)))
+        }
+        _ => Err(strange()),
+    }
+}
+
 async fn delete<H: Host>(cx: &Context<'_, H>, command: Command) -> Result<Response, Error> {
     match change(cx, "admin.scope.deleted", command).await? {
-        Reply::Done => Ok(Response::no_content()),
+        Reply::PolicyChanged(_, told) => settled(told).map(|()| Response::no_content()),
         Reply::InUse(clients) => {
             let named = clients.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
             let rest = match clients.len().saturating_sub(NAMED) {
@@ -104,7 +189,7 @@ async fn changed<H: Host>(
     command: Command,
 ) -> Result<Box<Catalogued>, Error> {
     match change(cx, event, command).await? {
-        Reply::ScopeChanged(scope) => Ok(scope),
+        Reply::ScopeChanged(scope, told) => settled(told).map(|()| scope),
         other => Err(refusal(other)),
     }
 }
@@ -117,7 +202,7 @@ async fn change<H: Host>(cx: &Context<'_, H>, event: &'static str, command: Comm
         _ => None,
     };
     let reply = tell(cx, command).await?;
-    if matches!(reply, Reply::ScopeChanged(_) | Reply::Done) {
+    if matches!(reply, Reply::ScopeChanged(..) | Reply::PolicyChanged(..)) {
         cx.note(|e| {
             e.event = event;
             e.important = true;

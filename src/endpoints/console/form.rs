@@ -20,7 +20,7 @@ fn is_asked(member: &Member, making: bool) -> bool {
     let written = match member.written {
         Written::Always => true,
         Written::Once | Written::Only => making,
-        Written::Never | Written::Drawn | Written::Opens => false,
+        Written::Never | Written::Drawn | Written::Opens | Written::Listed => false,
     };
     // A cut-off is an act of its own, with a question before it.
     written && !member.label.is_empty() && member.form != Form::Instant

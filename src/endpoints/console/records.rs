@@ -395,6 +395,7 @@ pub(super) fn settings() -> Vec<Member> {
         form: match setting.form {
             settings::Form::Number { .. } => Form::Number,
             settings::Form::Switch(_) => Form::Switch,
+            settings::Form::Choice(names) => Form::Choice(names),
             settings::Form::Text { .. } => Form::Text,
         },
         written: Written::Always,

@@ -50,6 +50,11 @@ impl Terms {
     fn idle_from(&self, now: Timestamp) -> Option<Seconds> {
         self.idle.into_iter().chain(self.ends.map(|ends| ends.since(now))).min()
     }
+
+    /// When an access token ends that is given now.
+    fn last_from(&self, now: Timestamp) -> Timestamp {
+        if self.access == Seconds(0) { Timestamp::default() } else { now.plus(self.access) }
+    }
 }
 
 impl Grant {
@@ -113,6 +118,7 @@ impl Grant {
             remaining: terms.refreshes,
             idle: terms.idle_from(at.now),
             endless: terms.endless,
+            last: terms.last_from(at.now),
         };
     }
 
@@ -258,7 +264,9 @@ impl Grant {
 
     fn use_current(&mut self, terms: &Terms, at: &Instant) {
         let unlimited_and_unwatched = !terms.rotate && terms.idle.is_none();
-        if let State::Live { generation, rotated, spent, remaining, idle, endless, .. } = &mut self.state {
+        if let State::Live { generation, rotated, spent, remaining, idle, endless, last, .. } =
+            &mut self.state
+        {
             let nothing_forgiven = *generation <= 1 || *spent;
             let known = *endless || !terms.endless;
             if unlimited_and_unwatched && nothing_forgiven && known && remaining.is_none() && idle.is_none() {
@@ -270,6 +278,7 @@ impl Grant {
             *idle = terms.idle_from(at.now);
             *remaining = remaining.map(|left| left.saturating_sub(1));
             *endless |= terms.endless;
+            *last = (*last).max(terms.last_from(at.now));
         }
         self.commit(at);
     }

@@ -37,6 +37,7 @@ impl Metadata {
             access_token_lifetime: self.access_token_lifetime,
             code_lifetime: self.code_lifetime,
             refresh_count: self.refresh_count,
+            groups: self.groups.clone(),
             ..next.clone()
         };
         judged != *self
@@ -49,5 +50,6 @@ impl Metadata {
             || !self.scope.is_within(&next.scope)
             || loses(&self.grant_types, &next.grant_types)
             || loses(&self.redirect_uris, &next.redirect_uris)
+            || loses(&self.groups, &next.groups)
     }
 }

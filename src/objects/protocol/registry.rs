@@ -263,8 +263,8 @@ pub enum Reply {
     Scope(Option<Box<Catalogued>>),
     /// Scopes, and whether there are more.
     Scopes(Vec<Catalogued>, bool),
-    /// A scope as it is after a change.
-    ScopeChanged(Box<Catalogued>),
+    /// A scope as it is after a change, told to so many.
+    ScopeChanged(Box<Catalogued>, Told),
     /// These clients have the scope.
     InUse(Vec<String>),
     /// Another client has that name and version.

@@ -2,27 +2,36 @@
 //!
 //! The links are rows of their own, written with the client, so that to ask who has a scope reads no clients.
 
-use super::{policy, rows::next};
+use super::{
+    policy,
+    rows::{next, owe_marks, roster},
+};
 use crate::{
     error::Fault,
     host::{Store, Turn},
     model::{
+        mark::Mark,
         patch::Invalid,
         policy::{Policy, ScopeEntry},
         scope::Scope,
     },
     objects::{
         audit,
-        protocol::registry::{Catalogued, Reply},
+        protocol::{
+            Told,
+            registry::{Catalogued, Reply},
+        },
     },
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::ops::Bound;
 
 /// Owner: the scope; key: the client.
 const LINKS: &str = "links";
 /// Scopes that fit into the one record, which every location reads.
 const MOST: usize = 1000;
+/// The largest that record may become, in bytes of JSON.
+const LARGEST: usize = 500_000;
 
 /// Notes which scopes a client has from now on.
 pub(super) fn link<S: Store>(
@@ -74,7 +83,7 @@ pub(super) fn create<S: Store>(
     // One of the catalogue's last wishes: other scopes and settings may have changed since.
     match known {
         Some(known) if before.attempts.contain(&turn.attempt) => {
-            return Ok(Reply::ScopeChanged(Box::new(known)));
+            return Ok(Reply::ScopeChanged(Box::new(known), Told::default()));
         }
         Some(_) => return Ok(Reply::Taken),
         None => before.attempts.refuse_late(&turn.attempt)?,
@@ -83,7 +92,7 @@ pub(super) fn create<S: Store>(
         return Ok(Reply::Invalid(Invalid::new("name", format!("there are {MOST} scopes already"))));
     }
     match ScopeEntry::default().amend(patch) {
-        Ok(entry) => write(turn, before, name, Some(entry)),
+        Ok(entry) => write(turn, before, name, Some(&entry)),
         Err(invalid) => Ok(Reply::Invalid(invalid)),
     }
 }
@@ -92,37 +101,33 @@ pub(super) fn create<S: Store>(
 pub(super) fn change<S: Store>(
     turn: &Turn<'_, S>,
     name: &str,
-    mut patch: Map<String, Value>,
+    patch: Map<String, Value>,
     whole: bool,
     expected: Option<u64>,
 ) -> Result<Reply, Fault> {
     let before = policy::current(turn)?;
     let Some(known) = find(turn.store, &before, name)? else { return Ok(Reply::Unknown) };
+    let told = Told::none(roster(turn.store, "grants")?.len(), false);
     if before.attempts.is_newest(&turn.attempt) {
-        return Ok(Reply::ScopeChanged(Box::new(known)));
+        return Ok(Reply::ScopeChanged(Box::new(known), told));
     }
     before.attempts.refuse_late(&turn.attempt)?;
     if expected.is_some_and(|expected| expected != known.entry.version) {
         return Ok(Reply::Outdated);
     }
-    if whole {
-        // What `GET` gave may come back. Who may have a scope is said by the clients.
-        if patch.remove("clients").is_some_and(|clients| clients != json!(known.clients)) {
-            return Ok(Reply::Invalid(Invalid::new("clients", "is changed at the clients, by their scope")));
-        }
-        patch.entry("description").or_insert(Value::Null);
-    }
-    match known.entry.amend(patch) {
+    let plain = ScopeEntry { version: known.entry.version, ..ScopeEntry::default() };
+    match (if whole { &plain } else { &known.entry }).amend(patch) {
         Ok(entry) if entry == known.entry => {
             policy::remember(turn, before)?;
-            Ok(Reply::ScopeChanged(Box::new(known)))
+            // Perhaps a repetition of a change that some shards have not heard of yet: those are still owed it.
+            Ok(Reply::ScopeChanged(Box::new(known), told))
         }
-        Ok(entry) => write(turn, before, name, Some(entry)),
+        Ok(entry) => write(turn, before, name, Some(&entry)),
         Err(invalid) => Ok(Reply::Invalid(invalid)),
     }
 }
 
-/// Takes one from the catalogue that no client has: so nobody can lose anything by it, and no shard need hear of it.
+/// Takes one from the catalogue that no client has, but for those that registered themselves.
 pub(super) fn delete<S: Store>(
     turn: &Turn<'_, S>,
     name: &str,
@@ -130,7 +135,8 @@ pub(super) fn delete<S: Store>(
 ) -> Result<Reply, Fault> {
     let before = policy::current(turn)?;
     if before.attempts.is_newest(&turn.attempt) {
-        return Ok(Reply::Done);
+        let told = Told::none(roster(turn.store, "grants")?.len(), false);
+        return Ok(Reply::PolicyChanged(Box::new(before), told));
     }
     before.attempts.refuse_late(&turn.attempt)?;
     let Some(known) = find(turn.store, &before, name)? else { return Ok(Reply::Unknown) };
@@ -143,37 +149,50 @@ pub(super) fn delete<S: Store>(
     write(turn, before, name, None)
 }
 
-/// Writes the catalogue with one scope as it is from now on, or without it.
+/// Writes the catalogue with one scope as it is from now on, or without it. Where it decides otherwise about resources
+/// than before, every shard hears that there is a newer catalogue: who asks one by an older is told so.
 fn write<S: Store>(
     turn: &Turn<'_, S>,
     mut policy: Policy,
     name: &str,
-    entry: Option<ScopeEntry>,
+    entry: Option<&ScopeEntry>,
 ) -> Result<Reply, Fault> {
-    let was = policy.scopes.get(name).map(ScopeEntry::members).unwrap_or_default();
-    let is = entry.as_ref().map(ScopeEntry::members).unwrap_or_default();
-    let action = match (was.is_empty(), is.is_empty()) {
-        (true, _) => "scope.created",
-        (_, true) => "scope.deleted",
-        _ => "scope.changed",
-    };
-    audit::note(turn, action, format!("scope/{name}"), was, is)?;
+    let known = policy.scopes.get(name).cloned();
     policy.version = next(turn.store)?;
     policy.changed = turn.now;
     policy.attempts.push(&turn.attempt);
-    let reply = match entry {
+    match entry {
         Some(entry) => {
-            let entry = ScopeEntry { version: policy.version, ..entry };
-            policy.scopes.insert(name.to_owned(), entry.clone());
-            Reply::ScopeChanged(Box::new(with_clients(turn.store, name, &entry)?))
+            policy.scopes.insert(name.to_owned(), ScopeEntry { version: policy.version, ..entry.clone() })
         }
-        None => {
-            policy.scopes.remove(name);
-            Reply::Done
-        }
+        None => policy.scopes.remove(name),
     };
+    if entry.is_some() && crate::json::write(&policy)?.len() > LARGEST {
+        let why = format!("would make the catalogue larger than {LARGEST} bytes");
+        return Ok(Reply::Invalid(Invalid::new("name", why)));
+    }
+    let was = known.as_ref().map(ScopeEntry::members).unwrap_or_default();
+    let is = entry.map(ScopeEntry::members).unwrap_or_default();
+    let action = match (&known, &entry) {
+        (None, _) => "scope.created",
+        (_, None) => "scope.deleted",
+        _ => "scope.changed",
+    };
+    audit::note(turn, action, format!("scope/{name}"), was, is)?;
+    let narrows = known.as_ref().is_some_and(|known| {
+        let left = entry.cloned().unwrap_or_default();
+        !known.decides_as(&left)
+    });
+    if narrows {
+        let rules = Some(policy.settings.rules());
+        owe_marks(turn, "policy", "", &Mark { version: policy.version, rules, ..Mark::default() })?;
+    }
     policy::put(turn, &policy)?;
-    Ok(reply)
+    let told = Told::none(if narrows { roster(turn.store, "grants")?.len() } else { 0 }, false);
+    match policy.scopes.get(name) {
+        Some(entry) => Ok(Reply::ScopeChanged(Box::new(with_clients(turn.store, name, entry)?), told)),
+        None => Ok(Reply::PolicyChanged(Box::new(policy), told)),
+    }
 }
 
 fn with_clients<S: Store>(store: &S, name: &str, entry: &ScopeEntry) -> Result<Catalogued, Fault> {

@@ -305,8 +305,8 @@ fn put_leaves_out_what_it_does_not_say_and_refuses_another_name() {
         ("/admin/users/alice", json!({ "username": "other" }), "username"),
         ("/admin/users/alice", json!({ "sub": "other" }), "sub"),
         ("/admin/scopes/reports", json!({ "name": "other" }), "name"),
-        ("/admin/scopes/reports", json!({ "clients": [] }), "clients"),
-        ("/admin/scopes/reports", json!({ "groups": ["g"] }), "groups"),
+        ("/admin/scopes/reports", json!({ "clients": ["demo-web", "nobody"] }), "clients"),
+        ("/admin/scopes/reports", json!({ "folders": ["a//b"] }), "folders"),
     ] {
         let before = site.world.dump_of_all_but_counts();
         let (status, problem) = site.admin(Method::PUT, target, &body);

@@ -3,14 +3,16 @@
 use edgemint::endpoints::admin::members::{
     Form::{Any, Choice, Instant, Names, Number, Object, Switch, Text, Texts, Tristate},
     Member,
-    Written::{Always, Drawn, Never, Once, Only, Opens},
+    Written::{Always, Drawn, Listed, Never, Once, Only, Opens},
 };
 use serde_json::{Value, json};
 
 /// The JSON Schema of a member. What may be changed may be `null`, which is its default.
 fn of(member: &Member) -> (String, Value) {
     let texts = || json!({ "type": "string" });
-    let kind = |name: &str| if member.written == Always { json!([name, "null"]) } else { json!([name]) };
+    let kind = |name: &str| {
+        if matches!(member.written, Always | Listed) { json!([name, "null"]) } else { json!([name]) }
+    };
     let mut schema = match member.form {
         Text | Names => json!({ "type": kind("string") }),
         Texts => json!({ "type": kind("array"), "items": texts() }),
@@ -33,7 +35,7 @@ fn of(member: &Member) -> (String, Value) {
     match member.written {
         Never | Drawn => schema["readOnly"] = json!(true),
         Only => schema["writeOnly"] = json!(true),
-        Always | Once | Opens => {}
+        Always | Once | Opens | Listed => {}
     }
     (member.name.to_owned(), schema)
 }

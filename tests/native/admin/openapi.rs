@@ -117,6 +117,11 @@ fn settings() -> Value {
                 json!({ "type": ["integer", "null"], "minimum": least, "maximum": most })
             }
             Form::Switch(_) => json!({ "type": ["boolean", "null"] }),
+            Form::Choice(names) => {
+                let mut values: Vec<Value> = names.iter().map(|name| json!(name)).collect();
+                values.push(Value::Null);
+                json!({ "type": ["string", "null"], "enum": values })
+            }
             Form::Text { longest, .. } => json!({ "type": ["string", "null"], "maxLength": longest }),
         };
         schema["default"] = setting.form.default();

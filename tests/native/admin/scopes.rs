@@ -56,7 +56,8 @@ fn a_scope_is_made_changed_and_deleted() {
     assert_eq!(
         read(&site, path),
         json!({
-            "name": name, "description": format!("Use {name}"), "folders": [], "urls": [], "groups": [], "clients": [],
+            "name": name, "description": format!("Use {name}"), "folders": [], "services": [], "urls": [],
+            "groups": [], "client_groups": [], "clients": [],
         })
     );
 
@@ -142,7 +143,8 @@ fn what_is_no_scope_is_refused_by_member() {
         (json!({ "name": "x", "description": "a\u{0}b" }), "description"),
         (json!({ "name": "x", "description": "y".repeat(501) }), "description"),
         (json!({ "name": "x", "magic": true }), "magic"),
-        (json!({ "name": "x", "clients": [] }), "clients"),
+        (json!({ "name": "x", "clients": ["nobody"] }), "clients"),
+        (json!({ "name": "x", "clients": "demo-web" }), "clients"),
     ] {
         let (status, problem) = site.admin(Method::POST, "/admin/scopes", &body);
         assert_eq!(
@@ -187,4 +189,51 @@ fn the_metadata_lists_the_catalogue() {
 fn read_metadata(site: &Site) -> Value {
     let response = site.get("/.well-known/oauth-authorization-server");
     serde_json::from_slice(&response.body).unwrap()
+}
+
+#[test]
+fn a_scope_is_given_to_clients_and_taken_from_them_from_its_own_side() {
+    let site = Site::new();
+    let scopes_of = |client: &str| read(&site, &format!("/admin/clients/{client}"))["scope"].clone();
+    let before = scopes_of("demo-web");
+    let made = json!({ "name": "extra", "clients": ["demo-web", "demo-machine"] });
+    let (status, shown) = site.admin(Method::POST, "/admin/scopes", &made);
+    assert_eq!((status, &shown["clients"]), (201, &json!(["demo-machine", "demo-web"])), "{shown}");
+    assert_eq!(scopes_of("demo-web"), json!("extra orders.read orders.write reports"));
+    let fields = [("grant_type", "client_credentials"), ("scope", "extra")];
+    let token = string(&site.token(MACHINE, &fields).1, "access_token");
+    site.world.pass(Seconds(10));
+
+    // What says nothing of clients changes none; what was shown may be put back.
+    site.patch("/admin/scopes/extra", &json!({ "description": "More" }));
+    let item = read(&site, "/admin/scopes/extra");
+    assert_eq!(site.admin(Method::PUT, "/admin/scopes/extra", &item).1["clients"], item["clients"]);
+    assert_eq!(site.admin(Method::PUT, "/admin/scopes/extra", &json!({})).1["clients"], item["clients"]);
+
+    let (_, shown) = site.admin(Method::PATCH, "/admin/scopes/extra", &json!({ "clients": ["demo-web"] }));
+    assert_eq!(shown["clients"], json!(["demo-web"]));
+    assert_eq!(site.token(MACHINE, &fields).1["error"], "invalid_scope");
+    assert_eq!(site.inspect(&token), dead(), "what is taken from a client is taken from its tokens");
+    let (_, shown) = site.admin(Method::PATCH, "/admin/scopes/extra", &json!({ "clients": null }));
+    assert_eq!((&shown["clients"], scopes_of("demo-web")), (&json!([]), before));
+
+    let changes = read(&site, "/admin/audit")["items"].clone();
+    let of_clients = |change: &&Value| change["action"] == "client.changed";
+    assert_eq!(changes.as_array().unwrap().iter().filter(of_clients).count(), 4);
+    let many: Vec<String> = (0..101).map(|number| format!("c{number}")).collect();
+    let (status, problem) = site.admin(Method::PATCH, "/admin/scopes/extra", &json!({ "clients": many }));
+    assert_eq!((status, &problem["field"]), (400, &json!("clients")), "{problem}");
+}
+
+#[test]
+fn taking_a_scope_from_clients_is_answered_once_every_shard_holds_it() {
+    let site = Site::new();
+    site.tokens();
+    site.world.fate("GRANTS", &[Fate::Lost, Fate::Lost]);
+    let fewer = json!({ "clients": ["demo-spa"] });
+    assert_eq!(site.admin(Method::PATCH, "/admin/scopes/reports", &fewer).0, 503);
+    // Saying it again does what is left.
+    site.patch("/admin/scopes/reports", &fewer);
+    assert_eq!(read(&site, "/admin/scopes/reports")["clients"], json!(["demo-spa"]));
+    assert_eq!(read(&site, "/admin/clients/demo-web")["scope"], "orders.read orders.write");
 }

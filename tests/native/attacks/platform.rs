@@ -256,6 +256,22 @@ const SWITCHES: &[Switch] = &[
         },
     ),
     (
+        "groups",
+        || json!(["robots"]),
+        |site, client| {
+            let opened = json!({ "urls": ["GET /robots"], "client_groups": ["robots"] });
+            site.patch("/admin/scopes/reports", &opened);
+            let token = string(&site.token(client, &OWN).1, "access_token");
+            let bearer = format!("Bearer {token}");
+            let headers = [
+                ("x-original-method", "GET"),
+                ("x-original-uri", "/robots"),
+                ("authorization", bearer.as_str()),
+            ];
+            site.send(&request(Method::GET, "/check", &headers, "")).status == 200
+        },
+    ),
+    (
         "not_before",
         || json!(1_800_000_000),
         |site, client| {

@@ -259,3 +259,42 @@ fn rows_without_an_end_go_once_a_mark_has_ended_them() {
     site.world.ring();
     assert_eq!(rows(), 0);
 }
+
+#[test]
+fn what_a_shard_decides_holds_at_once_and_the_rest_where_the_replica_follows() {
+    let site = Site::new();
+    let lagging = site.beside();
+    let fields = [("response_type", "code"), ("client_id", "demo-legacy"), ("redirect_uri", LEGACY_CALLBACK)];
+    let ask = || lagging.get(&format!("/authorize?{}", form(&fields)));
+    let call = |prefix: &str| {
+        let path = format!("/{prefix}/pub.oauth/getToken");
+        send(&lagging, &path, LEGACY, "form", &[("grant_type", "client_credentials")]).status.as_u16()
+    };
+    let open = lagging.sign_in(&ask(), "alice", "wonderland");
+    assert!(text(&open).contains("Access Approval"));
+
+    site.world.freeze_replica(true);
+    let settings = json!({
+        "requirePKCE": true, "compat.prefix": "rest", "approvalpage.title": "New title",
+        "approvalpage.header": "New heading", "approvalpage.footer": "New footer",
+    });
+    site.patch("/admin/settings", &settings);
+    // By the copy that this location has: its old address, and its old page.
+    assert_eq!((call("invoke"), call("rest")), (200, 404));
+    assert_eq!(ask().status, 200);
+    // No code comes of a page that is open there, though: the shard knows of newer settings.
+    let answer = lagging.decide(&open, "all", &[]);
+    assert_eq!(parameter(&answer, "code"), None, "{} {}", answer.status, text(&answer));
+    // Who heard that there are newer ones has read them.
+    assert_eq!((call("invoke"), call("rest")), (404, 200));
+
+    // Another one hears of it when its copy is renewed.
+    let other = site.beside();
+    site.world.freeze_replica(false);
+    site.patch("/admin/settings", &json!({ "approvalpage.footer": "Newer footer" }));
+    let challenged = authorization("demo-legacy", &[]);
+    let page = other.sign_in(&other.get(&format!("/authorize?{}", form(&challenged))), "alice", "wonderland");
+    for said in ["New title", "New heading", "Newer footer"] {
+        assert!(text(&page).contains(said), "{said}: {}", text(&page));
+    }
+}

@@ -58,6 +58,7 @@ impl Life {
         };
         life.oracle.newest = policy.version;
         life.oracle.settings = policy.settings_version;
+        life.oracle.marked = policy.settings_version;
         Ok(life)
     }
 
@@ -157,6 +158,7 @@ impl Life {
         if seconds != self.oracle.grace {
             self.grow(policy.version)?;
             (self.oracle.grace, self.oracle.settings) = (seconds, policy.version);
+            self.oracle.marked = policy.version;
         }
         let same =
             policy.settings.refresh_grace == seconds && policy.settings_version == self.oracle.settings;
@@ -170,38 +172,49 @@ impl Life {
         if self.oracle.scopes.contains_key(name) {
             return self.expect(matches!(reply, Reply::Taken), &reply, "that it is taken");
         }
-        let Reply::ScopeChanged(scope) = &reply else { return self.expect(false, &reply, "the scope") };
+        let Reply::ScopeChanged(scope, told) = &reply else {
+            return self.expect(false, &reply, "the scope");
+        };
         self.grow(scope.entry.version)?;
-        self.oracle.scopes.insert(name, (scope.entry.version, String::new()));
+        self.oracle.scopes.insert(name, (scope.entry.version, None));
+        self.expect(told.of == 0, &reply, "that nobody need hear of what nobody has")?;
         self.expect(scope.clients.is_empty(), &reply, "that nobody has a new scope")
     }
 
     fn change_scope(&mut self, name: &'static str, text: u8, only_if: Option<bool>) -> Judged {
-        let before = self.oracle.scopes.get(name).cloned();
+        let before = self.oracle.scopes.get(name).copied();
         let expected =
             only_if.map(|right| before.as_ref().map_or(1, |(version, _)| *version) + u64::from(!right));
-        let patch = object(&json!({ "description": text.to_string() }));
+        let patch = object(&json!({ "description": text.to_string(), "urls": opened(Some(text)) }));
         let words = format!("the scope {name} is described by {text}, if it is v{expected:?}");
         let reply =
             self.ask(&words, Command::ChangeScope { name: name.into(), patch, whole: false, expected })?;
-        let Some((version, description)) = before else {
+        let Some((version, was)) = before else {
             return self.expect(matches!(reply, Reply::Unknown), &reply, "that there is none");
         };
         if only_if == Some(false) {
             return self.expect(matches!(reply, Reply::Outdated), &reply, "that it has another version");
         }
-        let Reply::ScopeChanged(scope) = &reply else { return self.expect(false, &reply, "the scope") };
-        if description == text.to_string() {
+        let Reply::ScopeChanged(scope, told) = &reply else {
+            return self.expect(false, &reply, "the scope");
+        };
+        if was == Some(text) {
             self.expect(scope.entry.version == version, &reply, "the version as it was")?;
         } else {
             self.grow(scope.entry.version)?;
-            self.oracle.scopes.insert(name, (scope.entry.version, text.to_string()));
+            self.oracle.scopes.insert(name, (scope.entry.version, Some(text)));
+            if opened(was) != opened(Some(text)) {
+                self.oracle.marked = scope.entry.version;
+            }
+        }
+        if was == Some(text) || opened(was) != opened(Some(text)) {
+            self.told(*told, &[])?;
         }
         self.expect(scope.clients == self.oracle.holders(name), &reply, "exactly the clients that have it")
     }
 
     fn delete_scope(&mut self, name: &'static str, only_if: Option<bool>) -> Judged {
-        let before = self.oracle.scopes.get(name).cloned();
+        let before = self.oracle.scopes.get(name).copied();
         let expected =
             only_if.map(|right| before.as_ref().map_or(1, |(version, _)| *version) + u64::from(!right));
         let words = format!("the scope {name} is deleted, if it is v{expected:?}");
@@ -216,10 +229,16 @@ impl Life {
                 let kept = !holders.is_empty() && *clients == holders;
                 self.expect(kept, &reply, &format!("{holders:?}"))
             }
-            Reply::Done => {
+            Reply::PolicyChanged(policy, told) => {
                 let may = before.is_some() && only_if != Some(false) && holders.is_empty();
                 self.oracle.scopes.remove(name);
-                self.expect(may, &reply, &format!("a refusal: {holders:?} have it, or it is another"))
+                self.expect(may, &reply, &format!("a refusal: {holders:?} have it, or it is another"))?;
+                self.grow(policy.version)?;
+                if before.is_some_and(|(_, was)| !opened(was).is_empty()) {
+                    self.oracle.marked = policy.version;
+                    self.told(*told, &[])?;
+                }
+                Ok(())
             }
             _ => self.expect(false, &reply, "an answer to a deletion"),
         }
@@ -257,11 +276,11 @@ impl Life {
                 )?;
             }
             let held = mark(shard, "policy", "").map_or(0, |mark| mark.version);
-            let knows = !settings || held == self.oracle.settings;
+            let knows = !settings || held == self.oracle.marked;
             self.story.hold(
                 knows,
                 "behaviour 14: once the administrator is answered, every shard knows the settings",
-                || format!("{} has heard of v{held}, they are v{}", SHARDS[*shard], self.oracle.settings),
+                || format!("{} has heard of v{held}, they are v{}", SHARDS[*shard], self.oracle.marked),
             )?;
         }
         Ok(())
@@ -445,4 +464,9 @@ fn whatever_happens_to_the_registry_it_answers_as_the_oracle_says() {
         }
         life.settle()
     });
+}
+
+/// What a scope opens that is described so.
+fn opened(text: Option<u8>) -> Vec<String> {
+    text.map(|text| format!("GET /{}", text / 2)).into_iter().collect()
 }

@@ -39,9 +39,11 @@ pub struct Oracle {
     /// Every record that a client had, and since when.
     pub history: BTreeMap<&'static str, Vec<(Known, Timestamp)>>,
     /// Descriptions, by their names, with their versions.
-    pub scopes: BTreeMap<&'static str, (u64, String)>,
+    pub scopes: BTreeMap<&'static str, (u64, Option<u8>)>,
     pub grace: u64,
     pub settings: u64,
+    /// The version of settings and scopes that every shard must have heard of: the last that decides otherwise.
+    pub marked: u64,
     /// Shards that are told, and those of them that know that they are.
     pub roster: BTreeSet<usize>,
     pub joined: BTreeSet<usize>,
