@@ -133,9 +133,10 @@ async function readPassword() {
 /** @param {Program} program @param {Shell} shell */
 function addScopes(program, shell) {
   const command = addItems(program, shell, 'scopes', 'scope', 'name');
-  command.command('create').argument('<name>').argument('[description]').description('add one to the catalogue')
-    .action(async (/** @type {string} */ name, /** @type {string} */ description = '') => {
-      showItem(shell, (await call(shell.server(), 'POST', '/scopes', { name, description })).body);
+  command.command('create').argument('<name>').argument('[description]').argument('[pairs...]', ASSIGNMENTS)
+    .description('add one to the catalogue')
+    .action(async (/** @type {string} */ name, /** @type {string} */ description = '', /** @type {string[]} */ pairs = []) => {
+      showItem(shell, (await call(shell.server(), 'POST', '/scopes', { name, description, ...assigned(pairs) })).body);
     });
 }
 
