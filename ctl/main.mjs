@@ -135,7 +135,10 @@ function addScopes(program, shell) {
   const command = addItems(program, shell, 'scopes', 'scope', 'name');
   command.command('create').argument('<name>').argument('[description]').argument('[pairs...]', ASSIGNMENTS)
     .description('add one to the catalogue')
-    .action(async (/** @type {string} */ name, /** @type {string} */ description = '', /** @type {string[]} */ pairs = []) => {
+    .action(async (/** @type {string} */ name, /** @type {string} */ first = '', /** @type {string[]} */ rest = []) => {
+      // Where there is no description, what stands in its place is the first pair.
+      const isPair = /^[a-z_]+=/.test(first);
+      const [description, pairs] = isPair ? ['', [first, ...rest]] : [first, rest];
       showItem(shell, (await call(shell.server(), 'POST', '/scopes', { name, description, ...assigned(pairs) })).body);
     });
 }

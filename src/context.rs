@@ -13,6 +13,7 @@ pub use copies::Memory;
 pub use documents::Words;
 pub use event::Event;
 pub use limits::{Entry, Limited, Undecided};
+pub use tokens::Weighed;
 
 use crate::{
     error::{Error, Fault},

@@ -7,7 +7,7 @@ mod message;
 use crate::{
     context::config::Vars,
     error::Fault,
-    host::{FETCHED, Fetched, Host, Object, PATIENCE, Place, Seconds, Timestamp},
+    host::{Asked, Away, Fetched, Host, Object, PATIENCE, Place, Seconds, Timestamp},
     objects::{
         self,
         protocol::{account_shard, grant_shard, registry},
@@ -87,25 +87,25 @@ impl Host for Edge {
         self.replica("put", &[key, value]).await.map(|_| ())
     }
 
-    async fn fetch(&self, address: &str) -> std::result::Result<Fetched, Fault> {
-        let init = web_sys::RequestInit::new();
-        // By hand: its types of redirects are not among those that `worker` brings.
-        Reflect::set(&init, &"redirect".into(), &"manual".into()).map_err(worker::Error::from)?;
-        let request = web_sys::Request::new_with_str_and_init(address, &init).map_err(worker::Error::from)?;
-        request.headers().set("accept", "application/json").map_err(worker::Error::from)?;
+    async fn fetch(&self, asked: &Asked) -> std::result::Result<Fetched, Away> {
         let answer = async {
+            let request = message::outgoing(asked)?;
             let mut response = Fetch::Request(request.into()).send().await?;
             let header = |name: &str| response.headers().get(name).ok().flatten().unwrap_or_default();
             let (content_type, cache_control, age) =
                 (header("content-type"), header("cache-control"), header("age"));
             let status = response.status_code();
-            let body = match status {
-                200 => message::collect(response.stream()?, FETCHED).await.map_err(Fault::new)?,
-                _ => Some(Vec::new()),
+            let body = match response.stream() {
+                Ok(stream) => message::collect(stream, asked.most).await.map_err(worker::Error::from)?,
+                // It has none.
+                Err(_) => Some(Vec::new()),
             };
             Ok(Fetched { status, content_type, cache_control, age, body })
         };
-        in_time(answer).await?
+        match within(answer, asked.patience).await {
+            Some(answer) => answer.map_err(|error: worker::Error| Away::Lost(error.to_string())),
+            None => Err(Away::Late),
+        }
     }
 
     async fn drop_copy(&self, key: &str) -> std::result::Result<(), Fault> {
@@ -130,9 +130,13 @@ impl Edge {
 
 /// What comes of it, if it comes in time.
 async fn in_time<F: Future>(wanted: F) -> std::result::Result<F::Output, Fault> {
-    match select(pin!(wanted), pin!(Delay::from(Duration::from_secs(PATIENCE.0)))).await {
-        Either::Left((output, _)) => Ok(output),
-        Either::Right(_) => Err(Fault::new("storage did not answer in time")),
+    within(wanted, PATIENCE).await.ok_or_else(|| Fault::new("storage did not answer in time"))
+}
+
+async fn within<F: Future>(wanted: F, patience: Seconds) -> Option<F::Output> {
+    match select(pin!(wanted), pin!(Delay::from(Duration::from_secs(patience.0)))).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
     }
 }
 

@@ -9,6 +9,7 @@ pub mod compat;
 pub mod consent;
 pub mod console;
 pub mod development;
+pub mod external;
 pub mod healthz;
 pub mod interaction;
 pub mod introspect;

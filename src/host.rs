@@ -5,6 +5,7 @@
 
 use crate::{error::Fault, json};
 use base64ct::Encoding as _;
+use http::Method;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{future::poll_fn, pin::Pin, task::Poll};
 
@@ -259,8 +260,49 @@ pub trait Store {
     fn size(&self) -> Result<u64, Fault>;
 }
 
-/// The largest answer that is read from elsewhere, in bytes.
-pub const FETCHED: usize = 5 * 1024;
+/// What is asked of a server elsewhere.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// How.
+    pub method: Method,
+    /// Where. Whoever asks has looked at it.
+    pub address: String,
+    /// With these headers.
+    pub headers: Vec<(String, String)>,
+    /// With this body; nothing is none.
+    pub body: Vec<u8>,
+    /// How much of an answer is read, in bytes.
+    pub most: usize,
+    /// How long it is waited for.
+    pub patience: Seconds,
+}
+
+impl Asked {
+    /// For a JSON document of at most so many bytes.
+    pub fn document(address: &str, most: usize) -> Self {
+        let headers = vec![("accept".to_owned(), "application/json".to_owned())];
+        let (method, address) = (Method::GET, address.to_owned());
+        Self { method, address, headers, body: Vec::new(), most, patience: PATIENCE }
+    }
+}
+
+/// Why a server elsewhere gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Away {
+    /// It took too long.
+    Late,
+    /// It could not be reached, or broke off.
+    Lost(String),
+}
+
+impl From<Away> for Fault {
+    fn from(away: Away) -> Self {
+        match away {
+            Away::Late => Self::new("a server elsewhere did not answer in time"),
+            Away::Lost(why) => Self(why),
+        }
+    }
+}
 
 /// What a server elsewhere answered. A redirect is an answer like any other: nobody follows it.
 #[derive(Clone, Debug, Default)]
@@ -273,7 +315,7 @@ pub struct Fetched {
     pub cache_control: String,
     /// `Age`.
     pub age: String,
-    /// At most [`FETCHED`] bytes; `None` where there were more.
+    /// As much as was to be read; `None` where there was more.
     pub body: Option<Vec<u8>>,
 }
 
@@ -299,10 +341,9 @@ pub trait Host {
         self.write_copy(key, "").await
     }
 
-    /// Asks a server elsewhere for a JSON document, once, without following redirects, and waits a bounded time. Whoever
-    /// calls this has looked at the address.
-    async fn fetch(&self, _address: &str) -> Result<Fetched, Fault> {
-        Err(Fault::new("nothing is fetched here"))
+    /// Asks a server elsewhere, once, without following redirects, and waits a bounded time.
+    async fn fetch(&self, _asked: &Asked) -> Result<Fetched, Away> {
+        Err(Away::Lost("nothing is fetched here".to_owned()))
     }
 
     /// `N` random bytes.

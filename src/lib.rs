@@ -36,6 +36,7 @@
 //! | [`issue`] | the only place that makes access and refresh tokens |
 //! | [`grants`] | the token endpoint; a file a grant type |
 //! | [`pages`] | what a person sees: compiled templates, no script |
+//! | [`upstream`] | this server as a client of others |
 //! | [`endpoints`] | the other addresses, a file each |
 //! | [`server`] | the table of routes, and the function that answers |
 //! | `edge` | the Workers runtime: the fetch event, [`host::Host`] over the bindings, the object classes |
@@ -112,6 +113,7 @@ pub mod model {
     pub mod grant;
     pub mod mark;
     pub mod metadata;
+    pub mod outside;
     pub mod patch;
     pub mod pkce;
     pub mod place;
@@ -140,6 +142,8 @@ pub mod issue;
 pub mod grants;
 
 pub mod pages;
+
+pub mod upstream;
 
 pub mod endpoints;
 

@@ -6,7 +6,7 @@ use crate::{
         admin::{self, Resource},
         authorize, check, compat, consent,
         console::{self, Page},
-        development, healthz, introspect, login, metadata, register, revoke,
+        development, external, healthz, introspect, login, metadata, register, revoke,
     },
     error::{Code, Error},
     grants,
@@ -38,6 +38,8 @@ enum Endpoint {
     DevCallback,
     CompatAuthorize,
     Compat,
+    CompatClient,
+    External,
     OpenApi,
     Admin(Resource),
     Console(console::Page),
@@ -87,6 +89,9 @@ const ROUTES: &[Route] = &[
     route(Method::POST,   "/invoke/pub.oauth/authorize",             Surface::Page,    Cors::Own, Endpoint::CompatAuthorize),
     route(Method::GET,    "/invoke/pub.oauth/{}",                    Surface::Compat,  Cors::Any, Endpoint::Compat),
     route(Method::POST,   "/invoke/pub.oauth/{}",                    Surface::Compat,  Cors::Any, Endpoint::Compat),
+    route(Method::GET,    "/invoke/pub.client.oauth/{}",             Surface::Compat,  Cors::Own, Endpoint::CompatClient),
+    route(Method::POST,   "/invoke/pub.client.oauth/{}",             Surface::Compat,  Cors::Own, Endpoint::CompatClient),
+    route(Method::POST,   "/admin/external/token",                   Surface::Problem, Cors::Own, Endpoint::External),
     route(Method::GET,    "/admin/openapi.json",                     Surface::Problem, Cors::Any, Endpoint::OpenApi),
     route(Method::GET,    "/admin/clients",                          Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Clients)),
     route(Method::POST,   "/admin/clients",                          Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Clients)),
@@ -268,6 +273,10 @@ async fn answer<H: Host>(cx: &Context<'_, H>, request: &Request) -> Response {
     if request.method == Method::HEAD {
         response.body.clear();
     }
+    // What a proxy passes on comes from the resource's own host: what browsers are told of ours is not for that.
+    if here.iter().any(|(route, _)| route.surface == Surface::Check) {
+        return response.with("x-content-type-options", "nosniff");
+    }
     guard(response, !cx.config.development)
 }
 
@@ -355,6 +364,8 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
         Endpoint::DevCallback => development::callback(cx, request),
         Endpoint::CompatAuthorize => compat::ask(cx, request).await,
         Endpoint::Compat => compat::call(cx, request, segment).await,
+        Endpoint::CompatClient => compat::call_out(cx, request, segment).await,
+        Endpoint::External => external::post(cx, request).await,
         Endpoint::OpenApi => Ok(admin::description()),
         Endpoint::Admin(resource) => admin::respond(cx, request, resource, segment).await,
         Endpoint::Console(page) => console::respond(cx, request, page, segment).await,

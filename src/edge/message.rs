@@ -1,13 +1,14 @@
 //! Between the runtime's requests and ours: everything that is needed is read once, at the door.
 
 use crate::{
+    host::Asked,
     model::place::Region,
     wire::{self, BODY_LIMIT},
 };
 use futures_util::StreamExt as _;
-use js_sys::Reflect;
+use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::JsValue;
-use worker::{ByteStream, Headers, Request, Response, Result};
+use worker::{ByteStream, Headers, Request, Response, Result, web_sys};
 
 /// The headers that the server reads.
 const HEADERS: &[&str] = &[
@@ -76,6 +77,22 @@ pub async fn collect(
         }
     }
     Ok(Some(body))
+}
+
+/// A request to a server elsewhere. Its redirects are answers to us.
+pub fn outgoing(asked: &Asked) -> Result<web_sys::Request> {
+    let init = web_sys::RequestInit::new();
+    init.set_method(asked.method.as_str());
+    // By hand: its types of redirects are not among those that `worker` brings.
+    Reflect::set(&init, &"redirect".into(), &"manual".into())?;
+    if !asked.body.is_empty() {
+        init.set_body(&Uint8Array::from(asked.body.as_slice()).into());
+    }
+    let request = web_sys::Request::new_with_str_and_init(&asked.address, &init)?;
+    for (name, value) in &asked.headers {
+        request.headers().set(name, value)?;
+    }
+    Ok(request)
 }
 
 /// Where the caller is, as the platform tells (`request.cf`); read by hand, because the typed getters panic.

@@ -82,6 +82,8 @@ pub(super) async fn admit<H: Host>(cx: &Context<'_, H>, request: &Request) -> Re
     access::admit(cx, request, true).await
 }
 
+pub(super) use access::admit_external;
+
 /// Answers an administrator, and nobody else.
 pub async fn respond<H: Host>(
     cx: &Context<'_, H>,

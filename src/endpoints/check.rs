@@ -6,11 +6,10 @@
 
 use super::introspect;
 use crate::{
-    context::Context,
+    context::{Context, Weighed},
     error::{Code, Error},
     host::{Host, Seconds},
     model::{
-        grant::Active,
         resource::{self, Asker, Decision, Target},
         ticket::{Access, Ticket as _},
     },
@@ -86,17 +85,17 @@ pub async fn respond<H: Host>(cx: &Context<'_, H>, request: &Request, rest: &str
     let policy = cx.policy().await?;
     let source = policy.settings.check_source.as_str();
     if !rest.is_empty() && source != "envoy" {
-        return Err(Error::new(Code::NotFound, "there is no such address"));
+        return Err(Error::new(Code::UnservedAddress, "there is no such address"));
     }
     let original = Original::of(request, source, rest);
     let query = original.as_ref().filter(|original| original.method == "GET").map(Original::query);
     let token = present(cx, request, query.unwrap_or_default()).await?;
-    let active = weigh(cx, &token).await?;
+    let weighed = weigh(cx, &token).await?;
     let Some(original) = original else {
         let detail = "the proxy does not say which request this is about: see the setting check.source";
-        return Err(Error::new(Code::InsufficientScope, detail));
+        return Err(Error::new(Code::ClosedResource, detail));
     };
-    let identity = admit(cx, &active, original.method, &original.address).await?;
+    let identity = admit(cx, &weighed, original.method, &original.address).await?;
     let response = Response { status: StatusCode::OK, headers: Vec::new(), body: Vec::new() };
     let response = response.with("cache-control", "no-store");
     Ok(identity.headers().into_iter().fold(response, |response, (name, value)| response.with(name, value)))
@@ -118,28 +117,29 @@ pub async fn present<H: Host>(cx: &Context<'_, H>, request: &Request, query: &st
 }
 
 /// What an access token is good for.
-pub async fn weigh<H: Host>(cx: &Context<'_, H>, token: &str) -> Result<Rc<Active>, Error> {
+pub async fn weigh<H: Host>(cx: &Context<'_, H>, token: &str) -> Result<Rc<Weighed>, Error> {
     let policy = cx.policy().await?;
     let refused = || Error::new(Code::InvalidToken, "the access token is none, has expired, or was revoked");
     let kept = Seconds(policy.settings.check_cache);
     if kept > Seconds(0)
-        && let Some(active) = cx.known_token(token)
+        && let Some(weighed) = cx.known_token(token)
     {
-        return Ok(active);
+        return Ok(weighed);
     }
     let access = Access::open(&cx.config.keys, token).ok_or_else(refused)?;
-    let active = Rc::new(introspect::weigh(cx, policy.version, access).await?.ok_or_else(refused)?);
-    cx.keep_token(token, &active, kept);
-    Ok(active)
+    let weighed = Rc::new(introspect::weigh(cx, policy.version, access).await?.ok_or_else(refused)?);
+    cx.keep_token(token, &weighed, kept);
+    Ok(weighed)
 }
 
 /// Who asks, if they may have what they ask for.
 pub async fn admit<H: Host>(
     cx: &Context<'_, H>,
-    active: &Active,
+    weighed: &Weighed,
     method: &str,
     address: &str,
 ) -> Result<Identity, Error> {
+    let Weighed { active, groups } = weighed;
     cx.note(|event| {
         event.event = "resource.asked";
         event.client = Some(active.client_id.clone());
@@ -151,15 +151,7 @@ pub async fn admit<H: Host>(
         Error::new(Code::InsufficientScope, "the address is not one path").because(why)
     })?;
     let policy = cx.policy().await?;
-    let groups = match &active.person {
-        Some(person) => person.groups.clone(),
-        None => cx
-            .client(&active.client_id)
-            .await?
-            .map(|client| client.metadata.groups.clone())
-            .unwrap_or_default(),
-    };
-    let asker = if active.person.is_some() { Asker::Person(&groups) } else { Asker::Client(&groups) };
+    let asker = if active.person.is_some() { Asker::Person(groups) } else { Asker::Client(groups) };
     match resource::decide(&policy, &active.scope, asker, &target) {
         Decision::Allowed => {}
         Decision::Forbidden => return Err(refused("this is for groups that the caller is not in")),
@@ -173,5 +165,5 @@ pub async fn admit<H: Host>(
         None => (active.client_id.clone(), String::new()),
     };
     let (client, scope) = (active.client_id.clone(), active.scope.to_string());
-    Ok(Identity { subject, username, client, scope, groups })
+    Ok(Identity { subject, username, client, scope, groups: groups.clone() })
 }

@@ -8,13 +8,16 @@
 use super::admin::body;
 use crate::{
     context::{Context, Limited, Words},
-    error::{Code, Error},
-    host::{Fetched, Host, Timestamp},
+    error::{Code, Error, Fault},
+    host::{Asked, Fetched, Host, Timestamp},
     model::{client::Client, client_document, metadata::Metadata, policy::Policy, profile::Profile},
     wire::Request,
 };
 use http::StatusCode;
 use std::rc::Rc;
+
+/// The largest document that is read, in bytes.
+const LARGEST: usize = 5 * 1024;
 
 /// A client by its id, of whichever kind. One whose document the registry does not know as it is has no version yet.
 pub async fn find<H: Host>(
@@ -86,7 +89,7 @@ async fn fetch<H: Host>(
         Error::new(Code::TemporarilyUnavailable, detail).because(why)
     };
     let Fetched { status, content_type, cache_control, age, body } =
-        cx.host.fetch(id).await.map_err(|fault| away(fault.0))?;
+        cx.host.fetch(&Asked::document(id, LARGEST)).await.map_err(|lost| away(Fault::from(lost).0))?;
     match StatusCode::from_u16(status) {
         Ok(StatusCode::OK) => {}
         Ok(code) if code.is_server_error() || code == StatusCode::TOO_MANY_REQUESTS => {

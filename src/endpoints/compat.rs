@@ -3,7 +3,7 @@
 
 use super::{
     admin::{self, body},
-    authorize, introspect, revoke,
+    authorize, external, introspect, revoke,
 };
 use crate::{
     context::Context,
@@ -21,15 +21,18 @@ use serde_json::{Map, Value, json};
 
 /// Where the routes have these services, whatever the setting calls the prefix.
 pub const PREFIX: &str = "/invoke/";
-/// The folder.
-const FOLDER: &str = "pub.oauth";
+/// The folders.
+const FOLDERS: &[&str] = &["pub.oauth", "pub.client.oauth"];
 
 /// The address in the table of routes of one under the prefix, its service behind a slash or a colon. `None`: it is none.
 pub fn canonical(path: &str, prefix: &str) -> Option<String> {
     let rest = path.strip_prefix('/')?.strip_prefix(prefix)?.strip_prefix('/')?;
-    let service = rest.strip_prefix(FOLDER)?;
-    let service = ["/", ":", "%3A", "%3a"].iter().find_map(|between| service.strip_prefix(between))?;
-    (!service.contains('/')).then(|| format!("{PREFIX}{FOLDER}/{service}"))
+    let (folder, service) = FOLDERS.iter().find_map(|folder| {
+        let service = rest.strip_prefix(folder)?;
+        let service = ["/", ":", "%3A", "%3a"].iter().find_map(|between| service.strip_prefix(between))?;
+        Some((folder, service))
+    })?;
+    (!service.contains('/')).then(|| format!("{PREFIX}{folder}/{service}"))
 }
 
 #[rustfmt::skip]
@@ -60,15 +63,33 @@ pub async fn ask<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Resp
     })
 }
 
-/// Any other service.
-pub async fn call<H: Host>(cx: &Context<'_, H>, request: &Request, service: &str) -> Result<Response, Error> {
+/// A service by which this server is a client of others.
+pub async fn call_out<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    service: &str,
+) -> Result<Response, Error> {
+    let params = called(cx, request).await?;
+    match service {
+        "getExternalAccessToken" => external::token(cx, request, &params).await,
+        _ => Err(Error::new(Code::NotFound, "there is no such service")),
+    }
+}
+
+/// What a service is called with, if it may be called so.
+async fn called<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Params, Error> {
     let policy = cx.policy().await?;
     demand_https(cx, request, &policy)?;
     // What has an effect is not asked for in order to throw its answer away.
     if request.method == Method::HEAD || (request.method != Method::POST && policy.settings.require_post) {
         return Err(Error::new(Code::InvalidRequest, "the method must be POST (setting requirePost)"));
     }
-    let params = params(request)?;
+    params(request)
+}
+
+/// Any other service.
+pub async fn call<H: Host>(cx: &Context<'_, H>, request: &Request, service: &str) -> Result<Response, Error> {
+    let params = called(cx, request).await?;
     match service {
         "getToken" => token(cx, request, params, &GET_TOKEN, true).await,
         "getAccessToken" => token(cx, request, params, &GET_ACCESS_TOKEN, false).await,
@@ -142,7 +163,7 @@ fn inspected(active: Option<(Active, bool)>) -> Map<String, Value> {
 }
 
 /// What a call says: in its query, and in its body, which is a form or an object of texts.
-fn params(request: &Request) -> Result<Params, Error> {
+pub(super) fn params(request: &Request) -> Result<Params, Error> {
     const MAY_REPEAT: &[&str] = &["resource", "audience"];
     let query = Params::of_query(request, MAY_REPEAT)?;
     if request.method != Method::POST || request.body.as_ref().is_some_and(Vec::is_empty) {

@@ -2,7 +2,7 @@
 
 use crate::{
     caller::Caller,
-    context::Context,
+    context::{Context, Weighed},
     crypto::Kind,
     error::{Code, Error, Fault},
     host::Host,
@@ -75,17 +75,20 @@ pub async fn weigh<H: Host>(
     cx: &Context<'_, H>,
     policy: u64,
     access: Access,
-) -> Result<Option<Active>, Error> {
-    let asker = match &access.claims.subject {
+) -> Result<Option<Weighed>, Error> {
+    let (asker, groups) = match &access.claims.subject {
         // The record says in which groups it is, so it must be as new as what the shard knows.
         Subject::Client { client, .. } => match cx.client(client).await? {
-            Some(client) => client.reference(),
+            Some(client) => (client.reference(), client.metadata.groups.clone()),
             None => return Ok(None),
         },
-        Subject::Grant(_) => ClientRef::of_resource(),
+        Subject::Grant(_) => (ClientRef::of_resource(), Vec::new()),
     };
     match put(cx, asker, policy, Presented::of(access), Wish::Inspect(true), false).await? {
-        Reply::Active(active) => Ok(Some(*active)),
+        Reply::Active(active) => {
+            let groups = active.person.as_ref().map_or(groups, |person| person.groups.clone());
+            Ok(Some(Weighed { active: *active, groups }))
+        }
         Reply::Stale => Err(Error::stale()),
         _ => Ok(None),
     }

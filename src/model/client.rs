@@ -4,7 +4,7 @@ use super::{
     grant::Terms,
     mark::{ClientRef, Mark, Restrictions, Standing},
     metadata::{Metadata, Rotation},
-    policy::{ADMIN, ADMIN_READ, Policy},
+    policy::{ADMIN, ADMIN_READ, EXTERNAL, Policy},
     redirect_uri::RedirectUri,
     scope::Scope,
     settings::{Lifetime, NEVER},
@@ -114,7 +114,7 @@ impl Client {
     /// Goes into an access token of its own. Only administration asks for more than the seal, which is all that proves
     /// others: who holds a master key, and not what is kept of the client's secret, makes no administrator of himself.
     pub fn prove(&self, claims: &Claims) -> Result<Secret, Fault> {
-        let administers = [ADMIN, ADMIN_READ].iter().any(|name| claims.scope.contains(name));
+        let administers = [ADMIN, ADMIN_READ, EXTERNAL].iter().any(|name| claims.scope.contains(name));
         match self.secret.as_ref().filter(|_| administers) {
             Some(kept) => Ok(kept.mac.proof(&[b"administration", &claims.bytes()?])),
             None => Ok(Secret::default()),

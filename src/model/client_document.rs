@@ -5,11 +5,9 @@
 //! one of ours or of somebody's own network, and what is found is held to what clients may say that register themselves.
 
 use super::{
-    authority::is_plain, metadata::Metadata, patch::Invalid, policy::Policy, registration::SAID,
-    settings::Settings,
+    metadata::Metadata, outside, patch::Invalid, policy::Policy, registration::SAID, settings::Settings,
 };
 use crate::host::{Seconds, Timestamp};
-use fluent_uri::Uri;
 use serde_json::{Map, Value, json};
 
 /// The longest address, in bytes: it is the key of a record in the replica, and stands on a page.
@@ -18,21 +16,6 @@ const LONGEST: usize = 200;
 const USUAL: u64 = 300;
 const LEAST: u64 = 60;
 const MOST: u64 = 86_400;
-
-/// Names that lead to the machine itself, or into a network that is not the internet (RFC 6761, RFC 6762, RFC 8375, and
-/// what is used beside them).
-const PRIVATE: &[&str] = &[
-    "localhost",
-    "local",
-    "internal",
-    "intranet",
-    "private",
-    "corp",
-    "home",
-    "lan",
-    "home.arpa",
-    "localdomain",
-];
 
 /// True for an id that means a document.
 pub fn is_address(id: &str) -> bool {
@@ -44,39 +27,11 @@ pub fn host_of(id: &str) -> Result<&str, &'static str> {
     if id.len() > LONGEST {
         return Err("it is longer than 200 bytes");
     }
-    let uri = Uri::parse(id).map_err(|_| "it is not a URL (RFC 3986)")?;
-    let (_, rest) =
-        id.split_once("https://").filter(|(front, _)| front.is_empty()).ok_or("it is not https")?;
-    if uri.has_fragment() {
-        return Err("it has a fragment");
+    let host = outside::host_of(id, false)?;
+    match id.strip_prefix("https://").and_then(|rest| rest.split('?').next()) {
+        Some(rest) if rest.contains('/') => Ok(host),
+        _ => Err("it has no path"),
     }
-    let authority = uri.authority().ok_or("it has no host")?;
-    if authority.has_userinfo() {
-        return Err("it has user information");
-    }
-    if !is_plain(&authority) || rest.split('/').next().unwrap_or_default().contains(char::is_uppercase) {
-        return Err("its host or port is not written as browsers write them");
-    }
-    let path = uri.path().as_str();
-    if path.is_empty() {
-        return Err("it has no path");
-    }
-    // URLs drop such segments, also where their dots are escaped (WHATWG URL §4.4).
-    let is_dots =
-        |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
-    if path.split('/').any(is_dots) {
-        return Err("its path has a segment of dots");
-    }
-    let length = authority.host().len();
-    let host = rest.get(..length).unwrap_or_default();
-    let below =
-        |name: &&str| host.strip_suffix(*name).is_some_and(|front| front.is_empty() || front.ends_with('.'));
-    let is_number =
-        host.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
-    if host.starts_with('[') || is_number || !host.contains('.') || PRIVATE.iter().any(below) {
-        return Err("its host is not a name on the internet");
-    }
-    Ok(host)
 }
 
 /// What a document says, of what a registration may say (§4). It is written for many servers: grant types, response types

@@ -19,9 +19,14 @@ use std::collections::BTreeMap;
 pub const ADMIN: &str = "admin";
 /// The scope that lets its holder see what administrators see.
 pub const ADMIN_READ: &str = "admin.read";
+/// The scope that lets its holder have this server ask others for tokens.
+pub const EXTERNAL: &str = "external";
 /// The server's own scopes and what a person is told of them. They are given only to who asks for them by name.
-const OWN: &[(&str, &str)] =
-    &[(ADMIN, "Administer this server"), (ADMIN_READ, "See what administrators see")];
+const OWN: &[(&str, &str)] = &[
+    (ADMIN, "Administer this server"),
+    (ADMIN_READ, "See what administrators see"),
+    (EXTERNAL, "Get tokens from other servers through this one"),
+];
 
 /// The key, beside the settings, of what tells ids that were drawn from invented ones. An export has it, so that another
 /// server knows the ids.

@@ -132,13 +132,17 @@ impl Template {
             return Err("begins with no method in capitals, and with no asterisk for any");
         }
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        let segment =
-            |segment: String| match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-                Some(name) if !name.is_empty() && !name.contains(['{', '}']) => Ok(None),
-                None if !segment.contains(['{', '}']) => Ok(Some(segment)),
-                _ => Err("has a variable that is no whole segment, such as {id}"),
-            };
-        let segments = read_path(&path)?.into_iter().map(segment).collect::<Result<_, _>>()?;
+        // As it is written: a brace that is escaped is one of the path itself.
+        let segment = |(raw, segment): (&str, String)| match raw
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+        {
+            Some(name) if !name.is_empty() && !name.contains(['{', '}']) => Ok(None),
+            None if !raw.contains(['{', '}']) => Ok(Some(segment)),
+            _ => Err("has a variable that is no whole segment, such as {id}"),
+        };
+        let raw = path.split('/').skip(1);
+        let segments = raw.zip(read_path(&path)?).map(segment).collect::<Result<_, _>>()?;
         Ok(Self { method: method.to_owned(), segments })
     }
 
@@ -220,12 +224,15 @@ fn decode(segment: &str) -> Result<String, &'static str> {
     if matches!(name, "." | "..") {
         return Err("is a path with a dot segment");
     }
-    let parts = |c: char| matches!(c, '/' | '\\') || c.is_control();
+    if name.is_empty() && !text.is_empty() {
+        return Err("is a path with a segment that is parameters alone");
+    }
+    let parts = |c: char| matches!(c, '/' | '\\' | '?' | '#') || c.is_control();
     // And some decode twice.
     let again = text.to_ascii_lowercase();
-    if text.contains(parts) || ["%2e", "%2f", "%5c", "%00", "%25"].iter().any(|escape| again.contains(escape))
-    {
-        return Err("is a path with an escaped slash, backslash, dot or control character");
+    const ESCAPES: &[&str] = &["%2e", "%2f", "%5c", "%00", "%25", "%3b", "%3f", "%23"];
+    if text.contains(parts) || ESCAPES.iter().any(|escape| again.contains(escape)) {
+        return Err("is a path with an escape that some server would read as another path");
     }
     Ok(text)
 }
@@ -297,10 +304,17 @@ mod tests {
             "GET ",
             "GET http://a.test/orders",
             "GET /orders/7#x",
+            "GET /orders/;x",
+            "GET /orders/%3Bx",
+            "GET /orders/7%3Fx",
+            "GET /orders/7%23x",
+            "GET /orders/..%253Bx",
         ] {
             assert!(!opened(&orders, no), "{no}");
         }
         assert!(opened(&entry(&["* /any"], &[], &[]), "PURGE /any"));
+        let braces = entry(&["GET /a/%7Bid%7D"], &[], &[]);
+        assert!(opened(&braces, "GET /a/%7Bid%7D") && !opened(&braces, "GET /a/7"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The settings: one table of what there is, under the names and in the forms of the wire.
 
-use super::redirect_uri::RedirectUri;
+use super::{outside::origin_of, redirect_uri::RedirectUri};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -261,7 +261,7 @@ settings! {
         removal_interval   "token.removalIntervalSeconds" 60 604_800   86_400    "How often a shard looks for tokens that are over among those without an end of their own, in seconds."
         removal_batch      "token.removalBatch"           1 5000       5000      "How many of these it looks at in one go; the next follows a minute later."
         audit_retention    "audit.retentionDays"          1 3650       365       "How long the log of changes reaches back at least, in days."
-        check_cache        "check.cacheSeconds"           0 60         0         "How long a location may go on by what it knows of an access token at /check, in seconds; 0 asks every time. A token that was revoked passes so much longer."
+        check_cache        "check.cacheSeconds"           0 60         0         "How long a location may go on by what it knows of an access token at /check, in seconds; 0 asks every time. A token that was revoked passes so much longer, and what a scope opens follows there when the replica does."
     }
     switches {
         require_https      "requireHTTPS"                 true  "Whether webMethods' addresses refuse what does not come over https; a laptop in development is spared."
@@ -278,6 +278,7 @@ settings! {
     }
     texts {
         compat_prefix      "compat.prefix"                100 "invoke"                   "What webMethods' addresses begin with, without slashes around it."
+        external_origins   "external.allowedOrigins"      5000 ""                        "The origins of servers elsewhere that may be asked for tokens, separated by spaces: scheme, host, and a port where it is not the usual one; empty: any on the internet."
         approval_title     "approvalpage.title"           200 "Access Approval"          "The title of the page where a person decides."
         approval_header    "approvalpage.header"          200 "Resource access approval" "The heading of that page."
         approval_logo      "approvalpage.logo"            1000 ""                        "The https address of a picture on that page; empty: none."
@@ -297,6 +298,11 @@ impl Settings {
         let logo = value.as_str().filter(|text| key == "approvalpage.logo" && !text.is_empty());
         if logo.is_some_and(|logo| !is_https(logo)) {
             return Err("must be an https address, or empty".to_owned());
+        }
+        let origins = value.as_str().filter(|text| key == "external.allowedOrigins" && !text.is_empty());
+        let is_origin = |text: &str| text.contains("://") && origin_of(text) == text;
+        if origins.is_some_and(|origins| !origins.split(' ').all(is_origin)) {
+            return Err("must be origins such as https://as.example, separated by single spaces".to_owned());
         }
         self.put(setting.form, key, value)
     }
@@ -343,6 +349,7 @@ mod tests {
             Form::Switch(default) => json!(!default),
             Form::Choice(names) => json!(names.last()),
             Form::Text { .. } if key == "compat.prefix" => json!("rest/v1"),
+            Form::Text { .. } if key == "external.allowedOrigins" => json!("https://a.test"),
             Form::Text { .. } => json!("https://a.test/another"),
         };
         for Setting { key, form, .. } in Settings::TABLE {

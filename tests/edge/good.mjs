@@ -59,6 +59,7 @@ export async function makeGood(worker, mark) {
     ...ofPeople(worker, { cookie, login, consent: field(page, 'pending'), code, state, victim }),
     ...ofClients({ code, tokens, own }),
     ...ofThemselves(registered, doomed),
+    ...ofOthers(),
     ...(await ofConsole(worker, mark)),
     ...ofAdministrators(victim, items[0].id, invitation.id),
   ];
@@ -176,6 +177,21 @@ function ofPeople(worker, { cookie, login, consent, code, state, victim }) {
     form('/consent', { pending: consent, decision: 'allow', scope: 'reports' }, { cookie, 'sec-fetch-site': 'same-origin' }),
     get(`/dev/callback?${new URLSearchParams({ code, ...back })}`, { cookie }),
     get(`/dev/callback?${new URLSearchParams({ error: 'access_denied', ...back })}`, { cookie }),
+  ];
+}
+
+/** Of this server as a client of another. @returns {Sent[]} */
+function ofOthers() {
+  const authorization = `Bearer ${ADMIN_TOKEN}`;
+  const wish = { token_endpoint: 'https://as.example/token', client_id: 'we', client_secret: 'hush' };
+  const code = { ...wish, grant_type: 'authorization_code', code: 'theirs', redirect_uri: CALLBACK };
+  const refresh = { ...wish, grant_type: 'refresh_token', refresh_token: 'theirs', scope: 'a b' };
+  const json = { authorization, 'content-type': 'application/json' };
+  return [
+    { method: 'POST', target: '/admin/external/token', headers: json, body: JSON.stringify(code) },
+    form('/invoke/pub.client.oauth:getExternalAccessToken', code, { authorization }),
+    { method: 'POST', target: '/invoke/pub.client.oauth/getExternalAccessToken', headers: json, body: JSON.stringify(refresh) },
+    get(`/invoke/pub.client.oauth/getExternalAccessToken?${new URLSearchParams(refresh)}`, { authorization }),
   ];
 }
 

@@ -96,7 +96,8 @@ function judgeHeaders(path, { status, head, headers }) {
     [twice.length === 0, `headers that stand twice: ${twice}`],
     [mayBeKept || /^no-store(, no-transform)?$/.test(cached), `a cache may keep it: ${cached}`],
     [headers.get('x-content-type-options') === 'nosniff', 'without nosniff'],
-    [headers.has('content-security-policy') && headers.has('x-frame-options') && headers.has('referrer-policy'), 'without the headers of pages'],
+    // What a proxy passes on is not of this host.
+    [['content-security-policy', 'x-frame-options', 'referrer-policy'].every((name) => headers.has(name) === (path !== '/check')), 'without the headers of pages, or with them where none belong'],
     [headers.get('access-control-allow-origin') === (open ? '*' : undefined), `access-control-allow-origin: ${headers.get('access-control-allow-origin')}`],
     [(status === 405) === headers.has('allow'), `${status} and Allow`],
     // RFC 6750 §3.1: of a resource, and where no token of that scope would do, either.

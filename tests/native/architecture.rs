@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["issue"],
     &["grants"],
     &["pages"],
+    &["upstream"],
     &["endpoints"],
     &["server"],
     &["edge"],

@@ -10,6 +10,7 @@ mod check;
 mod compat;
 mod console;
 mod documents;
+mod external;
 mod hostile;
 mod http;
 mod leaks;

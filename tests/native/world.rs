@@ -7,7 +7,7 @@ pub use self::site::*;
 
 use edgemint::{
     error::Fault,
-    host::{FETCHED, Fetched, Host, Object, Place, Row, Seconds, Store, Timestamp},
+    host::{Asked, Away, Fetched, Host, Object, Place, Row, Seconds, Store, Timestamp},
     objects::{
         self,
         protocol::{account_shard::AccountShard, grant_shard::GrantShard, registry::Registry},
@@ -120,7 +120,8 @@ struct Inner {
     operations: RefCell<Vec<String>>,
     log: RefCell<Vec<String>>,
     elsewhere: RefCell<BTreeMap<String, Fetched>>,
-    fetched: RefCell<Vec<String>>,
+    asked: RefCell<Vec<Asked>>,
+    late: Cell<bool>,
 }
 
 impl World {
@@ -153,7 +154,17 @@ impl World {
 
     /// Addresses elsewhere that were asked since the last call.
     pub fn fetched(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.fetched.borrow_mut())
+        self.asked().into_iter().map(|asked| asked.address).collect()
+    }
+
+    /// What was asked elsewhere since the last call.
+    pub fn asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.0.asked.borrow_mut())
+    }
+
+    /// Whether nobody elsewhere answers in time.
+    pub fn late(&self, late: bool) {
+        self.0.late.set(late);
     }
 
     /// A record lands in the replica, whoever wrote it.
@@ -306,11 +317,14 @@ impl Host for World {
         Ok(self.copy(key))
     }
 
-    async fn fetch(&self, address: &str) -> Result<Fetched, Fault> {
-        self.0.fetched.borrow_mut().push(address.to_owned());
-        let answer = self.0.elsewhere.borrow().get(address).cloned();
-        let answer = answer.ok_or_else(|| Fault::new("nobody answers there"))?;
-        let body = answer.body.filter(|body| body.len() <= FETCHED);
+    async fn fetch(&self, asked: &Asked) -> Result<Fetched, Away> {
+        self.0.asked.borrow_mut().push(asked.clone());
+        if self.0.late.get() {
+            return Err(Away::Late);
+        }
+        let answer = self.0.elsewhere.borrow().get(&asked.address).cloned();
+        let answer = answer.ok_or_else(|| Away::Lost("nobody answers there".to_owned()))?;
+        let body = answer.body.filter(|body| body.len() <= asked.most);
         Ok(Fetched { body, ..answer })
     }
 

@@ -13,7 +13,8 @@ use crate::{
         account::Account,
         client::Client,
         grant::{Active, Person},
-        policy::{ADMIN, ADMIN_READ},
+        policy::{ADMIN, ADMIN_READ, EXTERNAL},
+        scope::Scope,
         ticket::{Access, Ticket as _},
     },
     objects::protocol::registry::{self, Registry},
@@ -97,36 +98,78 @@ impl Right {
     }
 }
 
+/// The holder of an access token, as the truth knows them.
+enum Holder {
+    Person(Box<Account>),
+    Client(Box<Client>),
+}
+
 /// Kind and name of the holder, and whether they may change something.
 async fn by_access_token<H: Host>(
     cx: &Context<'_, H>,
     token: &str,
 ) -> Result<(&'static str, String, Right), Error> {
-    let refused =
-        || Error::new(Code::InvalidToken, "this is neither the administrator's token nor one that is good");
-    let keys = &cx.config.keys;
-    let access = Access::open(keys, token).ok_or_else(refused)?;
-    let active = introspect::look(cx, Presented::of(access.clone())).await?.ok_or_else(refused)?;
-    let Active { scope, client_id, person, issued, .. } = active;
+    let (scope, holder) = prove(cx, token, &[ADMIN, ADMIN_READ]).await?;
     let writes = scope.contains(ADMIN);
-    if !writes && !scope.contains(ADMIN_READ) {
-        return Err(Error::new(
-            Code::InsufficientScope,
-            "the token's scope has neither admin nor admin.read",
-        )
-        .needing(Some(ADMIN.to_owned())));
-    }
-    match person {
-        Some(Person { username, sub, version, .. }) => {
-            // The shard may not have heard yet of what the account says: that its person is disabled, or cut off.
-            let spared = |account: &Account| account.sub == sub && account.mark().spares(version, issued);
-            let account = users::find(cx, &username).await?.filter(spared).ok_or_else(refused)?;
+    match holder {
+        Holder::Person(account) => {
             let role = |name: &str| account.roles.contains(name);
             if !role("administrator") && !role("auditor") {
                 return Err(Error::new(Code::AccessDenied, "the token is of a person who has no role here"));
             }
             let right = Right::of(writes, role("administrator"));
             Ok(("user", account.username, right))
+        }
+        Holder::Client(client) if client.metadata.administrative => {
+            Ok(("client", client.id, Right::of(writes, true)))
+        }
+        Holder::Client(_) => {
+            Err(Error::new(Code::AccessDenied, "the client is not marked as administrative"))
+        }
+    }
+}
+
+/// Who may have this server ask others: the administrator by their token, or a token with the scope for it.
+pub(in crate::endpoints) async fn admit_external<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+) -> Result<(), Error> {
+    let token =
+        wire::bearer(request).ok_or_else(|| Error::new(Code::MissingToken, "an access token is missing"))?;
+    if cx.config.is_administrator(token) {
+        return Ok(());
+    }
+    let (_, holder) = prove(cx, token, &[EXTERNAL]).await?;
+    cx.note(|event| match holder {
+        Holder::Person(account) => event.sub = Some(account.sub.clone()),
+        Holder::Client(client) => event.client = Some(client.id.clone()),
+    });
+    Ok(())
+}
+
+/// What an access token is good for that has one of these scopes, and whose it is: by its shard, and by what shards may not
+/// have heard of yet.
+async fn prove<H: Host>(
+    cx: &Context<'_, H>,
+    token: &str,
+    wanted: &[&'static str],
+) -> Result<(Scope, Holder), Error> {
+    let refused =
+        || Error::new(Code::InvalidToken, "this is neither the administrator's token nor one that is good");
+    let access = Access::open(&cx.config.keys, token).ok_or_else(refused)?;
+    let active = introspect::look(cx, Presented::of(access.clone())).await?.ok_or_else(refused)?;
+    let Active { scope, client_id, person, issued, .. } = active;
+    if !wanted.iter().any(|name| scope.contains(name)) {
+        let detail = format!("the token's scope has none of {}", wanted.join(", "));
+        let first = wanted.first().map(|name| (*name).to_owned());
+        return Err(Error::new(Code::InsufficientScope, detail).needing(first));
+    }
+    let holder = match person {
+        Some(Person { username, sub, version, .. }) => {
+            // The shard may not have heard yet of what the account says: that its person is disabled, or cut off.
+            let spared = |account: &Account| account.sub == sub && account.mark().spares(version, issued);
+            let account = users::find(cx, &username).await?.filter(spared).ok_or_else(refused)?;
+            Holder::Person(Box::new(account))
         }
         None => {
             let command = registry::Command::Client(client_id);
@@ -142,10 +185,8 @@ async fn by_access_token<H: Host>(
             if !client.has_proved(&access)? {
                 return Err(refused());
             }
-            if !client.metadata.administrative {
-                return Err(Error::new(Code::AccessDenied, "the client is not marked as administrative"));
-            }
-            Ok(("client", client.id, Right::of(writes, true)))
+            Holder::Client(client)
         }
-    }
+    };
+    Ok((scope, holder))
 }

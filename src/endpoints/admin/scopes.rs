@@ -1,8 +1,8 @@
 //! `/admin/scopes`: the catalogue. What is not in it can be given to no client, and what a client has stays in it.
 
 use super::{
-    Page, addressable, clients, expected, invalid, keeps, lost, members, object, page, precondition_failed,
-    settled, shown, strange, tell, unknown,
+    Page, addressable, clients, expected, following, invalid, keeps, lost, members, object, page,
+    precondition_failed, settled, shown, strange, tell, unknown,
 };
 use crate::{
     context::Context,
@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 /// Names that specifications or this server give a meaning of their own: not for anybody's API.
 const RESERVED: &[&str] =
-    &["openid", "profile", "email", "address", "phone", "offline_access", "admin", "admin.read"];
+    &["openid", "profile", "email", "address", "phone", "offline_access", "admin", "admin.read", "external"];
 /// Clients that a refusal names.
 const NAMED: usize = 5;
 /// Clients that are given a scope, or lose it, in one request.
@@ -49,8 +49,9 @@ pub(super) async fn item<H: Host>(
             }
             let links = Links::of(cx, &name, take_clients(&mut patch).map_err(refused)?).await?;
             let command = Command::ChangeScope { name, patch, whole, expected };
-            let scope = links.tie(cx, changed(cx, "admin.scope.changed", command).await?).await?;
-            Ok(shown(StatusCode::OK, scope.entry.version, display(&scope)))
+            let (scope, lags) = links.tie(cx, changed(cx, "admin.scope.changed", command).await?).await?;
+            let response = shown(StatusCode::OK, scope.entry.version, display(&scope));
+            Ok(if lags { following(response) } else { response })
         }
         Method::DELETE => delete(cx, Command::DeleteScope { name, expected: expected(request)? }).await,
         _ => match ask(cx, Command::Scope(name)).await? {
@@ -78,7 +79,7 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
     let name = read_name(body.remove("name").as_ref()).map_err(refused)?;
     let links = Links::of(cx, &name, take_clients(&mut body).map_err(refused)?).await?;
     let command = Command::CreateScope { name, patch: body };
-    let scope = links.tie(cx, changed(cx, "admin.scope.created", command).await?).await?;
+    let (scope, _) = links.tie(cx, changed(cx, "admin.scope.created", command).await?).await?;
     let location = cx.url(&format!("/admin/scopes/{}", wire::encode(&scope.name)));
     Ok(shown(StatusCode::CREATED, scope.entry.version, display(&scope)).with("location", location))
 }
@@ -113,19 +114,23 @@ impl Links {
             return Err(refused(Invalid::new("clients", why)));
         }
         for (id, _) in &links {
-            read_client(cx, id).await?;
+            if read_client(cx, id).await?.registered_itself() {
+                let why = format!("{} registered itself: its scope is its own to say", quotable(id));
+                return Err(refused(Invalid::new("clients", why)));
+            }
         }
         Ok(Self(links))
     }
 
-    /// Gives the scope to the ones and takes it from the others.
+    /// Gives the scope to the ones and takes it from the others. `true`: what these get for themselves follows later.
     async fn tie<H: Host>(
         self,
         cx: &Context<'_, H>,
         scope: Box<Catalogued>,
-    ) -> Result<Box<Catalogued>, Error> {
+    ) -> Result<(Box<Catalogued>, bool), Error> {
+        let mut lags = false;
         if self.0.is_empty() {
-            return Ok(scope);
+            return Ok((scope, lags));
         }
         for (id, given) in &self.0 {
             let mut tries = 0;
@@ -138,14 +143,17 @@ impl Links {
                 let command = Command::Change { id: id.clone(), patch, whole: false, expected };
                 tries += 1;
                 match clients::changed(cx, "admin.client.changed", command).await {
-                    Ok(_) => break,
+                    Ok((_, behind)) => {
+                        lags |= behind;
+                        break;
+                    }
                     Err(error) if error.code == Code::PreconditionFailed && tries < TRIES => {}
                     Err(error) => return Err(error.in_field("clients")),
                 }
             }
         }
         match ask(cx, Command::Scope(scope.name)).await? {
-            Reply::Scope(Some(scope)) => Ok(scope),
+            Reply::Scope(Some(scope)) => Ok((scope, lags)),
             _ => Err(strange()),
         }
     }

@@ -278,7 +278,9 @@ impl Grant {
             *idle = terms.idle_from(at.now);
             *remaining = remaining.map(|left| left.saturating_sub(1));
             *endless |= terms.endless;
-            *last = (*last).max(terms.last_from(at.now));
+            // Who does not say how long it lives is of before: then nobody knows.
+            let given = terms.last_from(at.now);
+            *last = if given == Timestamp::default() { given } else { (*last).max(given) };
         }
         self.commit(at);
     }

@@ -16,11 +16,12 @@ use crate::{
         scope::Scope,
     },
     objects::{
-        audit,
+        audit, outbox,
         protocol::{
             Told,
             registry::{Catalogued, Reply},
         },
+        read, write as write_row,
     },
 };
 use serde_json::{Map, Value};
@@ -28,6 +29,8 @@ use std::ops::Bound;
 
 /// Owner: the scope; key: the client.
 const LINKS: &str = "links";
+/// Scopes that were taken from the catalogue: the version of their end.
+const ENDED: &str = "ended_scopes";
 /// Scopes that fit into the one record, which every location reads.
 const MOST: usize = 1000;
 /// The largest that record may become, in bytes of JSON.
@@ -139,7 +142,16 @@ pub(super) fn delete<S: Store>(
         return Ok(Reply::PolicyChanged(Box::new(before), told));
     }
     before.attempts.refuse_late(&turn.attempt)?;
-    let Some(known) = find(turn.store, &before, name)? else { return Ok(Reply::Unknown) };
+    let Some(known) = find(turn.store, &before, name)? else {
+        // Perhaps asked by somebody who was told that not every shard holds its end yet.
+        let ended: Option<u64> = read(turn.store, ENDED, name, "")?;
+        let owed = ended.map_or(Ok(0), |ended| outbox::owed(turn.store, "policy/", ended))?;
+        if owed == 0 {
+            return Ok(Reply::Unknown);
+        }
+        let told = Told::none(roster(turn.store, "grants")?.len(), false);
+        return Ok(Reply::PolicyChanged(Box::new(before), told));
+    };
     if expected.is_some_and(|expected| expected != known.entry.version) {
         return Ok(Reply::Outdated);
     }
@@ -158,6 +170,7 @@ fn write<S: Store>(
     entry: Option<&ScopeEntry>,
 ) -> Result<Reply, Fault> {
     let known = policy.scopes.get(name).cloned();
+    let size = crate::json::write(&policy)?.len();
     policy.version = next(turn.store)?;
     policy.changed = turn.now;
     policy.attempts.push(&turn.attempt);
@@ -167,7 +180,8 @@ fn write<S: Store>(
         }
         None => policy.scopes.remove(name),
     };
-    if entry.is_some() && crate::json::write(&policy)?.len() > LARGEST {
+    // One that is too large already may still be made smaller.
+    if entry.is_some() && crate::json::write(&policy)?.len() > LARGEST.max(size) {
         let why = format!("would make the catalogue larger than {LARGEST} bytes");
         return Ok(Reply::Invalid(Invalid::new("name", why)));
     }
@@ -179,6 +193,11 @@ fn write<S: Store>(
         _ => "scope.changed",
     };
     audit::note(turn, action, format!("scope/{name}"), was, is)?;
+    if entry.is_none() {
+        write_row(turn.store, ENDED, name, "", &policy.version)?;
+    } else if known.is_none() {
+        turn.store.delete(ENDED, name, "")?;
+    }
     let narrows = known.as_ref().is_some_and(|known| {
         let left = entry.cloned().unwrap_or_default();
         !known.decides_as(&left)
@@ -188,7 +207,9 @@ fn write<S: Store>(
         owe_marks(turn, "policy", "", &Mark { version: policy.version, rules, ..Mark::default() })?;
     }
     policy::put(turn, &policy)?;
-    let told = Told::none(if narrows { roster(turn.store, "grants")?.len() } else { 0 }, false);
+    // Also where this takes nothing away: what an earlier change owes is part of what this answer shows.
+    let of = if known.is_some() { roster(turn.store, "grants")?.len() } else { 0 };
+    let told = Told::none(of, false);
     match policy.scopes.get(name) {
         Some(entry) => Ok(Reply::ScopeChanged(Box::new(with_clients(turn.store, name, entry)?), told)),
         None => Ok(Reply::PolicyChanged(Box::new(policy), told)),

@@ -44,6 +44,39 @@ fn subject(resource: Resource) -> (&'static str, &'static str, &'static str) {
     }
 }
 
+/// Tokens of another server: not administration, but at an address of it.
+fn external() -> Value {
+    let texts = |names: &[&str]| {
+        let texts = names.iter().map(|name| ((*name).to_owned(), json!({ "type": "string" })));
+        texts.collect::<Map<_, _>>()
+    };
+    let wish = json!({
+        "type": "object",
+        "required": ["grant_type", "token_endpoint", "client_id"],
+        "properties": texts(&[
+            "grant_type", "token_endpoint", "client_id", "client_secret", "token_endpoint_auth_method", "code",
+            "code_verifier", "redirect_uri", "refresh_token", "scope",
+        ]),
+    });
+    let mut tokens = texts(&["access_token", "token_type", "refresh_token", "scope"]);
+    tokens.insert("expires_in".to_owned(), json!({ "type": "integer" }));
+    let tokens = json!({ "type": "object", "properties": tokens });
+    let problem = json!({ "$ref": "#/components/schemas/Problem" });
+    json!({
+        "summary": "Tokens from the token endpoint of another server, for ADMIN_TOKEN or a token with the scope external",
+        "requestBody": { "required": true, "content": content("application/json", &wish) },
+        "responses": {
+            "200": { "description": "What it gave.", "content": content("application/json", &tokens) },
+            "502": { "description": "It refused (external_status, external), or could not be reached." },
+            "504": { "description": "It did not answer in time." },
+            "default": {
+                "description": "Refused by this server.",
+                "content": content("application/problem+json", &problem),
+            },
+        },
+    })
+}
+
 /// The document.
 fn document(routes: impl Iterator<Item = (Method, &'static str, Resource)>) -> Value {
     let mut paths = Map::new();
@@ -56,6 +89,7 @@ fn document(routes: impl Iterator<Item = (Method, &'static str, Resource)>) -> V
         });
         item[method.as_str().to_lowercase()] = operation(&method, resource);
     }
+    paths.insert("/admin/external/token".to_owned(), json!({ "post": external() }));
     json!({
         "openapi": "3.1.0",
         "info": { "title": "Edgemint administration", "version": env!("CARGO_PKG_VERSION") },

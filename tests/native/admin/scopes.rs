@@ -236,4 +236,19 @@ fn taking_a_scope_from_clients_is_answered_once_every_shard_holds_it() {
     site.patch("/admin/scopes/reports", &fewer);
     assert_eq!(read(&site, "/admin/scopes/reports")["clients"], json!(["demo-spa"]));
     assert_eq!(read(&site, "/admin/clients/demo-web")["scope"], "orders.read orders.write");
+
+    // A client that gets tokens for itself follows later, and the answer says so.
+    let wider = json!({ "clients": ["demo-machine"] }).to_string();
+    site.world.fate("GRANTS", &[]);
+    assert_eq!(send(&site, Method::PATCH, "/admin/scopes/reports", &[], &wider).status, 200);
+    let none = json!({ "clients": [] }).to_string();
+    let answer = send(&site, Method::PATCH, "/admin/scopes/reports", &[], &none);
+    assert_eq!(answer.header("edgemint-follows"), Some("client_credentials; within=90"));
+
+    // The end of one that opens something: repeated until every shard has heard.
+    site.patch("/admin/scopes/reports", &json!({ "urls": ["GET /r"] }));
+    site.world.fate("GRANTS", &[Fate::Lost, Fate::Lost]);
+    assert_eq!(site.admin(Method::DELETE, "/admin/scopes/reports", &Value::Null).0, 503);
+    assert_eq!(site.admin(Method::DELETE, "/admin/scopes/reports", &Value::Null).0, 204);
+    assert_eq!(site.admin(Method::DELETE, "/admin/scopes/reports", &Value::Null).0, 404);
 }

@@ -177,6 +177,7 @@ impl Life {
         };
         self.grow(scope.entry.version)?;
         self.oracle.scopes.insert(name, (scope.entry.version, None));
+        self.oracle.ended.remove(name);
         self.expect(told.of == 0, &reply, "that nobody need hear of what nobody has")?;
         self.expect(scope.clients.is_empty(), &reply, "that nobody has a new scope")
     }
@@ -229,7 +230,13 @@ impl Life {
                 let kept = !holders.is_empty() && *clients == holders;
                 self.expect(kept, &reply, &format!("{holders:?}"))
             }
+            // It was deleted, and somebody was told that not every shard has heard of it.
+            Reply::PolicyChanged(_, told) if before.is_none() => {
+                self.expect(self.oracle.ended.contains(name), &reply, "that there is none")?;
+                self.told(*told, &[])
+            }
             Reply::PolicyChanged(policy, told) => {
+                self.oracle.ended.insert(name);
                 let may = before.is_some() && only_if != Some(false) && holders.is_empty();
                 self.oracle.scopes.remove(name);
                 self.expect(may, &reply, &format!("a refusal: {holders:?} have it, or it is another"))?;

@@ -42,6 +42,8 @@ pub struct Oracle {
     pub scopes: BTreeMap<&'static str, (u64, Option<u8>)>,
     pub grace: u64,
     pub settings: u64,
+    /// Scopes that were deleted, and are not there again.
+    pub ended: BTreeSet<&'static str>,
     /// The version of settings and scopes that every shard must have heard of: the last that decides otherwise.
     pub marked: u64,
     /// Shards that are told, and those of them that know that they are.
