@@ -336,7 +336,7 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
     else {
         return elsewhere(request, here).map_err(|error| match (error.code, here.first()) {
             // As it was before HTTP had a status for it.
-            (Code::MethodNotAllowed, Some((route, _))) if route.surface == Surface::Compat => {
+            (Code::MethodNotAllowed, Some((route, _))) if route.path.starts_with(compat::PREFIX) => {
                 Error::new(Code::InvalidRequest, error.detail.clone())
             }
             _ => error,

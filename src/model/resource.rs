@@ -215,6 +215,9 @@ fn split(path: &str) -> Result<Vec<String>, &'static str> {
     Ok(segments)
 }
 
+/// Escapes that a server makes something else of, which decodes twice.
+const ESCAPES: &[&str] = &["%2e", "%2f", "%5c", "%00", "%25", "%3b", "%3f", "%23"];
+
 fn decode(segment: &str) -> Result<String, &'static str> {
     // In a path, unlike in a form, a plus is a plus.
     let text = wire::decode(segment.replace('+', "%2B").as_bytes());
@@ -230,7 +233,6 @@ fn decode(segment: &str) -> Result<String, &'static str> {
     let parts = |c: char| matches!(c, '/' | '\\' | '?' | '#') || c.is_control();
     // And some decode twice.
     let again = text.to_ascii_lowercase();
-    const ESCAPES: &[&str] = &["%2e", "%2f", "%5c", "%00", "%25", "%3b", "%3f", "%23"];
     if text.contains(parts) || ESCAPES.iter().any(|escape| again.contains(escape)) {
         return Err("is a path with an escape that some server would read as another path");
     }
@@ -421,5 +423,27 @@ mod tests {
         // A client is in groups of clients, whatever those of people are called.
         assert_eq!(say("a.staff", Asker::Client(&staff), "/a"), Decision::Forbidden);
         assert_eq!(say("a.staff", Asker::Client(&robots), "/a"), Decision::Allowed);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_one_path_or_none(text: String, tail in "[a-z./;%#?\\\\ 0-9A-F]{0,12}") {
+            for address in [text.clone(), format!("/{text}"), format!("/reports/{tail}")] {
+                if let Ok(target) = Target::parse("GET", &address) {
+                    let path = address.split('?').next().unwrap();
+                    proptest::prop_assert_eq!(target.segments.len(), path.matches('/').count(), "{}", address);
+                    let inner = target.segments.split_last().map(|(_, inner)| inner).unwrap_or_default();
+                    proptest::prop_assert!(inner.iter().all(|segment| !segment.is_empty()), "{}", address);
+                    let odd = |segment: &String| {
+                        segment.contains(['/', '\\', '?', '#']) || segment.starts_with(['.', ';']) && {
+                            matches!(segment.split(';').next(), Some("" | "." | ".."))
+                        }
+                    };
+                    proptest::prop_assert!(!target.segments.iter().any(odd), "{}", address);
+                }
+            }
+            let _ = (check_url(&text), check_folder(&text), check_service(&text));
+            let _ = (check_url(&format!("GET /{tail}")), check_folder(&tail), check_service(&tail));
+        }
     }
 }

@@ -351,8 +351,8 @@ export const DEFECTS = [
   {
     what: 'a client may administer by a token of anybody',
     file: 'endpoints/admin/access.rs',
-    from: '            if !client.metadata.administrative {',
-    to: '            if false {',
+    from: 'Holder::Client(client) if client.metadata.administrative => {',
+    to: 'Holder::Client(client) if client.metadata.administrative || writes => {',
     test: 'admin::access::a_client_administers_only_while_it_is_marked_and_only_by_a_token_that_knows_its_secret',
   },
   {
@@ -511,9 +511,9 @@ export const DEFECTS = [
   },
   {
     what: 'a document is asked for on a private network',
-    file: 'model/client_document.rs',
-    from: ' || PRIVATE.iter().any(below) {',
-    to: ' || PRIVATE.iter().any(|_| false && below(&"")) {',
+    file: 'model/outside.rs',
+    from: ' || PRIVATE.iter().any(below);',
+    to: ' || PRIVATE.iter().any(|_| false && below(&""));',
     test: 'registration::documents::an_address_that_could_be_ours_or_of_a_private_network_is_never_asked',
   },
   {
@@ -613,5 +613,47 @@ export const DEFECTS = [
     from: 'if throttle.is_over(id) {',
     to: 'if false {',
     test: 'messages::a_right_password_that_is_told_again_forgives_nothing_that_failed_since',
+  },
+  {
+    what: 'a scope that is not the token’s opens a resource',
+    file: 'model/resource.rs',
+    from: 'let own = scope.names().filter_map(|name| policy.scopes.get(name));',
+    to: 'let own = scope.names().flat_map(|_| policy.scopes.values());',
+    test: 'check::',
+  },
+  {
+    what: 'a path that some server would read as another path is decided about',
+    file: 'model/resource.rs',
+    from: 'if matches!(name, "." | "..") {',
+    to: 'if matches!(text.as_str(), "." | "..") {',
+    test: 'check::a_path_that_two_servers_could_read_as_two_is_refused',
+  },
+  {
+    what: 'what a scope opens no longer is told to no shard',
+    file: 'objects/registry/scopes.rs',
+    from: '!known.decides_as(&left)',
+    to: '!known.decides_as(&left) && false',
+    test: 'check::what_is_taken_away_is_taken_at_the_next_request_although_the_replica_lags',
+  },
+  {
+    what: 'the groups that were copied into a grant win over those that were taken since',
+    file: TURN,
+    from: 'person.groups = groups;',
+    to: 'drop(groups);',
+    test: 'check::what_is_taken_away_is_taken_at_the_next_request_although_the_replica_lags',
+  },
+  {
+    what: 'this server asks itself for tokens',
+    file: 'upstream.rs',
+    from: 'if is_ours(config, host, origin) {',
+    to: 'if is_ours(config, host, origin) && false {',
+    test: 'external::an_address_that_could_be_ours_or_of_a_private_network_is_never_asked',
+  },
+  {
+    what: 'a token that opens nothing of the kind has others asked',
+    file: 'endpoints/admin/access.rs',
+    from: 'if !wanted.iter().any(|name| scope.contains(name)) {',
+    to: 'if wanted.is_empty() {',
+    test: 'external::who_may_is_the_administrator_and_who_has_the_scope_for_it',
   },
 ];

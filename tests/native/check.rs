@@ -336,7 +336,10 @@ fn failures_of_a_proxys_callers_are_never_its_own() {
         let headers = [("authorization", "Bearer ema_guess")];
         site.send(&request(Method::GET, path, &headers, "")).status.as_u16()
     };
-    assert_eq!((0..61).map(|_| strikes("/admin/clients")).last(), Some(429), "elsewhere there is a limit");
+    for _ in 0..60 {
+        strikes("/admin/clients");
+    }
+    assert_eq!(strikes("/admin/clients"), 429, "elsewhere there is a limit");
     assert_eq!(status(&site, "ema_guess", "GET /orders"), 401);
     assert_eq!(status(&site, &token, "GET /orders"), ALLOWED);
 }

@@ -365,6 +365,8 @@ fn at_the_vendors_address_an_unknown_response_type_is_an_invalid_request() {
         let answer = site.get(&format!("{path}?{}", form(&fields)));
         assert_eq!(parameter(&answer, "error").as_deref(), Some(error), "{path}");
     }
+    let put = site.send(&request(Method::PUT, "/invoke/pub.oauth/authorize", &[], ""));
+    assert_eq!(put.status, 400, "as it was before there was a 405");
     let page = site.get("/invoke/pub.oauth/authorize?client_id=nobody");
     assert_eq!(page.status, 400);
     assert!(text(&page).contains("Authorization error"));

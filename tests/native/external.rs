@@ -1,6 +1,7 @@
 //! `getExternalAccessToken`: this server as a client of others, for who may have it ask them.
 
 use crate::world::*;
+use base64ct::{Base64, Encoding as _};
 use edgemint::{context::config::Vars, host::Fetched, wire::Response};
 use http::Method;
 use serde_json::{Value, json};
@@ -109,7 +110,6 @@ fn what_is_sent_is_what_the_specification_says_and_no_more() {
         assert_eq!(header("content-type").as_deref(), Some(FORM));
         (header("authorization"), String::from_utf8(asked.body).unwrap())
     };
-    use base64ct::{Base64, Encoding as _};
     let basic = |pair: &str| Some(format!("Basic {}", Base64::encode_string(pair.as_bytes())));
     assert_eq!(
         sent(&with(code(), "refresh_token", "ignored")),
