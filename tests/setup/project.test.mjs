@@ -32,7 +32,7 @@ test('the secrets of a laptop are not committed', () => {
 });
 
 test('continuous integration runs npm test', () => {
-  assert.match(read('.ci/run'), /\nexec npm test\n$/);
+  assert.match(read('.ci/run'), /\nnpm test\nexec npm run test:interop\n$/);
   assert.ok(statSync(new URL('../../.ci/run', import.meta.url)).mode & 0o100);
 });
 
