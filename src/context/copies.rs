@@ -111,12 +111,12 @@ impl Memory {
         Ok(Found { value, confirmed })
     }
 
-    /// A client, or that there is none.
+    /// A client, or that there is none. `sealed`: a token of ours says that there was one.
     pub async fn client<H: Host>(
         &self,
         host: &H,
         policy: &Policy,
-        id: &str,
+        (id, sealed): (&str, bool),
         now: Timestamp,
         fresh: bool,
     ) -> Result<Found<Option<Rc<Client>>>, Error> {
@@ -141,7 +141,7 @@ impl Memory {
         let (client, confirmed) = match copy {
             Some(client) => (Some(client), Timestamp::default()),
             None => {
-                if !known && !policy.has_generated(id) {
+                if !known && !sealed && !policy.has_generated(id) {
                     self.charge_stranger(now)?;
                 }
                 let command = registry::Command::Client(id.to_owned());

@@ -78,7 +78,7 @@ pub async fn weigh<H: Host>(
 ) -> Result<Option<Weighed>, Error> {
     let (asker, groups) = match &access.claims.subject {
         // The record says in which groups it is, so it must be as new as what the shard knows.
-        Subject::Client { client, .. } => match cx.client(client).await? {
+        Subject::Client { client, .. } => match cx.client_of_token(client).await? {
             Some(client) => (client.reference(), client.metadata.groups.clone()),
             None => return Ok(None),
         },

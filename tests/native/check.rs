@@ -374,6 +374,21 @@ fn a_location_goes_on_by_what_it_knows_as_long_as_the_setting_says() {
 }
 
 #[test]
+fn a_flood_of_invented_clients_keeps_no_client_of_a_token_away() {
+    let site = Site::new();
+    let elsewhere = site.beside();
+    assert_eq!(elsewhere.get("/healthz").status, 200);
+    site.world.freeze_replica(true);
+    let fresh = json!({ "client_id": "fresh", "grant_types": ["client_credentials"], "scope": "reports" });
+    let made = site.admin(Method::POST, "/admin/clients", &fresh).1;
+    let secret = format!("fresh:{}", string(&made, "client_secret"));
+    let token = string(&site.token(&secret, &OWN).1, "access_token");
+    let asked = (0..200).map(|number| elsewhere.token(&format!("stranger-{number}:x"), &OWN).0);
+    assert!(asked.collect::<Vec<_>>().contains(&429), "strangers are kept away");
+    assert_eq!(status(&elsewhere, &token, "GET /reports"), ALLOWED);
+}
+
+#[test]
 fn a_shard_that_is_down_lets_nobody_pass() {
     let site = Site::new();
     let token = alice(&site, "orders.read");

@@ -6,7 +6,7 @@ use crate::{
     context::Context,
     crypto,
     error::{Code, Error, quotable},
-    host::{FORMAT, Host, Seconds, Timestamp},
+    host::{FORMAT, Host, Seconds},
     model::{
         patch::Invalid,
         registration::InitialToken,
@@ -88,8 +88,8 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
         format: FORMAT,
         id: crypto::name(&cx.host.random::<12>()),
         description,
-        // The registry's, as is the secret.
-        issued: Timestamp::default(),
+        // Until the registry reads its own clock; the secret is its own, too.
+        issued: cx.now,
         expires: cx.now.plus(Seconds(lifetime)),
         uses: u32::try_from(uses).unwrap_or(1),
         secret: crypto::Secret::default(),

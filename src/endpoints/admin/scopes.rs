@@ -50,12 +50,12 @@ pub(super) async fn item<H: Host>(
             let links = Links::of(cx, &name, take_clients(&mut patch).map_err(refused)?).await?;
             let command = Command::ChangeScope { name, patch, whole, expected };
             let (scope, lags) = links.tie(cx, changed(cx, "admin.scope.changed", command).await?).await?;
-            let response = shown(StatusCode::OK, scope.entry.version, display(&scope));
+            let response = shown(StatusCode::OK, scope.tag(), display(&scope));
             Ok(if lags { following(response) } else { response })
         }
         Method::DELETE => delete(cx, Command::DeleteScope { name, expected: expected(request)? }).await,
         _ => match ask(cx, Command::Scope(name)).await? {
-            Reply::Scope(Some(scope)) => Ok(shown(StatusCode::OK, scope.entry.version, display(&scope))),
+            Reply::Scope(Some(scope)) => Ok(shown(StatusCode::OK, scope.tag(), display(&scope))),
             Reply::Scope(None) => Err(unknown("scope")),
             _ => Err(strange()),
         },
@@ -81,7 +81,7 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
     let command = Command::CreateScope { name, patch: body };
     let (scope, _) = links.tie(cx, changed(cx, "admin.scope.created", command).await?).await?;
     let location = cx.url(&format!("/admin/scopes/{}", wire::encode(&scope.name)));
-    Ok(shown(StatusCode::CREATED, scope.entry.version, display(&scope)).with("location", location))
+    Ok(shown(StatusCode::CREATED, scope.tag(), display(&scope)).with("location", location))
 }
 
 /// The clients that are to have a scope from now on, where a request says so.

@@ -2,7 +2,7 @@
 
 use super::{Health, Told};
 use crate::{
-    crypto::Secret,
+    crypto::{self, Secret},
     host::{Protocol, Seconds, Timestamp},
     model::{
         audit::Change,
@@ -225,6 +225,23 @@ pub struct Catalogued {
     pub entry: ScopeEntry,
     /// The ids of the clients that may have it.
     pub clients: Vec<String>,
+}
+
+impl Catalogued {
+    /// Which version of it this is, also by who has it: what shows a scope shows its clients.
+    pub fn tag(&self) -> u64 {
+        tag_of(self.entry.version, self.clients.iter().map(String::as_str))
+    }
+}
+
+/// The same, of its parts. No id of a client has a line break.
+pub fn tag_of<'a>(version: u64, clients: impl Iterator<Item = &'a str>) -> u64 {
+    let mut said = version.to_string();
+    for client in clients {
+        said.push('\n');
+        said.push_str(client);
+    }
+    crypto::digest(said.as_bytes()).iter().take(8).fold(0, |tag, byte| (tag << 8) | u64::from(*byte))
 }
 
 /// What the registry answers.

@@ -341,6 +341,10 @@ pub(super) fn token<S: Store>(store: &S, id: &str) -> Result<Reply, Fault> {
 /// A new one. By this turn's dice, so a message that arrives again finds it.
 pub(super) fn create_token<S: Store>(turn: &Turn<'_, S>, mut token: InitialToken) -> Result<Reply, Fault> {
     if turn.store.get(INITIAL, &token.id, "")?.is_none() {
+        // It lives as long as was said, by this object's clock. Who does not say since when is of before.
+        if token.issued > Timestamp::default() {
+            token.expires = turn.now.plus(token.expires.since(token.issued));
+        }
         // A row of a format that nobody knows could not be read again.
         (token.format, token.issued, token.secret) = (FORMAT, turn.now, Secret(turn.dice.to_vec()));
         write(turn.store, INITIAL, &token.id, "", &token)?;

@@ -115,7 +115,7 @@ pub(super) fn change<S: Store>(
         return Ok(Reply::ScopeChanged(Box::new(known), told));
     }
     before.attempts.refuse_late(&turn.attempt)?;
-    if expected.is_some_and(|expected| expected != known.entry.version) {
+    if expected.is_some_and(|expected| expected != known.tag()) {
         return Ok(Reply::Outdated);
     }
     let plain = ScopeEntry { version: known.entry.version, ..ScopeEntry::default() };
@@ -152,7 +152,7 @@ pub(super) fn delete<S: Store>(
         let told = Told::none(roster(turn.store, "grants")?.len(), false);
         return Ok(Reply::PolicyChanged(Box::new(before), told));
     };
-    if expected.is_some_and(|expected| expected != known.entry.version) {
+    if expected.is_some_and(|expected| expected != known.tag()) {
         return Ok(Reply::Outdated);
     }
     if !known.clients.is_empty() {

@@ -217,9 +217,18 @@ fn a_scope_is_given_to_clients_and_taken_from_them_from_its_own_side() {
     let (_, shown) = site.admin(Method::PATCH, "/admin/scopes/extra", &json!({ "clients": null }));
     assert_eq!((&shown["clients"], scopes_of("demo-web")), (&json!([]), before));
 
+    // Who has it is a part of what two administrators may both be changing.
+    let seen = send(&site, Method::GET, "/admin/scopes/extra", &[], "");
+    let tag = seen.header("etag").unwrap();
+    site.patch("/admin/clients/demo-spa", &json!({ "scope": "reports extra" }));
+    let mine = json!({ "clients": ["demo-web"] }).to_string();
+    let late = send(&site, Method::PATCH, "/admin/scopes/extra", &[("if-match", tag)], &mine);
+    assert_eq!((late.status.as_u16(), scopes_of("demo-spa")), (412, json!("extra reports")));
+    site.patch("/admin/scopes/extra", &json!({ "clients": [] }));
+
     let changes = read(&site, "/admin/audit")["items"].clone();
     let of_clients = |change: &&Value| change["action"] == "client.changed";
-    assert_eq!(changes.as_array().unwrap().iter().filter(of_clients).count(), 4);
+    assert_eq!(changes.as_array().unwrap().iter().filter(of_clients).count(), 6);
     let many: Vec<String> = (0..101).map(|number| format!("c{number}")).collect();
     let (status, problem) = site.admin(Method::PATCH, "/admin/scopes/extra", &json!({ "clients": many }));
     assert_eq!((status, &problem["field"]), (400, &json!("clients")), "{problem}");

@@ -24,7 +24,7 @@ use edgemint::{
     objects::protocol::{
         Told,
         grant_shard::{self, GrantShard},
-        registry::{Catalogued, Command, NAME, POLICY_KEY, Registry, Reply, client_key},
+        registry::{Catalogued, Command, NAME, POLICY_KEY, Registry, Reply, client_key, tag_of},
     },
 };
 use proptest::prelude::*;
@@ -184,8 +184,7 @@ impl Life {
 
     fn change_scope(&mut self, name: &'static str, text: u8, only_if: Option<bool>) -> Judged {
         let before = self.oracle.scopes.get(name).copied();
-        let expected =
-            only_if.map(|right| before.as_ref().map_or(1, |(version, _)| *version) + u64::from(!right));
+        let expected = only_if.map(|right| self.tag(name, before).wrapping_add(u64::from(!right)));
         let patch = object(&json!({ "description": text.to_string(), "urls": opened(Some(text)) }));
         let words = format!("the scope {name} is described by {text}, if it is v{expected:?}");
         let reply =
@@ -214,10 +213,14 @@ impl Life {
         self.expect(scope.clients == self.oracle.holders(name), &reply, "exactly the clients that have it")
     }
 
+    /// What an administrator saw last of a scope.
+    fn tag(&self, name: &str, known: Option<(u64, Option<u8>)>) -> u64 {
+        tag_of(known.map_or(1, |(version, _)| version), self.oracle.holders(name).into_iter())
+    }
+
     fn delete_scope(&mut self, name: &'static str, only_if: Option<bool>) -> Judged {
         let before = self.oracle.scopes.get(name).copied();
-        let expected =
-            only_if.map(|right| before.as_ref().map_or(1, |(version, _)| *version) + u64::from(!right));
+        let expected = only_if.map(|right| self.tag(name, before).wrapping_add(u64::from(!right)));
         let words = format!("the scope {name} is deleted, if it is v{expected:?}");
         let reply = self.ask(&words, Command::DeleteScope { name: name.into(), expected })?;
         let holders = self.oracle.holders(name);
