@@ -10,6 +10,7 @@ mod prepared;
 mod records;
 mod registrations;
 mod requests;
+mod resources;
 
 /// Reads one input. Panics where something does not hold.
 pub type Target = fn(&[u8]);
@@ -31,7 +32,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("redirect_uris",    parsers::redirect_uris),
     ("registrations",    registrations::registrations),
     ("requests",         requests::requests),
+    ("resources",        resources::resources),
     ("scopes",           parsers::scopes),
+    ("targets",          resources::targets),
     ("tickets",          parsers::tickets),
 ];
 

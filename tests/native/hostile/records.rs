@@ -107,7 +107,10 @@ pub fn merge_patches(input: &[u8]) {
     if let Ok(entry) = ScopeEntry::default().amend(patch.clone()) {
         assert!(entry.description.len() <= 500 && !entry.description.contains(char::is_control));
         assert_eq!(entry.amend(patch.clone()).as_ref(), Ok(&entry));
-        assert!(entry.folders.is_empty() && entry.urls.is_empty() && entry.groups.is_empty());
+        let lists = [&entry.folders, &entry.services, &entry.urls, &entry.groups, &entry.client_groups];
+        assert!(lists.iter().all(|list| list.len() <= 100 && list.iter().all(|text| !text.is_empty())));
+        // What is kept can be said again.
+        assert_eq!(entry.amend(entry.members()).as_ref(), Ok(&entry));
     }
     account(&patch);
     settings(&patch);
