@@ -4,6 +4,7 @@
 //! |---|---|
 //! | keys per purpose and issuer | HKDF-SHA256 (RFC 5869) from a master key |
 //! | seals of tickets | AES-256-SIV (RFC 5297): deterministic, so the same ticket is the same string |
+//! | secrets at rest that must be read again | AES-256-SIV, a key for each thing that has some |
 //! | proofs, client secrets at rest, filter of client ids | HMAC-SHA256 (RFC 2104) |
 //! | passwords of people | Argon2id (RFC 9106), 19 MiB, 2 passes, 1 lane |
 
@@ -156,6 +157,8 @@ impl Kind {
 /// One master key and what is derived from it for one issuer.
 struct Master {
     id: String,
+    /// For the keys of vaults.
+    store: Secret,
     /// For names that must not be known.
     blind: Secret,
     /// In the order of [`KINDS`].
@@ -180,8 +183,8 @@ impl Keys {
             let key = bytes(key)
                 .filter(|key| key.len() == 32)
                 .ok_or("a master key is not base64url of 32 bytes")?;
-            let (seals, blind) = derive(&key, issuer);
-            keys.push(Master { id: id.to_owned(), blind, seals });
+            let (seals, blind, store) = derive(&key, issuer);
+            keys.push(Master { id: id.to_owned(), store, blind, seals });
         }
         if keys.is_empty() { Err("there is no master key") } else { Ok(Self(keys)) }
     }
@@ -200,11 +203,53 @@ impl Keys {
         self.0.first().map_or_else(Secret::default, |master| master.blind.mac(parts))
     }
 
+    /// What seals the secrets that are kept of one thing, and opens no other's.
+    pub fn vault(&self, of: &str) -> Vault {
+        let keys = self.0.iter().map(|master| {
+            let mut key = vec![0; 64];
+            // As in `derive`: neither can fail, and what is left in place of a key is not one that anybody knows.
+            let derived = Hkdf::<Sha256>::from_prk(&master.store.0)
+                .is_ok_and(|hkdf| hkdf.expand(of.as_bytes(), &mut key).is_ok());
+            (master.id.clone(), if derived { Secret(key) } else { Secret::default() })
+        });
+        Vault(keys.collect())
+    }
+
     /// The payload of a ticket of this kind, if one of our keys sealed it for this issuer.
     pub fn open(&self, kind: Kind, ticket: &str) -> Option<Vec<u8>> {
         let (id, sealed) = ticket.strip_prefix(kind.prefix())?.strip_prefix('_')?.split_once('.')?;
         let master = self.0.iter().find(|master| master.id == id)?;
         master.cipher(kind)?.decrypt([kind.prefix().as_bytes()], &bytes(sealed)?).ok()
+    }
+}
+
+/// The keys of one thing's secrets at rest, one of each master key: the first seals, all open. An object that holds such
+/// secrets is brought them with each command, and keeps none.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Vault(Vec<(String, Secret)>);
+
+impl Vault {
+    /// Seals a secret under its name.
+    pub fn seal(&self, name: &str, secret: &str) -> Result<String, Fault> {
+        let fault = || Fault::new("the seal failed");
+        let (id, key) = self.0.first().ok_or_else(fault)?;
+        let mut siv = Aes256Siv::new_from_slice(&key.0).map_err(|_| fault())?;
+        let sealed = siv.encrypt([name.as_bytes()], secret.as_bytes()).map_err(|_| fault())?;
+        Ok(format!("{id}.{}", text(&sealed)))
+    }
+
+    /// Opens it; `None` also where the master key is gone under which it was sealed.
+    pub fn open(&self, name: &str, sealed: &str) -> Option<String> {
+        let (id, sealed) = sealed.split_once('.')?;
+        let (_, key) = self.0.iter().find(|(own, _)| own == id)?;
+        let mut siv = Aes256Siv::new_from_slice(&key.0).ok()?;
+        String::from_utf8(siv.decrypt([name.as_bytes()], &bytes(sealed)?).ok()?).ok()
+    }
+
+    /// Whether a newer master key would seal it now.
+    pub fn has_aged(&self, sealed: &str) -> bool {
+        let id = sealed.split_once('.').map(|(id, _)| id);
+        self.0.first().map(|(newest, _)| newest.as_str()) != id
     }
 }
 
@@ -215,8 +260,8 @@ impl Master {
     }
 }
 
-/// One key for each kind of ticket (RFC 5869): what one purpose seals, no other opens. And one for names.
-fn derive(master: &[u8], issuer: &str) -> (Vec<[u8; 64]>, Secret) {
+/// One key for each kind of ticket (RFC 5869): what one purpose seals, no other opens. One for names, and one for vaults.
+fn derive(master: &[u8], issuer: &str) -> (Vec<[u8; 64]>, Secret, Secret) {
     let hkdf = Hkdf::<Sha256>::new(Some(b"edgemint"), master);
     let derived = KINDS.iter().map(|(_, prefix)| {
         let mut key = [0; 64];
@@ -225,10 +270,13 @@ fn derive(master: &[u8], issuer: &str) -> (Vec<[u8; 64]>, Secret) {
     });
     // 64 bytes are far under the 255 blocks that HKDF can give; a failure would leave no key, so no ticket.
     let seals = derived.filter_map(Result::ok).collect();
-    let mut blind = vec![0; 32];
-    // As above: a failure leaves zeros, and then names are blinded by nothing secret.
-    let _ = hkdf.expand_multi_info(&[b"blind\0", issuer.as_bytes()], &mut blind);
-    (seals, Secret(blind))
+    let further = |purpose: &[u8]| {
+        let mut key = vec![0; 32];
+        // As above: a failure leaves nothing, which is no key.
+        let derived = hkdf.expand_multi_info(&[purpose, issuer.as_bytes()], &mut key);
+        derived.map(|()| Secret(key)).unwrap_or_default()
+    };
+    (seals, further(b"blind\0"), further(b"vault\0"))
 }
 
 /// The Argon2id hash of a password as a PHC string.
@@ -302,6 +350,20 @@ mod tests {
             bent[at] = if bent[at] == b'A' { b'B' } else { b'A' };
             assert!(keys(ONE).open(Kind::Code, &String::from_utf8(bent).unwrap()).is_none(), "at {at}");
         }
+    }
+
+    #[test]
+    fn what_a_vault_seals_only_it_opens_under_that_name_and_a_newer_master_key_tells() {
+        let vault = keys(ONE).vault("one");
+        let sealed = vault.seal("refresh", "hush").unwrap();
+        assert_eq!(vault.open("refresh", &sealed).as_deref(), Some("hush"));
+        assert!(vault.open("access", &sealed).is_none() && !vault.has_aged(&sealed));
+        assert!(keys(ONE).vault("other").open("refresh", &sealed).is_none());
+        let both = keys(&format!("{TWO},{ONE}")).vault("one");
+        assert!(both.has_aged(&sealed) && both.open("refresh", &sealed).is_some());
+        assert!(keys(TWO).vault("one").open("refresh", &sealed).is_none());
+        assert!(vault.open("refresh", "a.AAAA").is_none() && vault.open("refresh", "").is_none());
+        assert!(!format!("{vault:?}").contains("AAAA"), "{vault:?}");
     }
 
     #[test]

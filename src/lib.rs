@@ -119,6 +119,7 @@ pub mod model {
     pub mod place;
     pub mod policy;
     pub mod profile;
+    pub mod provider;
     pub mod redirect_uri;
     pub mod registration;
     pub mod resource;

@@ -7,18 +7,16 @@
 use crate::{
     context::{Config, Context},
     error::{Code, Error},
-    host::{Asked, Away, Fetched, Host, Seconds},
-    model::{outside, policy::Policy},
-    wire::{self, Response},
+    host::Host,
+    model::{
+        outside,
+        policy::Policy,
+        provider::{Answer, Wish},
+    },
+    wire::Response,
 };
-use base64ct::{Base64, Encoding as _};
-use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
-
-/// The largest answer that is read, in bytes.
-const LARGEST: usize = 64 * 1024;
-/// How long an answer is waited for.
-const WAIT: Seconds = Seconds(10);
+use http::StatusCode;
+use serde_json::json;
 
 /// An address elsewhere that may be asked. Made only by [`Target::read`].
 pub struct Target(String);
@@ -54,69 +52,9 @@ fn is_ours(config: &Config, host: &str, origin: &str) -> bool {
     port(origin) == port(config.origin())
 }
 
-/// A wish for tokens of somebody else's.
-pub struct Wish<'a> {
-    /// `client_id`.
-    pub client_id: &'a str,
-    /// `client_secret`; a public client has none.
-    pub client_secret: Option<&'a str>,
-    /// In the body instead of the header (RFC 6749 §2.3.1).
-    pub in_body: bool,
-    /// The other parameters.
-    pub params: Vec<(&'static str, &'a str)>,
-}
-
-/// What a provider answered.
-pub enum Answer {
-    /// Tokens: the members of its answer.
-    Tokens(Map<String, Value>),
-    /// Anything else: the status, and its JSON where it was some.
-    Refused(u16, Option<Value>),
-    /// Nothing could be had of it.
-    Unreachable(String),
-    /// Nothing in time.
-    Late,
-}
-
 /// Asks a token endpoint.
 pub async fn ask<H: Host>(cx: &Context<'_, H>, target: Target, wish: Wish<'_>) -> Answer {
-    let mut params = wish.params;
-    let mut headers = vec![
-        ("accept".to_owned(), "application/json".to_owned()),
-        ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()),
-    ];
-    match wish.client_secret {
-        Some(secret) if !wish.in_body => {
-            // RFC 6749 §2.3.1: both are form-encoded first.
-            let pair = format!("{}:{}", wire::encode(wish.client_id), wire::encode(secret));
-            headers.push((
-                "authorization".to_owned(),
-                format!("Basic {}", Base64::encode_string(pair.as_bytes())),
-            ));
-        }
-        secret => {
-            params.push(("client_id", wish.client_id));
-            params.extend(secret.map(|secret| ("client_secret", secret)));
-        }
-    }
-    let body = wire::with_params("", &params).trim_start_matches('?').to_owned().into_bytes();
-    let asked =
-        Asked { method: Method::POST, address: target.0, headers, body, most: LARGEST, patience: WAIT };
-    match cx.host.fetch(&asked).await {
-        Ok(fetched) => read(fetched),
-        Err(Away::Late) => Answer::Late,
-        Err(Away::Lost(why)) => Answer::Unreachable(why),
-    }
-}
-
-fn read(fetched: Fetched) -> Answer {
-    let body = fetched.body.and_then(|body| serde_json::from_slice(&body).ok());
-    match (fetched.status, body) {
-        (200, Some(Value::Object(members))) if members.get("access_token").is_some_and(Value::is_string) => {
-            Answer::Tokens(members)
-        }
-        (status, body) => Answer::Refused(status, body),
-    }
+    Answer::read(cx.host.fetch(&wish.asked(&target.0)).await)
 }
 
 /// What an answer that brought no tokens is answered with.

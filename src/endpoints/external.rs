@@ -6,7 +6,8 @@ use crate::{
     context::Context,
     error::{Code, Error},
     host::Host,
-    upstream::{self, Answer, Target, Wish},
+    model::provider::{self, Answer, Wish},
+    upstream::{self, Target},
     wire::{Params, Request, Response},
 };
 use http::StatusCode;
@@ -74,9 +75,7 @@ pub async fn token<H: Host>(
 fn outputs(members: Map<String, Value>) -> Map<String, Value> {
     let mut passed: Map<String, Value> = members;
     passed.retain(|name, value| OUTPUTS.contains(&name.as_str()) && !value.is_null());
-    // Some servers say it as a text.
-    let seconds = passed.get("expires_in").and_then(Value::as_str).and_then(|text| text.parse::<u64>().ok());
-    if let Some(seconds) = seconds {
+    if let Some(seconds) = provider::expires_in(&passed) {
         passed.insert("expires_in".to_owned(), json!(seconds));
     }
     passed
