@@ -124,6 +124,8 @@ pub enum Kind {
     Registration,
     /// An initial access token.
     Initial,
+    /// `state` of a browser that is sent to another server.
+    Outgoing,
     /// The landing page's own state in development.
     Demo,
 }
@@ -139,6 +141,7 @@ pub const KINDS: &[(Kind, &str)] = &[
     (Kind::Console,      "emv"),
     (Kind::Registration, "emk"),
     (Kind::Initial,      "emi"),
+    (Kind::Outgoing,     "emo"),
     (Kind::Demo,         "emx"),
 ];
 

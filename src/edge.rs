@@ -6,11 +6,12 @@ mod message;
 
 use crate::{
     context::config::Vars,
+    crypto,
     error::Fault,
     host::{Asked, Away, Fetched, Host, Object, PATIENCE, Place, Seconds, Timestamp},
     objects::{
         self,
-        protocol::{account_shard, grant_shard, registry},
+        protocol::{account_shard, connection, grant_shard, registry},
     },
     server::Server,
 };
@@ -76,7 +77,8 @@ impl Host for Edge {
         let url = format!("https://object/{}", to.name);
         let request = web_sys::Request::new_with_str_and_init(&url, &init).map_err(worker::Error::from)?;
         let answer = async { stub.fetch_with_request(request.into()).await?.text().await };
-        in_time(answer).await?.map_err(Fault::from)
+        let answer = within(answer, to.patience).await;
+        answer.ok_or_else(|| Fault::new("an object did not answer in time"))?.map_err(Fault::from)
     }
 
     async fn read_copy(&self, key: &str) -> std::result::Result<Option<String>, Fault> {
@@ -91,16 +93,14 @@ impl Host for Edge {
         let answer = async {
             let request = message::outgoing(asked)?;
             let mut response = Fetch::Request(request.into()).send().await?;
-            let header = |name: &str| response.headers().get(name).ok().flatten().unwrap_or_default();
-            let (content_type, cache_control, age) =
-                (header("content-type"), header("cache-control"), header("age"));
             let status = response.status_code();
+            let headers = message::headers(response.headers());
             let body = match response.stream() {
                 Ok(stream) => message::collect(stream, asked.most).await.map_err(worker::Error::from)?,
                 // It has none.
                 Err(_) => Some(Vec::new()),
             };
-            Ok(Fetched { status, content_type, cache_control, age, body })
+            Ok(Fetched { status, headers, body })
         };
         match within(answer, asked.patience).await {
             Some(answer) => answer.map_err(|error: worker::Error| Away::Lost(error.to_string())),
@@ -202,8 +202,9 @@ enum Alarm {
 
 impl Shell {
     fn new(state: State, env: Env) -> Self {
-        let disk = Disk::open(state.storage().sql());
-        Self { state, edge: Edge(env), disk, alarm: Cell::new(Alarm::Unknown) }
+        let edge = Edge(env);
+        let disk = Disk::open(state.storage().sql(), crypto::text(&edge.random::<12>()));
+        Self { state, edge, disk, alarm: Cell::new(Alarm::Unknown) }
     }
 
     async fn fetch<O: Object>(&self, mut request: Request) -> Result<Response> {
@@ -277,4 +278,5 @@ durable_objects! {
     RegistryObject is registry::Registry;
     AccountShard is account_shard::AccountShard;
     GrantShard is grant_shard::GrantShard;
+    ConnectionObject is connection::Connection;
 }

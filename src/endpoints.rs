@@ -6,6 +6,7 @@ pub mod authorize;
 pub mod check;
 pub mod client_document;
 pub mod compat;
+pub mod connections;
 pub mod consent;
 pub mod console;
 pub mod development;

@@ -67,6 +67,7 @@ codes! {
     NotFound                "not_found"                 NOT_FOUND              sure "RFC 9110 §15.5.5"
     UnservedAddress         "not_found"                 NOT_FOUND              copy "There is no such address, by the settings"
     MethodNotAllowed        "method_not_allowed"        METHOD_NOT_ALLOWED     sure "RFC 9110 §15.5.6"
+    ExternalError           "external_error"            BAD_GATEWAY            sure "Another server gave no tokens to this one"
     Conflict                "conflict"                  CONFLICT               sure "RFC 9110 §15.5.10"
     PreconditionFailed      "precondition_failed"       PRECONDITION_FAILED    sure "RFC 9110 §15.5.13"
     ContentTooLarge         "invalid_request"           PAYLOAD_TOO_LARGE      sure "RFC 9110 §15.5.14"

@@ -153,12 +153,16 @@ pub struct Place {
     pub name: String,
     /// A location hint of the platform, the same for every caller: an object stays where it was first touched.
     pub near: Option<&'static str>,
+    /// How long it is waited for.
+    pub patience: Seconds,
 }
 
 /// A kind of Durable Object, as others know it: where it is, what it can be told, what it answers.
 pub trait Protocol {
     /// The binding in `wrangler.toml`.
     const BINDING: &'static str;
+    /// How long one is waited for.
+    const PATIENCE: Seconds = PATIENCE;
     /// What it can be told.
     type Command: Serialize + DeserializeOwned;
     /// What it answers.
@@ -256,6 +260,8 @@ pub trait Store {
     fn tables(&self) -> Result<Vec<String>, Fault>;
     /// Drops a table: no row is written, however many it holds.
     fn drop_table(&self, table: &str) -> Result<(), Fault>;
+    /// Which life of the object this is: what was under way in another one is over.
+    fn life(&self) -> &str;
     /// How large it is, in bytes.
     fn size(&self) -> Result<u64, Fault>;
 }
@@ -309,14 +315,17 @@ impl From<Away> for Fault {
 pub struct Fetched {
     /// The status.
     pub status: u16,
-    /// `Content-Type`; empty where there is none, as are the others.
-    pub content_type: String,
-    /// `Cache-Control`.
-    pub cache_control: String,
-    /// `Age`.
-    pub age: String,
+    /// Its headers, names in lower case.
+    pub headers: Vec<(String, String)>,
     /// As much as was to be read; `None` where there was more.
     pub body: Option<Vec<u8>>,
+}
+
+impl Fetched {
+    /// The value of a header; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value)
+    }
 }
 
 /// Everything a request asks of the world.
@@ -395,7 +404,7 @@ pub async fn ask<O: Protocol, H: Host>(
     let attempt = Attempt(base64ct::Base64UrlUnpadded::encode_string(&host.random::<12>()));
     let sent = Some(host.now());
     let message = json::write(&Envelope { format: FORMAT, attempt, sent, by, command })?;
-    let to = Place { binding: O::BINDING, name: name.to_owned(), near: O::near(name) };
+    let to = Place { binding: O::BINDING, name: name.to_owned(), near: O::near(name), patience: O::PATIENCE };
     let text = match host.deliver(&to, message.clone()).await {
         Ok(text) => text,
         Err(_) => host.deliver(&to, message).await?,

@@ -110,7 +110,9 @@ pub mod model {
     pub mod authority;
     pub mod client;
     pub mod client_document;
+    pub mod connection;
     pub mod grant;
+    pub mod held;
     pub mod mark;
     pub mod metadata;
     pub mod outside;

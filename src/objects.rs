@@ -5,6 +5,7 @@
 //! | [`protocol::registry::Registry`] | one | clients, settings, scopes, the roster of shards, the log of changes |
 //! | [`protocol::account_shard::AccountShard`] | 256 | people, sessions, failed logins |
 //! | [`protocol::grant_shard::GrantShard`] | a few a region | grants, marks, revoked access tokens |
+//! | [`protocol::connection::Connection`] | one a connection | tokens of another server, sealed |
 //!
 //! A turn reads rows, decides, and writes rows with no `await` in between, so no other request comes between. What must
 //! go out afterwards (the replica, marks for other objects) is written into the [`outbox`] in the same turn and sent
@@ -17,6 +18,7 @@ pub mod outbox;
 pub mod tally;
 
 pub mod account_shard;
+pub mod connection;
 pub mod grant_shard;
 pub mod registry;
 

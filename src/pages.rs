@@ -92,6 +92,16 @@ pub struct Walked<'a> {
     pub error: Option<&'a str>,
 }
 
+/// A browser is back from another server that let this one in.
+#[derive(Template)]
+#[template(path = "connected.html")]
+pub struct Connected<'a> {
+    /// The connection.
+    pub name: &'a str,
+    /// The other server.
+    pub issuer: &'a str,
+}
+
 /// A page, with the policy that lets its form's answer go to `back`.
 pub fn show(status: StatusCode, page: &impl Template, back: Option<&RedirectUri>) -> Result<Response, Error> {
     illustrated(status, page, back, "")

@@ -18,12 +18,38 @@ use crate::{
 use http::StatusCode;
 use serde_json::json;
 
-/// An address elsewhere that may be asked. Made only by [`Target::read`].
-pub struct Target(String);
+/// An address elsewhere that may be asked. Made only by [`Target::read`] and [`Target::within`].
+pub struct Target(pub(crate) String);
 
 impl Target {
     /// Refuses what may not be asked.
     pub fn read(config: &Config, policy: &Policy, name: &str, address: &str) -> Result<Self, Error> {
+        let listed = policy.settings.external_origins.split(' ').filter(|own| !own.is_empty());
+        let anywhere = policy.settings.external_origins.is_empty();
+        let whose = "the setting external.allowedOrigins";
+        if anywhere {
+            Self::of(config, name, address)
+        } else {
+            Self::within(config, name, address, (whose, listed))
+        }
+    }
+
+    /// Refuses what may not be asked, and what lies in none of these origins.
+    pub fn within<'a>(
+        config: &Config,
+        name: &str,
+        address: &str,
+        (whose, mut listed): (&str, impl Iterator<Item = &'a str>),
+    ) -> Result<Self, Error> {
+        let target = Self::of(config, name, address)?;
+        if listed.any(|own| own == outside::origin_of(address)) {
+            return Ok(target);
+        }
+        let detail = format!("{name} may not be asked: its origin is not one of {whose}");
+        Err(Error::new(Code::InvalidTarget, detail))
+    }
+
+    fn of(config: &Config, name: &str, address: &str) -> Result<Self, Error> {
         let refused =
             |why: &str| Err(Error::new(Code::InvalidTarget, format!("{name} may not be asked: {why}")));
         let host = match outside::host_of(address, config.development) {
@@ -33,10 +59,6 @@ impl Target {
         let origin = outside::origin_of(address);
         if is_ours(config, host, origin) {
             return refused("it is this server itself");
-        }
-        let listed = &policy.settings.external_origins;
-        if !listed.is_empty() && !listed.split(' ').any(|own| own == origin) {
-            return refused("its origin is not one of the setting external.allowedOrigins");
         }
         Ok(Self(address.to_owned()))
     }

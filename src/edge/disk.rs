@@ -14,14 +14,16 @@ pub struct Disk {
     sql: SqlStorage,
     /// The names of the tables there are, read once: a name is small, and only this object makes and drops them.
     tables: RefCell<Option<BTreeSet<String>>>,
+    /// Drawn when the object began to live.
+    life: String,
 }
 
 /// More rows than any scan asks for and JavaScript can count.
 const ALL: i64 = 1_000_000_000;
 
 impl Disk {
-    pub fn open(sql: SqlStorage) -> Self {
-        Self { sql, tables: RefCell::new(None) }
+    pub fn open(sql: SqlStorage, life: String) -> Self {
+        Self { sql, tables: RefCell::new(None), life }
     }
 
     fn rows(&self, query: &str, values: Vec<SqlStorageValue>) -> Result<Vec<Vec<String>>, Fault> {
@@ -80,6 +82,10 @@ fn quoted(table: &str) -> Result<String, Fault> {
 }
 
 impl Store for Disk {
+    fn life(&self) -> &str {
+        &self.life
+    }
+
     fn get(&self, table: &str, owner: &str, key: &str) -> Result<Option<String>, Fault> {
         if !self.has(table)? {
             return Ok(None);

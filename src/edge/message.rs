@@ -6,7 +6,7 @@ use crate::{
     wire::{self, BODY_LIMIT},
 };
 use futures_util::StreamExt as _;
-use js_sys::{Reflect, Uint8Array};
+use js_sys::{Array, Object, Reflect, Uint8Array};
 use wasm_bindgen::JsValue;
 use worker::{ByteStream, Headers, Request, Response, Result, web_sys};
 
@@ -77,6 +77,17 @@ pub async fn collect(
         }
     }
     Ok(Some(body))
+}
+
+/// All headers of an answer.
+pub fn headers(headers: &Headers) -> Vec<(String, String)> {
+    let pairs =
+        Object::from_entries(headers.0.as_ref()).map(|plain| Object::entries(&plain)).unwrap_or_default();
+    let pair = |pair: JsValue| {
+        let pair: Array = pair.into();
+        Some((pair.get(0).as_string()?, pair.get(1).as_string()?))
+    };
+    pairs.iter().filter_map(pair).collect()
 }
 
 /// A request to a server elsewhere. Its redirects are answers to us.

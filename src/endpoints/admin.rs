@@ -7,6 +7,7 @@ mod access;
 mod audit;
 pub(super) mod body;
 mod clients;
+mod connections;
 mod grants;
 mod health;
 pub mod members;
@@ -58,6 +59,12 @@ pub enum Resource {
     User,
     /// `/admin/settings`
     Settings,
+    /// `/admin/connections`
+    Connections,
+    /// `/admin/connections/{name}`
+    Connection,
+    /// `/admin/connections/{name}/authorize`
+    ConnectionAuthorize,
     /// `/admin/grants`
     Grants,
     /// `/admin/grants/{id}`
@@ -114,6 +121,9 @@ pub(super) async fn perform<H: Host>(
         Resource::Users => users::collection(cx, request).await,
         Resource::User => users::item(cx, request, segment).await,
         Resource::Settings => settings::item(cx, request).await,
+        Resource::Connections => connections::collection(cx, request).await,
+        Resource::Connection => connections::item(cx, request, segment).await,
+        Resource::ConnectionAuthorize => connections::authorize(cx, segment).await,
         Resource::Grants => grants::collection(cx, request).await,
         Resource::Grant => grants::item(cx, request, segment).await,
         Resource::Audit => audit::collection(cx, request).await,

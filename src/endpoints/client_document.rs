@@ -9,7 +9,7 @@ use super::admin::body;
 use crate::{
     context::{Context, Limited, Words},
     error::{Code, Error, Fault},
-    host::{Asked, Fetched, Host, Timestamp},
+    host::{Asked, Host, Timestamp},
     model::{client::Client, client_document, metadata::Metadata, policy::Policy, profile::Profile},
     wire::Request,
 };
@@ -88,8 +88,9 @@ async fn fetch<H: Host>(
         let detail = "the document of the client could not be had: repeat the request";
         Error::new(Code::TemporarilyUnavailable, detail).because(why)
     };
-    let Fetched { status, content_type, cache_control, age, body } =
-        cx.host.fetch(&Asked::document(id, LARGEST)).await.map_err(|lost| away(Fault::from(lost).0))?;
+    let fetched = cx.host.fetch(&Asked::document(id, LARGEST)).await;
+    let fetched = fetched.map_err(|lost| away(Fault::from(lost).0))?;
+    let status = fetched.status;
     match StatusCode::from_u16(status) {
         Ok(StatusCode::OK) => {}
         Ok(code) if code.is_server_error() || code == StatusCode::TOO_MANY_REQUESTS => {
@@ -101,11 +102,13 @@ async fn fetch<H: Host>(
             )));
         }
     }
-    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let media_type =
+        fetched.header("content-type").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if media_type != "application/json" {
         return Err(refused("the document of the client is not application/json"));
     }
-    let body = body.ok_or_else(|| refused("the document of the client is larger than 5 KiB"))?;
+    let lifetime = client_document::lifetime(fetched.header("cache-control"), fetched.header("age"));
+    let body = fetched.body.ok_or_else(|| refused("the document of the client is larger than 5 KiB"))?;
     let document = body::parse(&body).map_err(|error| {
         let field = error.field.as_deref().unwrap_or_default();
         refused(format!("the document of the client: {field} {}", error.detail))
@@ -113,7 +116,7 @@ async fn fetch<H: Host>(
     let words = client_document::words(id, document);
     let words =
         words.map_err(|why| refused(format!("the document of the client: {} {}", why.field, why.why)))?;
-    Ok((Rc::new(words), cx.now.plus(client_document::lifetime(&cache_control, &age))))
+    Ok((Rc::new(words), cx.now.plus(lifetime)))
 }
 
 fn refused(why: impl Into<std::borrow::Cow<'static, str>>) -> Error {

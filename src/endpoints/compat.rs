@@ -3,7 +3,7 @@
 
 use super::{
     admin::{self, body},
-    authorize, external, introspect, revoke,
+    authorize, connections, external, introspect, revoke,
 };
 use crate::{
     context::Context,
@@ -69,6 +69,10 @@ pub async fn call_out<H: Host>(
     request: &Request,
     service: &str,
 ) -> Result<Response, Error> {
+    if service == "executeRequest" {
+        demand_post(cx, request).await?;
+        return connections::execute(cx, request).await;
+    }
     let params = called(cx, request).await?;
     match service {
         "getExternalAccessToken" => external::token(cx, request, &params).await,
@@ -78,13 +82,18 @@ pub async fn call_out<H: Host>(
 
 /// What a service is called with, if it may be called so.
 async fn called<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Params, Error> {
+    demand_post(cx, request).await?;
+    params(request)
+}
+
+async fn demand_post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<(), Error> {
     let policy = cx.policy().await?;
     demand_https(cx, request, &policy)?;
     // What has an effect is not asked for in order to throw its answer away.
     if request.method == Method::HEAD || (request.method != Method::POST && policy.settings.require_post) {
         return Err(Error::new(Code::InvalidRequest, "the method must be POST (setting requirePost)"));
     }
-    params(request)
+    Ok(())
 }
 
 /// Any other service.

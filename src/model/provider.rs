@@ -65,13 +65,21 @@ pub enum Answer {
     Late,
 }
 
+impl From<Away> for Answer {
+    fn from(away: Away) -> Self {
+        match away {
+            Away::Late => Self::Late,
+            Away::Lost(why) => Self::Unreachable(why),
+        }
+    }
+}
+
 impl Answer {
     /// What came back.
     pub fn read(fetched: Result<Fetched, Away>) -> Self {
         let fetched = match fetched {
             Ok(fetched) => fetched,
-            Err(Away::Late) => return Self::Late,
-            Err(Away::Lost(why)) => return Self::Unreachable(why),
+            Err(away) => return away.into(),
         };
         let body = fetched.body.and_then(|body| serde_json::from_slice(&body).ok());
         match (fetched.status, body) {

@@ -147,3 +147,18 @@ pub struct Initial(pub Registration);
 impl Ticket for Initial {
     const KIND: Kind = Kind::Initial;
 }
+
+/// `state` of a browser that is sent to another server, for one of our connections.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outgoing {
+    /// The connection's name.
+    pub name: String,
+    /// Its id: one that is made anew under the name is another.
+    pub id: String,
+    /// Which browser.
+    pub nonce: String,
+}
+
+impl Ticket for Outgoing {
+    const KIND: Kind = Kind::Outgoing;
+}

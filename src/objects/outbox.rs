@@ -4,6 +4,7 @@
 
 use super::{
     protocol::{
+        connection::{self, Connection},
         grant_shard::{self, GrantShard},
         registry::{self, Registry},
     },
@@ -65,6 +66,8 @@ enum Kind {
     Mark,
     /// A change to note in the registry. Facts do not change, so these are kept as they are to be sent.
     Note,
+    /// That a connection is gone, for its object.
+    End,
 }
 
 impl Kind {
@@ -73,6 +76,7 @@ impl Kind {
             Self::Copy => "copy",
             Self::Mark => "mark",
             Self::Note => "note",
+            Self::End => "end",
         }
     }
 }
@@ -93,6 +97,11 @@ pub fn owe_copy<S: Store>(store: &S, key: &str, stamp: u64, now: Timestamp) -> R
 pub fn owe_note<S: Store>(store: &S, change: &Change, now: Timestamp) -> Result<(), Fault> {
     write(store, NOTES, "", &change.id, change)?;
     write(store, TABLE, Kind::Note.owner(), &change.id, &Entry { due: now, since: now, ..Entry::default() })
+}
+
+/// The object of a connection has not heard that it is gone.
+pub fn owe_end<S: Store>(store: &S, id: &str, now: Timestamp) -> Result<(), Fault> {
+    write(store, TABLE, Kind::End.owner(), id, &Entry { due: now, since: now, ..Entry::default() })
 }
 
 /// A shard has not heard of a mark. `id` is the mark's: `client/<id>`, `person/<sub>`, `policy/`.
@@ -164,6 +173,7 @@ pub async fn flush<H: Host, S: Store>(host: &H, store: &S, truth: &dyn Truth<S>)
         let mut taken = lease(host, store, Kind::Mark)?;
         taken.append(&mut lease(host, store, Kind::Copy)?);
         taken.append(&mut lease(host, store, Kind::Note)?);
+        taken.append(&mut lease(host, store, Kind::End)?);
         if taken.is_empty() {
             break;
         }
@@ -189,6 +199,10 @@ async fn send<H: Host, S: Store>(
             let sent = note(host, store, &key).await;
             settle_note(host, store, &key, entry, sent)
         }
+        Kind::End => match host::ask::<Connection, H>(host, &key, connection::Command::End, None).await {
+            Ok(_) => store.delete(TABLE, kind.owner(), &key),
+            Err(fault) => again(host, store, kind, &key, entry, &fault),
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 //! may ask each other, and no file of one needs a file of another.
 
 pub mod account_shard;
+pub mod connection;
 pub mod grant_shard;
 pub mod registry;
 

@@ -4,6 +4,7 @@
 //! restricting change is owed to every shard on the roster before the administrator hears that it holds.
 
 mod clients;
+mod connections;
 mod policy;
 mod registration;
 mod rows;
@@ -84,6 +85,14 @@ impl Object for Registry {
                 scopes::change(turn, &name, patch, whole, expected)
             }
             Command::DeleteScope { name, expected } => scopes::delete(turn, &name, expected),
+            Command::Connection(name) => {
+                Ok(Reply::Connection(connections::find(store, &name)?.map(Box::new)))
+            }
+            Command::Connections { after, q, limit } => {
+                connections::list(store, after.as_deref(), q.as_deref(), limit)
+            }
+            Command::PutConnection { connection, expected } => connections::put(turn, *connection, expected),
+            Command::DeleteConnection { name, expected } => connections::delete(turn, &name, expected),
             Command::Join { shard } => {
                 let marks = store.scan(MARKS, None, None, usize::MAX)?;
                 let marks = marks

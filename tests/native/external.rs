@@ -13,7 +13,7 @@ const OURS: &str = "/admin/external/token";
 
 fn answer(status: u16, body: &Value) -> Fetched {
     let body = Some(body.to_string().into_bytes());
-    Fetched { status, content_type: "application/json".to_owned(), body, ..Fetched::default() }
+    Fetched { status, body, ..Fetched::default() }
 }
 
 fn tokens() -> Value {

@@ -8,6 +8,7 @@ mod attacks;
 mod authorize;
 mod check;
 mod compat;
+mod connections;
 mod console;
 mod documents;
 mod external;

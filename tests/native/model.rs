@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`grant`] | one grant in its shard, by messages | codes, generations, windows, ends, cut-offs |
 //! | [`account`] | one person in their shard | sessions, passwords, failures, what shards were told |
+//! | [`held`] | the tokens of a connection | what the other server has given and takes |
 //! | [`registration`] | clients that register, manage and end themselves | generations, uses, places, ends |
 //! | [`registry`] | clients, scopes, settings, shards that join | versions, links, who must hold which mark |
 //! | [`storm`] | the registry's outbox, many futures at once | what a 200 promised, and that nothing is owed for ever |
@@ -15,6 +16,7 @@
 
 mod account;
 mod grant;
+mod held;
 mod registration;
 mod registry;
 mod storm;

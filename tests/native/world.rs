@@ -10,7 +10,9 @@ use edgemint::{
     host::{Asked, Away, Fetched, Host, Object, Place, Row, Seconds, Store, Timestamp},
     objects::{
         self,
-        protocol::{account_shard::AccountShard, grant_shard::GrantShard, registry::Registry},
+        protocol::{
+            account_shard::AccountShard, connection::Connection, grant_shard::GrantShard, registry::Registry,
+        },
     },
 };
 use serde_json::Value;
@@ -37,6 +39,13 @@ type Rows = BTreeMap<(String, String), String>;
 /// The disk of one object.
 #[derive(Clone, Default)]
 pub struct Disk(RefCell<BTreeMap<String, Rows>>);
+
+impl Disk {
+    /// The rows of one table.
+    pub fn rows_of(&self, table: &str) -> Vec<String> {
+        self.0.borrow().get(table).map(|rows| rows.values().cloned().collect()).unwrap_or_default()
+    }
+}
 
 impl Store for Disk {
     fn get(&self, table: &str, owner: &str, key: &str) -> Result<Option<String>, Fault> {
@@ -82,6 +91,10 @@ impl Store for Disk {
     fn drop_table(&self, table: &str) -> Result<(), Fault> {
         self.0.borrow_mut().remove(table);
         Ok(())
+    }
+
+    fn life(&self) -> &str {
+        "the first"
     }
 
     fn size(&self) -> Result<u64, Fault> {
@@ -259,6 +272,7 @@ impl World {
             .filter(|(binding, name)| match *binding {
                 "GRANTS" => self.ring_one::<GrantShard>(name),
                 "ACCOUNTS" => self.ring_one::<AccountShard>(name),
+                "CONNECTIONS" => self.ring_one::<Connection>(name),
                 _ => self.ring_one::<Registry>(name),
             })
             .count()
@@ -369,6 +383,9 @@ impl Host for Inside {
                 "ACCOUNTS" => Box::pin(async move {
                     objects::serve::<AccountShard, _, _>(&inside, &*disk, &name, &message).await
                 }),
+                "CONNECTIONS" => Box::pin(async move {
+                    objects::serve::<Connection, _, _>(&inside, &*disk, &name, &message).await
+                }),
                 _ => Box::pin(async move {
                     objects::serve::<Registry, _, _>(&inside, &*disk, &name, &message).await
                 }),
@@ -379,6 +396,10 @@ impl Host for Inside {
 
     async fn read_copy(&self, key: &str) -> Result<Option<String>, Fault> {
         Ok(self.0.copy(key))
+    }
+
+    async fn fetch(&self, asked: &Asked) -> Result<Fetched, Away> {
+        self.0.fetch(asked).await
     }
 
     async fn write_copy(&self, key: &str, value: &str) -> Result<(), Fault> {

@@ -145,6 +145,23 @@ pub const USER: &[Member] = &[
     member("locked_until", "Closed until", Instant, Opens, "Until when failed logins keep the account closed; null opens it. Lists do not say it."),
 ];
 
+/// Another server, at which this one is a client.
+#[rustfmt::skip]
+pub const CONNECTION: &[Member] = &[
+    member("name",                       "Name",                   Text,    Once,   "1 to 64 letters, digits, hyphens, dots and underscores."),
+    member("issuer",                     "Issuer",                 Text,    Always, "What its answers name as iss (RFC 9207)."),
+    member("authorization_endpoint",     "Authorization endpoint", Text,    Always, "Where a browser is sent; may have a query."),
+    member("token_endpoint",             "Token endpoint",         Text,    Always, "What is asked for tokens."),
+    member("client_id",                  "Client id",              Text,    Always, "Who this server is there."),
+    member("client_secret",              "Client secret",          Text,    Only,   "Sealed. Said again where issuer, token_endpoint or client_id changes; null: a public client."),
+    member("token_endpoint_auth_method", "Authentication",         Choice(&["client_secret_basic", "client_secret_post"]), Always, "How the secret is sent (RFC 6749 section 2.3.1)."),
+    member("scope",                      "Scope",                  Text,    Always, "What is asked for; empty: what the server gives by itself."),
+    member("allowed_origins",            "Allowed origins",        Texts,   Always, "Where requests may go with its token."),
+    member("status",                     "Status",                 Choice(&["new", "connected", "broken"]), Never, "new: nobody has let this server in there; broken: somebody must again."),
+    member("broken_since",               "Broken since",           Instant, Never, "Since when."),
+    member("broken_reason",              "Because",                Text,    Never, "What the other server said."),
+];
+
 /// What a person allowed a client.
 #[rustfmt::skip]
 pub const GRANT: &[Member] = &[

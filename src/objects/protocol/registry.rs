@@ -7,6 +7,7 @@ use crate::{
     model::{
         audit::Change,
         client::{Client, Hashed},
+        connection::Connection,
         mark::Mark,
         patch::Invalid,
         policy::{Policy, ScopeEntry},
@@ -118,6 +119,31 @@ pub enum Command {
     CreateInitialToken(Box<InitialToken>),
     /// The end of one.
     DeleteInitialToken(String),
+    /// One connection.
+    Connection(String),
+    /// Connections in order of their names.
+    Connections {
+        /// Behind this name.
+        after: Option<String>,
+        /// Whose name or issuer contains this.
+        q: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// A connection as it is from now on; a new one where nothing is expected.
+    PutConnection {
+        /// The whole of it.
+        connection: Box<Connection>,
+        /// Only if the version is this one.
+        expected: Option<u64>,
+    },
+    /// The end of a connection, and of the tokens that it holds.
+    DeleteConnection {
+        /// Which.
+        name: String,
+        /// Only if the version is this one.
+        expected: Option<u64>,
+    },
     /// A change in another object, for the log.
     Note(Box<Change>),
     /// What administrators changed, the newest first.
@@ -282,6 +308,10 @@ pub enum Reply {
     Scopes(Vec<Catalogued>, bool),
     /// A scope as it is after a change, told to so many.
     ScopeChanged(Box<Catalogued>, Told),
+    /// A connection, or that there is none.
+    Connection(Option<Box<Connection>>),
+    /// Connections, and whether there are more.
+    Connections(Vec<Connection>, bool),
     /// These clients have the scope.
     InUse(Vec<String>),
     /// Another client has that name and version.

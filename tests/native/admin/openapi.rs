@@ -5,7 +5,7 @@ use super::members;
 use edgemint::{
     endpoints::admin::{
         Resource,
-        members::{CHANGE, CLIENT, GRANT, HEALTH, REGISTRATION_TOKEN, SCOPE, USER},
+        members::{CHANGE, CLIENT, CONNECTION, GRANT, HEALTH, REGISTRATION_TOKEN, SCOPE, USER},
     },
     model::settings::{Form, Setting, Settings},
     server,
@@ -37,6 +37,8 @@ fn subject(resource: Resource) -> (&'static str, &'static str, &'static str) {
         Resource::Users => ("", "User", "people"),
         Resource::User => ("username", "User", "person"),
         Resource::Settings => ("", "Settings", "settings"),
+        Resource::Connections => ("", "Connection", "connections"),
+        Resource::Connection | Resource::ConnectionAuthorize => ("name", "Connection", "connection"),
         Resource::Grants => ("", "Grant", "grants"),
         Resource::Grant => ("id", "Grant", "grant"),
         Resource::Audit => ("", "Change", "changes"),
@@ -61,7 +63,6 @@ fn external() -> Value {
     let mut tokens = texts(&["access_token", "token_type", "refresh_token", "scope"]);
     tokens.insert("expires_in".to_owned(), json!({ "type": "integer" }));
     let tokens = json!({ "type": "object", "properties": tokens });
-    let problem = json!({ "$ref": "#/components/schemas/Problem" });
     json!({
         "summary": "Tokens from the token endpoint of another server, for ADMIN_TOKEN or a token with the scope external",
         "requestBody": { "required": true, "content": content("application/json", &wish) },
@@ -69,12 +70,64 @@ fn external() -> Value {
             "200": { "description": "What it gave.", "content": content("application/json", &tokens) },
             "502": { "description": "It refused (external_status, external), or could not be reached." },
             "504": { "description": "It did not answer in time." },
-            "default": {
-                "description": "Refused by this server.",
-                "content": content("application/problem+json", &problem),
-            },
+            "default": refused(),
         },
     })
+}
+
+/// A fresh access token of another server.
+fn fresh() -> Value {
+    let tokens = json!({ "type": "object", "properties": {
+        "access_token": { "type": "string" }, "token_type": { "type": "string" }, "scope": { "type": "string" },
+        "expires_in": { "type": "integer", "description": "Seconds; absent where the server did not say." },
+    } });
+    json!({
+        "summary": "A fresh access token, for ADMIN_TOKEN or a token with the scope external",
+        "responses": {
+            "200": { "description": "It is good now.", "content": content("application/json", &tokens) },
+            "409": { "description": "Nobody has let this server in yet, or it is broken (broken_since, broken_reason)." },
+            "502": { "description": "The other server refused (external_status, external), or could not be reached." },
+            "504": { "description": "It did not answer in time." },
+            "default": refused(),
+        },
+    })
+}
+
+/// A request to a resource with such a token.
+fn errand() -> Value {
+    let wish = json!({
+        "type": "object",
+        "required": ["connection", "url"],
+        "properties": {
+            "connection": { "type": "string" },
+            "method": { "type": "string", "default": "GET" },
+            "url": { "type": "string", "description": "Inside allowed_origins of the connection." },
+            "headers": { "type": "object", "additionalProperties": { "type": "string" } },
+            "body": { "type": "string" },
+        },
+    });
+    let answer = json!({ "type": "object", "properties": {
+        "status": { "type": "integer" },
+        "headers": { "type": "object", "additionalProperties": { "type": "string" } },
+        "body": { "type": "string", "description": "Where it is UTF-8." },
+        "body_base64": { "type": "string", "description": "Where it is not." },
+    } });
+    json!({
+        "summary": "A request to a resource with the access token of a connection, for ADMIN_TOKEN or a token with the scope external",
+        "requestBody": { "required": true, "content": content("application/json", &wish) },
+        "responses": {
+            "200": { "description": "What the resource answered.", "content": content("application/json", &answer) },
+            "409": { "description": "Nobody has let this server in yet, or it is broken (broken_since, broken_reason)." },
+            "502": { "description": "The other server refused, or the resource could not be reached." },
+            "504": { "description": "One of them did not answer in time." },
+            "default": refused(),
+        },
+    })
+}
+
+fn refused() -> Value {
+    let problem = json!({ "$ref": "#/components/schemas/Problem" });
+    json!({ "description": "Refused by this server.", "content": content("application/problem+json", &problem) })
 }
 
 /// The document.
@@ -90,6 +143,14 @@ fn document(routes: impl Iterator<Item = (Method, &'static str, Resource)>) -> V
         item[method.as_str().to_lowercase()] = operation(&method, resource);
     }
     paths.insert("/admin/external/token".to_owned(), json!({ "post": external() }));
+    paths.insert("/admin/external/request".to_owned(), json!({ "post": errand() }));
+    paths.insert(
+        "/admin/connections/{name}/token".to_owned(),
+        json!({
+            "parameters": [parameter("name", "path", "string")],
+            "get": fresh(),
+        }),
+    );
     json!({
         "openapi": "3.1.0",
         "info": { "title": "Edgemint administration", "version": env!("CARGO_PKG_VERSION") },
@@ -107,6 +168,7 @@ fn document(routes: impl Iterator<Item = (Method, &'static str, Resource)>) -> V
                 "RegistrationToken": members::schema(REGISTRATION_TOKEN),
                 "Scope": members::schema(SCOPE),
                 "User": with_hashes(members::schema(USER), "password_hash", "string"),
+                "Connection": members::schema(CONNECTION),
                 "Grant": members::schema(GRANT),
                 "Change": members::schema(CHANGE),
                 "Health": members::schema(HEALTH),
@@ -196,7 +258,7 @@ fn describe_answer(answered: &mut Value, method: &Method, resource: Resource, sc
     if resource == Resource::Audit {
         answered["content"]["application/jsonl"] = json!({ "schema": one_of(schema) });
     }
-    if *method == Method::POST && resource != Resource::Secret {
+    if *method == Method::POST && !matches!(resource, Resource::Secret | Resource::ConnectionAuthorize) {
         answered["headers"]["Location"] = header("The address of what was made.");
     }
 }
@@ -241,7 +303,12 @@ fn operation(method: &Method, resource: Resource) -> Value {
     } });
     let versioned = !matches!(
         resource,
-        Resource::Grant | Resource::Grants | Resource::Audit | Resource::Health | Resource::RegistrationToken
+        Resource::Grant
+            | Resource::Grants
+            | Resource::Audit
+            | Resource::Health
+            | Resource::RegistrationToken
+            | Resource::ConnectionAuthorize
     );
     let mut parameters = Vec::new();
     let mut body = None;
@@ -265,6 +332,11 @@ fn operation(method: &Method, resource: Resource) -> Value {
             let seconds = json!({ "type": "integer", "minimum": 0, "maximum": 2_592_000, "default": 0 });
             body = Some(json!({ "type": "object", "properties": { "overlap_seconds": seconds } }));
             ("A new secret".to_owned(), "200", Some(one))
+        }
+        Method::POST if resource == Resource::ConnectionAuthorize => {
+            let url =
+                json!({ "type": "object", "properties": { "authorization_url": { "type": "string" } } });
+            ("Where a browser goes to let this server in".to_owned(), "200", Some(url))
         }
         Method::POST => {
             if resource == Resource::Clients {

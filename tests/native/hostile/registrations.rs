@@ -136,9 +136,7 @@ pub fn client_documents(input: &[u8]) {
     site.patch("/admin/settings", &json!({ "registration.documents": true }));
     let answer = Fetched {
         status: 200,
-        content_type: "application/json".into(),
-        cache_control: control,
-        age: String::new(),
+        headers: vec![("content-type".into(), "application/json".into()), ("cache-control".into(), control)],
         body: Some(document.to_vec()),
     };
     site.world.put_elsewhere(&address, answer);

@@ -29,9 +29,10 @@ fn document() -> Value {
 fn answer(document: &Value) -> Fetched {
     Fetched {
         status: 200,
-        content_type: "application/json; charset=utf-8".into(),
-        cache_control: "max-age=600".into(),
-        age: String::new(),
+        headers: vec![
+            ("content-type".into(), "application/json; charset=utf-8".into()),
+            ("cache-control".into(), "max-age=600".into()),
+        ],
         body: Some(document.to_string().into_bytes()),
     }
 }
@@ -137,8 +138,8 @@ fn a_redirect_a_large_answer_another_type_and_a_document_of_another_address_are_
         ("not changed since", Fetched { status: 304, ..good.clone() }),
         ("another success", Fetched { status: 206, ..good.clone() }),
         ("6 KB", answer(&large)),
-        ("a page", Fetched { content_type: "text/html".into(), ..good.clone() }),
-        ("no type", Fetched { content_type: String::new(), ..good.clone() }),
+        ("a page", Fetched { headers: vec![("content-type".into(), "text/html".into())], ..good.clone() }),
+        ("no type", Fetched { headers: Vec::new(), ..good.clone() }),
         ("another address", answer(&with(document(), json!({ "client_id": "https://app.test/other.json" })))),
         ("almost this address", answer(&with(document(), json!({ "client_id": format!("{ID}/") })))),
         ("no address", answer(&with(document(), json!({ "client_id": null })))),

@@ -1,0 +1,180 @@
+//! One connection: it calls the provider itself, once, and all who ask meanwhile wait for that call.
+
+use super::{
+    protocol::connection::{Command, Connection, Reply, Terms, Wish},
+    read, write,
+};
+use crate::{
+    crypto::Secret,
+    error::Fault,
+    host::{FORMAT, Host, Object, Store, Timestamp, Turn},
+    model::{
+        held::{Held, Sent, Step},
+        provider::{self, Answer},
+    },
+};
+use serde_json::json;
+
+const TABLE: &str = "held";
+/// How often somebody who waits looks, and how often at most: for longer than any call takes.
+const LOOK: u64 = 40;
+const LOOKS: u32 = 340;
+
+impl Object for Connection {
+    fn handle<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
+        let (store, mut held) = (turn.store, load(turn.store)?);
+        if held.ended {
+            return Ok(if matches!(command, Command::End) { Reply::Done } else { Reply::Ended });
+        }
+        match command {
+            Command::Expect { terms, nonce, verifier, lifetime } => {
+                if !held.hears(terms.version, &terms.of) {
+                    return Ok(Reply::Outdated);
+                }
+                let until = turn.now.plus(lifetime);
+                held.expect(&terms.vault, nonce, &utf8(&verifier)?, until)?;
+                save(store, &held)?;
+                Ok(Reply::Done)
+            }
+            Command::Token(wish) => step(store, turn.now, wish),
+            Command::Status(of) if held.of == of => Ok(Reply::Status(held.status().to_owned(), held.broken)),
+            // Of another server than the connection is to now.
+            Command::Status(_) => Ok(Reply::Status(Held::default().status().to_owned(), None)),
+            Command::End => {
+                store.drop_table(TABLE)?;
+                // What was sent before, and arrives now, brings nothing back.
+                save(store, &Held { format: FORMAT, ended: true, ..Held::default() })?;
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    async fn follow<H: Host, S: Store>(host: &H, store: &S, mut reply: Reply) -> Result<Reply, Fault> {
+        for _ in 0..LOOKS {
+            let (mut wish, number) = match reply {
+                Reply::Call(wish, number) => {
+                    call(host, store, &wish.terms, number).await?;
+                    (wish, number)
+                }
+                Reply::Wait(wish, number) => {
+                    host.pause(LOOK).await;
+                    (wish, number)
+                }
+                other => return Ok(other),
+            };
+            wish.waited = Some(number);
+            reply = step(store, host.now(), wish)?;
+        }
+        Err(Fault::new("the provider was waited for too long"))
+    }
+
+    fn wake<S: Store>(_: &S) -> Result<Option<Timestamp>, Fault> {
+        Ok(None)
+    }
+
+    async fn sweep<H: Host, S: Store>(_: &H, _: &S, _: Timestamp) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+fn load<S: Store>(store: &S) -> Result<Held, Fault> {
+    let held: Option<Held> = read(store, TABLE, "", "")?;
+    Ok(held.unwrap_or(Held { format: FORMAT, ..Held::default() }))
+}
+
+fn save<S: Store>(store: &S, held: &Held) -> Result<(), Fault> {
+    write(store, TABLE, "", "", held)
+}
+
+fn utf8(secret: &Secret) -> Result<String, Fault> {
+    String::from_utf8(secret.0.clone()).map_err(|_| Fault::new("a secret is not text"))
+}
+
+/// One look, with no `await` between reading and writing: a good token, or what is to be done.
+fn step<S: Store>(store: &S, now: Timestamp, wish: Box<Wish>) -> Result<Reply, Fault> {
+    let mut held = load(store)?;
+    if held.ended {
+        return Ok(Reply::Ended);
+    }
+    let before = held.clone();
+    let Wish { terms, back, refused, waited } = &*wish;
+    if !held.hears(terms.version, &terms.of) {
+        return Ok(Reply::Outdated);
+    }
+    let failed = held.failure.clone().filter(|failure| Some(failure.number) == *waited);
+    if let Some(failure) = failed {
+        return Ok(Reply::Failed(failure));
+    }
+    let life = store.life();
+    let step = match back {
+        Some((nonce, code)) => held.come_back(&terms.vault, (nonce, &utf8(code)?), now, life)?,
+        None => held.ask(&terms.vault, refused.as_ref().map(utf8).transpose()?.as_deref(), now, life),
+    };
+    if held != before {
+        save(store, &held)?;
+    }
+    Ok(match step {
+        Step::Call(number) => Reply::Call(wish, number),
+        Step::Wait(number) => Reply::Wait(wish, number),
+        Step::New => Reply::New,
+        Step::Unexpected => Reply::Unexpected,
+        Step::Failed => held.failure.map_or(Reply::New, Reply::Failed),
+        Step::Broken => held.broken.map_or(Reply::New, Reply::Broken),
+        Step::Give => match (held.access(&terms.vault), held.tokens) {
+            (Some(access), Some(tokens)) => Reply::Token {
+                access: Secret(access.into_bytes()),
+                token_type: tokens.token_type,
+                scope: tokens.scope,
+                expires: tokens.expires,
+            },
+            _ => Reply::New,
+        },
+    })
+}
+
+/// Asks the provider, and notes what came of it before anybody is answered.
+async fn call<H: Host, S: Store>(host: &H, store: &S, terms: &Terms, number: u64) -> Result<(), Fault> {
+    let mut held = load(store)?;
+    let Some(sent) = held.sends(&terms.vault, number) else {
+        held.give_up(number, host.now());
+        return save(store, &held);
+    };
+    let params = match &sent {
+        Sent::Code(code, verifier) => vec![
+            ("grant_type", "authorization_code"),
+            ("code", code.as_str()),
+            ("redirect_uri", terms.redirect_uri.as_str()),
+            ("code_verifier", verifier.as_str()),
+        ],
+        Sent::Refresh(token) => vec![("grant_type", "refresh_token"), ("refresh_token", token.as_str())],
+    };
+    let secret = terms.client_secret.as_ref().map(utf8).transpose()?;
+    let (client_id, client_secret) = (terms.client_id.as_str(), secret.as_deref());
+    let wish = provider::Wish { client_id, client_secret, in_body: terms.in_body, params };
+    let answer = Answer::read(host.fetch(&wish.asked(&terms.token_endpoint)).await);
+    // Others had their turns meanwhile.
+    let mut held = load(store)?;
+    let was = held.status();
+    held.conclude(&terms.vault, number, host.now(), answer)?;
+    save(store, &held)?;
+    let name = match (was, held.status()) {
+        (was, now) if was == now => return Ok(()),
+        (_, "broken") => "connection.broken",
+        _ => "connection.connected",
+    };
+    let why = held.broken.map(|broken| broken.why);
+    let event =
+        json!({ "time": host.now().seconds(), "event": name, "connection": terms.name, "reason": why });
+    host.log(&event.to_string());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_looks_for_longer_than_a_call_is_waited_for() {
+        assert!(u64::from(LOOKS) * LOOK > provider::WAIT.0 * 1000);
+    }
+}

@@ -1,0 +1,114 @@
+//! What the object of a connection can be told, and what it answers.
+
+use crate::{
+    crypto::{Secret, Vault},
+    host::{Protocol, Seconds, Timestamp},
+    model::held::{Broken, Failure},
+};
+use serde::{Deserialize, Serialize};
+
+/// The tokens of one connection, and the one who gets new ones. Named by the connection's id.
+pub struct Connection;
+
+/// By what it is asked: the connection as the registry has it, its secret opened.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Terms {
+    /// Its version.
+    pub version: u64,
+    /// Whose tokens these are.
+    pub of: Secret,
+    /// Its name, for the log.
+    pub name: String,
+    /// What is asked.
+    pub token_endpoint: String,
+    /// As whom.
+    pub client_id: String,
+    /// With what.
+    pub client_secret: Option<Secret>,
+    /// In the body instead of the header.
+    pub in_body: bool,
+    /// Where the provider sends browsers back to.
+    pub redirect_uri: String,
+    /// What seals and opens.
+    pub vault: Vault,
+}
+
+/// What is wished of the tokens.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Wish {
+    /// By what.
+    pub terms: Terms,
+    /// A browser came back: which, and with what code. Else an access token is wanted.
+    pub back: Option<(String, Secret)>,
+    /// A resource did not take this one.
+    pub refused: Option<Secret>,
+    /// The call whose end was waited for: what came of it is the answer.
+    #[serde(default)]
+    pub waited: Option<u64>,
+}
+
+/// What it can be told.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Command {
+    /// A browser is about to be sent to the provider.
+    Expect {
+        /// By what.
+        terms: Terms,
+        /// Which one.
+        nonce: String,
+        /// Of PKCE.
+        verifier: Secret,
+        /// How long it may take.
+        lifetime: Seconds,
+    },
+    /// An access token is wanted, or a code is brought.
+    Token(Box<Wish>),
+    /// How it is.
+    Status(Secret),
+    /// The connection is gone.
+    End,
+}
+
+/// What it answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// A good one.
+    Token {
+        /// `access_token`.
+        access: Secret,
+        /// `token_type`.
+        token_type: String,
+        /// `scope`.
+        scope: String,
+        /// Until when, where that is known.
+        expires: Option<Timestamp>,
+    },
+    /// The provider gave nothing.
+    Failed(Failure),
+    /// Somebody must go there again.
+    Broken(Broken),
+    /// Nobody has been there yet.
+    New,
+    /// That browser is not expected, or not any more.
+    Unexpected,
+    /// Asked by an older record than it knows.
+    Outdated,
+    /// The connection is gone.
+    Ended,
+    /// `new`, `connected` or `broken`; and if so, since when and why.
+    Status(String, Option<Broken>),
+    /// Done.
+    Done,
+    /// To itself: make this call.
+    Call(Box<Wish>, u64),
+    /// To itself: wait for it.
+    Wait(Box<Wish>, u64),
+}
+
+impl Protocol for Connection {
+    const BINDING: &'static str = "CONNECTIONS";
+    /// Who asks waits for the provider, too.
+    const PATIENCE: Seconds = Seconds(14);
+    type Command = Command;
+    type Reply = Reply;
+}
