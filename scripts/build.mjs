@@ -57,7 +57,7 @@ export async function build(machine) {
     // Once: worker-build would have done it before, with more. What is small by itself is smaller compressed than what has
     // been put into its only caller. The names of functions are an eighth of the file, and nobody but a debugger reads them.
     const wasm = outputs[1];
-    await runOrFail(machine, machine.env.WASM_OPT_BIN ?? 'wasm-opt', [wasm, ...FEATURES, '-O1', '--strip-debug', '--output', wasm], {
+    await runOrFail(machine, machine.env.WASM_OPT_BIN ?? 'wasm-opt', [wasm, ...FEATURES, '-O1', '--reorder-functions-by-name', '--strip-debug', '--output', wasm], {
       output: 'show',
       failure: 'The Worker could not be stripped of its names: wasm-opt failed as shown above.',
     });
