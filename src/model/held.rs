@@ -81,6 +81,8 @@ pub struct Tokens {
     pub expires: Option<Timestamp>,
     /// Which browser brought the code of the first of them.
     pub nonce: String,
+    /// Which call brought them.
+    pub call: u64,
 }
 
 /// A call to the provider.
@@ -178,6 +180,14 @@ impl Held {
         Ok(())
     }
 
+    /// What the call of this number brought, for who waited for it: a token that lives short is old soon.
+    pub fn brought(&self, number: u64) -> Option<Step> {
+        if self.tokens.as_ref().is_some_and(|tokens| tokens.call == number) {
+            return Some(Step::Give);
+        }
+        self.failure.as_ref().filter(|failure| failure.number == number).map(|_| Step::Failed)
+    }
+
     /// A browser comes back with a code.
     pub fn come_back(
         &mut self,
@@ -268,7 +278,7 @@ impl Held {
             Answer::Tokens(members) => {
                 let nonce = calling.code.map(|[nonce, ..]| nonce);
                 let before = self.tokens.take();
-                self.tokens = Some(Tokens::read(vault, &members, before, nonce, now)?);
+                self.tokens = Some(Tokens::read(vault, &members, (before, nonce, number), now)?);
                 (self.broken, self.failure) = (None, None);
                 return Ok(());
             }
@@ -354,8 +364,7 @@ impl Tokens {
     fn read(
         vault: &Vault,
         members: &Map<String, Value>,
-        before: Option<Self>,
-        nonce: Option<String>,
+        (before, nonce, call): (Option<Self>, Option<String>, u64),
         now: Timestamp,
     ) -> Result<Self, Fault> {
         let text = |name: &str| members.get(name).and_then(Value::as_str);
@@ -375,6 +384,7 @@ impl Tokens {
             got: now,
             expires: provider::expires_in(members).map(|length| now.plus(Seconds(length))),
             nonce: nonce.unwrap_or(of),
+            call,
         })
     }
 
@@ -384,7 +394,7 @@ impl Tokens {
 
     fn ahead(&self) -> Seconds {
         let life = self.expires.map_or(u64::MAX, |expires| expires.since(self.got).0);
-        Seconds(AHEAD.min(life / 4))
+        Seconds(AHEAD.min(life / 4).max(LEAST.0))
     }
 
     /// Under the newest master key, from now on.

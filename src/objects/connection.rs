@@ -101,14 +101,11 @@ fn step<S: Store>(store: &S, now: Timestamp, wish: Box<Wish>) -> Result<Reply, F
     if !held.hears(terms.version, &terms.of) {
         return Ok(Reply::Outdated);
     }
-    let failed = held.failure.clone().filter(|failure| Some(failure.number) == *waited);
-    if let Some(failure) = failed {
-        return Ok(Reply::Failed(failure));
-    }
     let life = store.life();
-    let step = match back {
-        Some((nonce, code)) => held.come_back(&terms.vault, (nonce, &utf8(code)?), now, life)?,
-        None => held.ask(&terms.vault, refused.as_ref().map(utf8).transpose()?.as_deref(), now, life),
+    let step = match (waited.and_then(|number| held.brought(number)), back) {
+        (Some(step), _) => step,
+        (None, Some((nonce, code))) => held.come_back(&terms.vault, (nonce, &utf8(code)?), now, life)?,
+        (None, None) => held.ask(&terms.vault, refused.as_ref().map(utf8).transpose()?.as_deref(), now, life),
     };
     if held != before {
         save(store, &held)?;
