@@ -22,6 +22,7 @@ const COLUMNS = {
   users: ['username', 'sub', 'groups', 'roles', 'enabled'],
   scopes: ['name', 'description', 'clients'],
   grants: ['id', 'client_id', 'username', 'scope', 'expires_at', 'refresh_remaining', 'state'],
+  connections: ['name', 'issuer', 'client_id', 'scope', 'status', 'broken_since', 'broken_reason'],
   'registration-tokens': ['id', 'description', 'created_at', 'expires_at', 'uses'],
   health: ['id', 'size', 'owed', 'owed_since', 'wake_at', 'events', 'current', 'behind_seconds', 'error'],
   audit: ['time', 'by', 'action', 'target', 'before', 'after'],
@@ -162,6 +163,44 @@ function addRegistrationTokens(program, shell) {
     });
 }
 
+/** @param {Program} program @param {Shell} shell */
+function addConnections(program, shell) {
+  const command = program.command('connection').description('other servers at which this one is a client');
+  const at = (/** @type {string} */ name) => `/connections/${segment(name)}`;
+  const withSecret = async (/** @type {string[]} */ pairs, /** @type {{ secret?: boolean }} */ { secret }) => {
+    const members = assigned(pairs);
+    return secret ? { ...members, client_secret: (await text(process.stdin)).trim() } : members;
+  };
+  command.command('create').argument('<name>').argument('[member=value...]').description('add one')
+    .option('--secret', 'its client_secret is the line at the standard input')
+    .action(async (/** @type {string} */ name, /** @type {string[]} */ pairs, /** @type {any} */ options) => {
+      showItem(shell, (await call(shell.server(), 'POST', '/connections', { name, ...(await withSecret(pairs, options)) })).body);
+    });
+  command.command('list').description('all of them, and how they stand').action(() => showList(shell, 'connections', {}));
+  command.command('show').argument('<name>').description('one of them')
+    .action(async (/** @type {string} */ name) => showItem(shell, (await call(shell.server(), 'GET', at(name))).body));
+  command.command('set').argument('<name>').argument('[member=value...]').description('change one')
+    .option('--secret', 'its client_secret is the line at the standard input')
+    .action(async (/** @type {string} */ name, /** @type {string[]} */ pairs, /** @type {any} */ options) => {
+      await change(shell, at(name), await withSecret(pairs, options));
+    });
+  command.command('authorize').argument('<name>').description('the address that somebody opens in a browser to let this server in there')
+    .action(async (/** @type {string} */ name) => {
+      const { body } = await call(shell.server(), 'POST', `${at(name)}/authorize`);
+      shell.print(shell.json ? JSON.stringify(body, null, 2) : body.authorization_url);
+    });
+  command.command('token').argument('<name>').description('a fresh access token of that server')
+    .action(async (/** @type {string} */ name) => {
+      const { body } = await call(shell.server(), 'GET', `${at(name)}/token`);
+      shell.print(shell.json ? JSON.stringify(body, null, 2) : body.access_token);
+    });
+  command.command('delete').argument('<name>').description('end one, and the tokens it holds')
+    .action(async (/** @type {string} */ name) => {
+      await call(shell.server(), 'DELETE', at(name));
+      shell.print(shell.json ? '{}' : `${name} is ended.`);
+    });
+}
+
 /** How everything is; a script learns it from the exit code. @param {Program} program @param {Shell} shell */
 function addHealth(program, shell) {
   program.command('health').description('the replica, the registry and every shard; the exit code is not 0 where one does not answer')
@@ -278,7 +317,7 @@ export async function main(root, args) {
     .exitOverride()
     .showHelpAfterError('(--help says what there is)')
     .addHelpText('after', `\nExit codes: 0 done, ${Object.entries(EXIT).map(([name, code]) => `${code} ${name}`).join(', ')}.`);
-  for (const add of [addClients, addUsers, addScopes, addGrants, addRegistrationTokens, addSettings, addHealth, addTransfer, addFlows]) add(program, shell);
+  for (const add of [addClients, addUsers, addScopes, addGrants, addRegistrationTokens, addConnections, addSettings, addHealth, addTransfer, addFlows]) add(program, shell);
   try {
     await program.parseAsync(args, { from: 'user' });
     return 0;

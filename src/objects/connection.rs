@@ -151,17 +151,13 @@ async fn call<H: Host, S: Store>(host: &H, store: &S, terms: &Terms, number: u64
     let answer = Answer::read(host.fetch(&wish.asked(&terms.token_endpoint)).await);
     // Others had their turns meanwhile.
     let mut held = load(store)?;
-    let was = held.status();
+    let was = held.broken.is_some();
     held.conclude(&terms.vault, number, host.now(), answer)?;
     save(store, &held)?;
-    let name = match (was, held.status()) {
-        (was, now) if was == now => return Ok(()),
-        (_, "broken") => "connection.broken",
-        _ => "connection.connected",
-    };
-    let why = held.broken.map(|broken| broken.why);
-    let event =
-        json!({ "time": host.now().seconds(), "event": name, "connection": terms.name, "reason": why });
+    let Some(broken) = held.broken.filter(|_| !was) else { return Ok(()) };
+    // Here, since whoever asked may have hung up.
+    let (time, name) = (host.now().seconds(), &terms.name);
+    let event = json!({ "time": time, "event": "external.broken", "connection": name, "reason": broken.why });
     host.log(&event.to_string());
     Ok(())
 }

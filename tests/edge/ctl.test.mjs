@@ -110,6 +110,19 @@ describe('ctl', () => {
     assert.equal((await ctl(['registration-token', 'create', '--uses', 'many'])).code, 3);
   });
 
+  test('makes, shows, changes and ends connections, and says where somebody is to go', async () => {
+    const members = [`issuer=${worker.issuer.replace('localhost', '127.0.0.1')}`, 'client_id=we', 'scope=a b', 'allowed_origins=["http://127.0.0.1:9"]'];
+    const endpoints = ['authorization_endpoint=http://127.0.0.1:9/authorize', 'token_endpoint=http://127.0.0.1:9/token'];
+    const made = JSON.parse((await ctl(['--json', 'connection', 'create', 'mail', ...members, ...endpoints, '--secret'], { input: 'hush\n' })).out);
+    assert.deepEqual([made.status, made.scope, made.allowed_origins, made.client_secret], ['new', 'a b', ['http://127.0.0.1:9'], undefined]);
+    assert.match((await ctl(['connection', 'authorize', 'mail'])).out, /^http:\/\/127\.0\.0\.1:9\/authorize\?response_type=code&client_id=we&/);
+    assert.equal((await json(['connection', 'set', 'mail', 'scope=c'])).scope, 'c');
+    assert.equal((await ctl(['connection', 'token', 'mail'])).code, 5);
+    assert.deepEqual((await json(['connection', 'list'])).map((item) => item.name), ['mail']);
+    assert.equal((await ctl(['connection', 'delete', 'mail'])).code, 0);
+    assert.equal((await ctl(['connection', 'show', 'mail'])).code, 4);
+  });
+
   test('says how everything is', async () => {
     const items = await json(['health']);
     assert.deepEqual(items.slice(0, 2).map((item) => item.id), ['replica', 'registry']);
@@ -173,9 +186,11 @@ describe('ctl export and import', () => {
       const rotated = await json(['client', 'rotate-secret', drawn.client_id, '--overlap', '3600'], at(one));
       await json(['user', 'create', 'ada', 'groups=["x"]', 'claims={"name":"Ada"}'], { ...at(one), input: 'a long password' });
       await json(['settings', 'set', 'session.lifetimeSeconds=60'], at(one));
+      const endpoints = ['issuer=https://other.test', 'authorization_endpoint=https://other.test/authorize', 'token_endpoint=https://other.test/token'];
+      await json(['connection', 'create', 'mail', ...endpoints, 'client_id=we', '--secret'], { ...at(one), input: 'theirs alone' });
       const first = await ctl(['export'], at(one));
       assert.equal(first.code, 0, first.err);
-      for (const secret of [drawn.client_secret, rotated.client_secret, 'a long password']) assert(!first.out.includes(secret));
+      for (const secret of [drawn.client_secret, rotated.client_secret, 'a long password', 'theirs alone']) assert(!first.out.includes(secret));
       const file = join(scratch, 'registry.json');
       // As `npm run ctl -- export > file` leaves it.
       writeFileSync(file, `\n> edgemint@0.1.0 ctl\n> exec node scripts/ctl.mjs export\n\n${first.out}`);

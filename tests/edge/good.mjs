@@ -187,7 +187,24 @@ function ofOthers() {
   const code = { ...wish, grant_type: 'authorization_code', code: 'theirs', redirect_uri: CALLBACK };
   const refresh = { ...wish, grant_type: 'refresh_token', refresh_token: 'theirs', scope: 'a b' };
   const json = { authorization, 'content-type': 'application/json' };
+  const connection = {
+    issuer: 'https://as.example', authorization_endpoint: 'https://as.example/authorize?prompt=consent', token_endpoint: 'https://as.example/token',
+    client_id: 'we', scope: 'a b', allowed_origins: ['https://api.example'], token_endpoint_auth_method: 'client_secret_post',
+  };
+  const errand = { connection: 'mail', method: 'POST', url: 'https://api.example/x?y', headers: { accept: '*/*' }, body: '{}' };
   return [
+    { method: 'POST', target: '/admin/connections', headers: json, body: JSON.stringify({ ...connection, name: 'again' }) },
+    { method: 'PATCH', target: '/admin/connections/mail', headers: json, body: JSON.stringify({ scope: 'a', client_secret: 'hush' }) },
+    { method: 'PUT', target: '/admin/connections/mail', headers: json, body: JSON.stringify(connection) },
+    { method: 'POST', target: '/admin/connections/mail/authorize', headers: { authorization } },
+    get('/admin/connections?q=m&limit=5', { authorization }),
+    get('/admin/connections/mail', { authorization }),
+    get('/admin/connections/mail/token', { authorization }),
+    { method: 'DELETE', target: '/admin/connections/again', headers: { authorization } },
+    get(`/external/callback?${new URLSearchParams({ state: 'emo_a.b', code: 'theirs', iss: 'https://as.example' })}`),
+    get('/external/callback?error=access_denied'),
+    { method: 'POST', target: '/admin/external/request', headers: json, body: JSON.stringify(errand) },
+    { method: 'POST', target: '/invoke/pub.client.oauth/executeRequest', headers: json, body: JSON.stringify(errand) },
     { method: 'POST', target: '/admin/external/token', headers: json, body: JSON.stringify(code) },
     form('/invoke/pub.client.oauth:getExternalAccessToken', code, { authorization }),
     { method: 'POST', target: '/invoke/pub.client.oauth/getExternalAccessToken', headers: json, body: JSON.stringify(refresh) },

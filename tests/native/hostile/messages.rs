@@ -6,7 +6,9 @@ use super::{
     prepared::{self, rows},
 };
 use crate::world::World;
-use edgemint::objects::protocol::{account_shard::AccountShard, grant_shard::GrantShard, registry::Registry};
+use edgemint::objects::protocol::{
+    account_shard::AccountShard, connection::Connection, grant_shard::GrantShard, registry::Registry,
+};
 use serde_json::Value;
 
 /// Which object: one that is in use, and one of each kind that has not been.
@@ -17,12 +19,15 @@ const OBJECTS: &[(&str, &str)] = &[
     ("REGISTRY", "registry"),
     ("GRANTS",   "apac-7"),
     ("ACCOUNTS", "7"),
+    ("CONNECTIONS", "{{connection}}"),
+    ("CONNECTIONS", "another"),
 ];
 
 fn tell(world: &World, binding: &str, name: &str, message: &str) -> Value {
     let answer = match binding {
         "GRANTS" => world.deliver_raw::<GrantShard>(name, message),
         "ACCOUNTS" => world.deliver_raw::<AccountShard>(name, message),
+        "CONNECTIONS" => world.deliver_raw::<Connection>(name, message),
         _ => world.deliver_raw::<Registry>(name, message),
     };
     let answer: Value = serde_json::from_str(&answer).expect("an answer is JSON");

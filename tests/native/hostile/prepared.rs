@@ -5,11 +5,11 @@ use crate::world::*;
 use base64ct::{Base64, Encoding as _};
 use edgemint::{
     crypto::Keys,
-    host::{Host as _, Store as _},
+    host::{Fetched, Host as _, Store as _},
     model::ticket::{Refresh, Ticket as _},
 };
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Everything that objects keep, by binding, name, table, owner and key. An object that keeps nothing is not in it.
@@ -18,7 +18,7 @@ pub type Rows = BTreeMap<(&'static str, String, String, String, String), String>
 /// What is kept in a world.
 pub fn rows(world: &World) -> Rows {
     let mut rows = Rows::new();
-    for binding in ["GRANTS", "ACCOUNTS", "REGISTRY"] {
+    for binding in ["GRANTS", "ACCOUNTS", "REGISTRY", "CONNECTIONS"] {
         for (name, disk) in world.disks(binding) {
             for table in disk.tables().unwrap() {
                 for (owner, key, row) in disk.scan(&table, None, None, usize::MAX).unwrap() {
@@ -80,6 +80,25 @@ pub fn filled(input: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Makes a connection that holds tokens, and gives the name of its object.
+fn connect(site: &Site) -> String {
+    let connection = json!({
+        "name": "mail", "issuer": "https://as.example", "token_endpoint": "https://as.example/token",
+        "authorization_endpoint": "https://as.example/authorize", "client_id": "we", "client_secret": "hush",
+        "allowed_origins": ["https://api.example"],
+    });
+    assert_eq!(site.admin(Method::POST, "/admin/connections", &connection).0, 201);
+    let (_, going) = site.admin(Method::POST, "/admin/connections/mail/authorize", &Value::Null);
+    let url = string(&going, "authorization_url");
+    let state = url.split_once("state=").and_then(|(_, rest)| rest.split('&').next()).expect("a state");
+    let body =
+        json!({ "access_token": "theirs", "refresh_token": "theirs, too", "expires_in": 3600 }).to_string();
+    let tokens = Fetched { status: 200, body: Some(body.into_bytes()), ..Fetched::default() };
+    site.world.put_elsewhere("https://as.example/token", tokens);
+    assert_eq!(site.get(&format!("/external/callback?state={state}&code=x")).status, 200);
+    site.world.disks("CONNECTIONS")[0].0.clone()
+}
+
 fn prepare() -> Prepared {
     let site = Site::new();
     let tokens = site.tokens();
@@ -103,7 +122,9 @@ fn prepare() -> Prepared {
         serde_json::from_str(&site.world.copy("client:demo-web").expect("a copy")).expect("JSON");
     let basic = |client: &str| format!("Basic {}", Base64::encode_string(client.as_bytes()));
     let sub = string(&alice, "sub");
+    let connection = connect(&site);
     let words = vec![
+        ("connection", connection),
         ("access", string(&tokens, "access_token")),
         ("refresh", string(&tokens, "refresh_token")),
         ("spare", string(&spare, "refresh_token")),
