@@ -11,6 +11,7 @@ pub mod consent;
 pub mod console;
 pub mod development;
 pub mod external;
+pub mod foreign;
 pub mod healthz;
 pub mod interaction;
 pub mod introspect;

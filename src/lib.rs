@@ -110,7 +110,6 @@ pub mod model {
     pub mod authority;
     pub mod client;
     pub mod client_document;
-    pub mod connection;
     pub mod grant;
     pub mod held;
     pub mod mark;
@@ -124,6 +123,7 @@ pub mod model {
     pub mod provider;
     pub mod redirect_uri;
     pub mod registration;
+    pub mod remote;
     pub mod resource;
     pub mod scope;
     pub mod settings;

@@ -17,6 +17,8 @@ pub struct Weighed {
     pub active: Active,
     /// In any order.
     pub groups: Vec<String>,
+    /// It is another server's, and of nobody here.
+    pub stranger: bool,
 }
 
 /// What one was good for, and until when that is gone on by.

@@ -7,11 +7,11 @@ mod access;
 mod audit;
 pub(super) mod body;
 mod clients;
-mod connections;
 mod grants;
 mod health;
 pub mod members;
 mod registration_tokens;
+mod remotes;
 mod scopes;
 mod settings;
 mod users;
@@ -22,7 +22,7 @@ use crate::{
     error::{Code, Error, Fault},
     host::Host,
     json::object,
-    model::patch::Invalid,
+    model::{patch::Invalid, remote::Kind},
     objects::protocol::{
         Told,
         registry::{self, Registry},
@@ -65,6 +65,10 @@ pub enum Resource {
     Connection,
     /// `/admin/connections/{name}/authorize`
     ConnectionAuthorize,
+    /// `/admin/external-servers`
+    ExternalServers,
+    /// `/admin/external-servers/{name}`
+    ExternalServer,
     /// `/admin/grants`
     Grants,
     /// `/admin/grants/{id}`
@@ -90,6 +94,7 @@ pub(super) async fn admit<H: Host>(cx: &Context<'_, H>, request: &Request) -> Re
 }
 
 pub(super) use access::admit_external;
+pub(super) use users::find as find_user;
 
 /// Answers an administrator, and nobody else.
 pub async fn respond<H: Host>(
@@ -121,9 +126,11 @@ pub(super) async fn perform<H: Host>(
         Resource::Users => users::collection(cx, request).await,
         Resource::User => users::item(cx, request, segment).await,
         Resource::Settings => settings::item(cx, request).await,
-        Resource::Connections => connections::collection(cx, request).await,
-        Resource::Connection => connections::item(cx, request, segment).await,
-        Resource::ConnectionAuthorize => connections::authorize(cx, segment).await,
+        Resource::Connections => remotes::collection(cx, request, Kind::Connection).await,
+        Resource::Connection => remotes::item(cx, request, Kind::Connection, segment).await,
+        Resource::ConnectionAuthorize => remotes::authorize(cx, segment).await,
+        Resource::ExternalServers => remotes::collection(cx, request, Kind::Server).await,
+        Resource::ExternalServer => remotes::item(cx, request, Kind::Server, segment).await,
         Resource::Grants => grants::collection(cx, request).await,
         Resource::Grant => grants::item(cx, request, segment).await,
         Resource::Audit => audit::collection(cx, request).await,

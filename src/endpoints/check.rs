@@ -4,7 +4,7 @@
 //! In this order: the access token is active, the request lies inside its scope, its owner is permitted. One object is
 //! asked, once.
 
-use super::introspect;
+use super::{foreign, introspect};
 use crate::{
     context::{Context, Weighed},
     error::{Code, Error},
@@ -126,8 +126,11 @@ pub async fn weigh<H: Host>(cx: &Context<'_, H>, token: &str) -> Result<Rc<Weigh
     {
         return Ok(weighed);
     }
-    let access = Access::open(&cx.config.keys, token).ok_or_else(refused)?;
-    let weighed = Rc::new(introspect::weigh(cx, policy.version, access).await?.ok_or_else(refused)?);
+    let weighed = match Access::open(&cx.config.keys, token) {
+        Some(access) => introspect::weigh(cx, policy.version, access).await?,
+        None => foreign::weigh(cx, &policy, token).await?.map(|(weighed, _)| weighed),
+    };
+    let weighed = Rc::new(weighed.ok_or_else(refused)?);
     cx.keep_token(token, &weighed, kept);
     Ok(weighed)
 }
@@ -139,7 +142,7 @@ pub async fn admit<H: Host>(
     method: &str,
     address: &str,
 ) -> Result<Identity, Error> {
-    let Weighed { active, groups } = weighed;
+    let Weighed { active, groups, stranger } = weighed;
     cx.note(|event| {
         event.event = "resource.asked";
         event.client = Some(active.client_id.clone());
@@ -151,7 +154,11 @@ pub async fn admit<H: Host>(
         Error::new(Code::InsufficientScope, "the address is not one path").because(why)
     })?;
     let policy = cx.policy().await?;
-    let asker = if active.person.is_some() { Asker::Person(groups) } else { Asker::Client(groups) };
+    let asker = match active.person {
+        _ if *stranger => Asker::Stranger,
+        Some(_) => Asker::Person(groups),
+        None => Asker::Client(groups),
+    };
     match resource::decide(&policy, &active.scope, asker, &target) {
         Decision::Allowed => {}
         Decision::Forbidden => return Err(refused("this is for groups that the caller is not in")),

@@ -3,7 +3,9 @@
 
 use super::{
     admin::{self, body},
-    authorize, connections, external, introspect, revoke,
+    authorize, connections, external,
+    introspect::{self, Inspected},
+    revoke,
 };
 use crate::{
     context::Context,
@@ -154,14 +156,17 @@ async fn token<H: Host>(
 }
 
 /// What introspection says: texts, all of it.
-fn inspected(active: Option<(Active, bool)>) -> Map<String, Value> {
-    let Some((active, refresh)) = active else { return crate::json::object([("active", json!("false"))]) };
+fn inspected(inspected: Option<Inspected>) -> Map<String, Value> {
+    let Some(Inspected { active, refresh, .. }) = inspected else {
+        return crate::json::object([("active", json!("false"))]);
+    };
     let Active { scope, client_id, person, issued, expires } = active;
+    let owner = person.map(|person| if person.username.is_empty() { person.sub } else { person.username });
     let mut body = crate::json::object([
         ("active", json!("true")),
         ("scope", json!(scope.to_string())),
         ("client_id", json!(client_id)),
-        ("owner_id", json!(person.map_or(client_id, |person| person.username))),
+        ("owner_id", json!(owner.unwrap_or(client_id))),
         ("token_type", json!(if refresh { "refresh_token" } else { "Bearer" })),
         ("iat", json!(issued.seconds().to_string())),
     ]);

@@ -9,9 +9,9 @@ use crate::{
     host::{Asked, Host, Seconds},
     json::object,
     model::{
-        connection::{Connection, SECRET},
         held::{Broken, Failure},
         provider::{Answer, WAIT},
+        remote::{Kind, Remote, SECRET},
         ticket::{Outgoing, Ticket as _},
     },
     objects::protocol::{
@@ -47,11 +47,13 @@ const OURS: &[&str] = &[
     "upgrade",
 ];
 
-/// The connection of this name.
-pub(super) async fn find<H: Host>(cx: &Context<'_, H>, name: &str) -> Result<Connection, Error> {
-    match cx.ask::<Registry>(registry::NAME, registry::Command::Connection(name.to_owned())).await? {
-        registry::Reply::Connection(Some(found)) => Ok(*found),
-        registry::Reply::Connection(None) => Err(Error::new(Code::NotFound, "there is no such connection")),
+/// The other server of this name.
+pub(super) async fn find<H: Host>(cx: &Context<'_, H>, kind: Kind, name: &str) -> Result<Remote, Error> {
+    match cx.ask::<Registry>(registry::NAME, registry::Command::Remote(kind, name.to_owned())).await? {
+        registry::Reply::Remote(Some(found)) => Ok(*found),
+        registry::Reply::Remote(None) => {
+            Err(Error::new(Code::NotFound, format!("there is no such {}", kind.name())))
+        }
         _ => Err(strange()),
     }
 }
@@ -59,7 +61,7 @@ pub(super) async fn find<H: Host>(cx: &Context<'_, H>, name: &str) -> Result<Con
 /// How it stands: `new`, `connected` or `broken`; and if so, since when and why.
 pub(super) async fn status_of<H: Host>(
     cx: &Context<'_, H>,
-    connection: &Connection,
+    connection: &Remote,
 ) -> Result<(String, Option<Broken>), Error> {
     match cx.ask::<connection::Connection>(&connection.id, Command::Status(connection.of())).await? {
         Reply::Status(status, broken) => Ok((status, broken)),
@@ -70,7 +72,7 @@ pub(super) async fn status_of<H: Host>(
 }
 
 /// By what its object is asked. A secret that an older master key sealed is sealed anew.
-pub(super) async fn terms<H: Host>(cx: &Context<'_, H>, connection: &Connection) -> Result<Terms, Error> {
+pub(super) async fn terms<H: Host>(cx: &Context<'_, H>, connection: &Remote) -> Result<Terms, Error> {
     let vault = cx.config.keys.vault(&connection.id);
     let mut version = connection.version;
     let client_secret = match &connection.client_secret {
@@ -81,14 +83,12 @@ pub(super) async fn terms<H: Host>(cx: &Context<'_, H>, connection: &Connection)
                 Error::new(Code::Conflict, detail)
             })?;
             if vault.has_aged(sealed) {
-                let connection =
-                    Connection { client_secret: Some(vault.seal(SECRET, &secret)?), ..connection.clone() };
-                let command = registry::Command::PutConnection {
-                    expected: Some(version),
-                    connection: Box::new(connection),
-                };
+                let remote =
+                    Remote { client_secret: Some(vault.seal(SECRET, &secret)?), ..connection.clone() };
+                let command =
+                    registry::Command::PutRemote { expected: Some(version), remote: Box::new(remote) };
                 // Who changes it meanwhile seals it anew as well.
-                if let registry::Reply::Connection(Some(written)) =
+                if let registry::Reply::Remote(Some(written)) =
                     cx.ask::<Registry>(registry::NAME, command).await?
                 {
                     version = written.version;
@@ -101,10 +101,10 @@ pub(super) async fn terms<H: Host>(cx: &Context<'_, H>, connection: &Connection)
         version,
         of: connection.of(),
         name: connection.name.clone(),
-        token_endpoint: connection.token_endpoint.clone(),
-        client_id: connection.client_id.clone(),
+        token_endpoint: connection.text("token_endpoint").to_owned(),
+        client_id: connection.text("client_id").to_owned(),
         client_secret,
-        in_body: connection.token_endpoint_auth_method == "client_secret_post",
+        in_body: connection.text("token_endpoint_auth_method") == "client_secret_post",
         redirect_uri: cx.url(CALLBACK),
         vault,
     })
@@ -117,15 +117,15 @@ async fn ask<H: Host>(
     id: Option<&str>,
     back: Option<(&str, &str)>,
     refused: Option<&str>,
-) -> Result<(Connection, Reply), Error> {
+) -> Result<(Remote, Reply), Error> {
     let mut again = false;
     loop {
-        let connection = find(cx, name).await?;
+        let connection = find(cx, Kind::Connection, name).await?;
         if id.is_some_and(|id| id != connection.id) {
             return Ok((connection, Reply::Unexpected));
         }
         let policy = cx.policy().await?;
-        Target::read(cx.config, &policy, "token_endpoint", &connection.token_endpoint)?;
+        Target::read(cx.config, &policy, "token_endpoint", connection.text("token_endpoint"))?;
         let secret = |text: &str| Secret(text.as_bytes().to_vec());
         let wish = Wish {
             terms: terms(cx, &connection).await?,
@@ -158,7 +158,7 @@ async fn token<H: Host>(
     cx: &Context<'_, H>,
     name: &str,
     refused: Option<&str>,
-) -> Result<Result<(Connection, Token), Response>, Error> {
+) -> Result<Result<(Remote, Token), Response>, Error> {
     let (connection, reply) = ask(cx, name, None, None, refused).await?;
     Ok(match reply {
         Reply::Token { access, token_type, scope, expires } => {
@@ -238,12 +238,12 @@ pub async fn callback<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result
     let state = params.optional("state").and_then(|state| Outgoing::open(&cx.config.keys, state));
     let Outgoing { name, id, nonce } =
         state.ok_or_else(|| refused("state is missing, or none that this server gave"))?;
-    let connection = find(cx, &name).await?;
+    let connection = find(cx, Kind::Connection, &name).await?;
     if connection.id != id {
         return Err(refused(late));
     }
     // RFC 9207 §2.4: what another server answers is not for this connection.
-    if params.optional("iss").is_some_and(|iss| iss != connection.issuer) {
+    if params.optional("iss").is_some_and(|iss| iss != connection.text("issuer")) {
         return Err(refused("iss is not the issuer of the connection"));
     }
     let Some(code) = params.optional("code") else {
@@ -258,7 +258,11 @@ pub async fn callback<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result
                 event.event = "external.connected";
                 event.important = true;
             });
-            pages::show(StatusCode::OK, &pages::Connected { name: &name, issuer: &connection.issuer }, None)
+            pages::show(
+                StatusCode::OK,
+                &pages::Connected { name: &name, issuer: connection.text("issuer") },
+                None,
+            )
         }
         Reply::Failed(failure) => {
             let what = match failure.status {
@@ -382,10 +386,10 @@ impl Errand {
     fn asked<H: Host>(
         &self,
         cx: &Context<'_, H>,
-        connection: &Connection,
+        connection: &Remote,
         token: &Token,
     ) -> Result<Asked, Error> {
-        let origins = connection.allowed_origins.iter().map(String::as_str);
+        let origins = connection.list("allowed_origins");
         let whose = "allowed_origins of the connection";
         let Target(address) = Target::within(cx.config, "url", &self.url, (whose, origins))?;
         let mut headers = self.headers.clone();

@@ -1,5 +1,6 @@
 //! `POST /introspect` (RFC 7662). An inactive token is exactly `{"active":false}`, whatever the reason.
 
+use super::foreign;
 use crate::{
     caller::Caller,
     context::{Context, Weighed},
@@ -87,7 +88,7 @@ pub async fn weigh<H: Host>(
     match put(cx, asker, policy, Presented::of(access), Wish::Inspect(true), false).await? {
         Reply::Active(active) => {
             let groups = active.person.as_ref().map_or(groups, |person| person.groups.clone());
-            Ok(Some(Weighed { active: *active, groups }))
+            Ok(Some(Weighed { active: *active, groups, stranger: false }))
         }
         Reply::Stale => Err(Error::stale()),
         _ => Ok(None),
@@ -143,37 +144,62 @@ async fn put<H: Host>(
 pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let params = Params::of_form(request, &[])?;
     Ok(match inspect(cx, request, &params).await? {
-        Some((active, refresh)) => answer(cx, active, refresh),
+        Some(inspected) => answer(inspected),
         None => Response::json(StatusCode::OK, &json!({ "active": false })),
     })
 }
 
-/// What a token is good for, and whether it is a refresh token; nothing where it is good for nothing.
+/// A token that is good for something.
+pub struct Inspected {
+    /// What for.
+    pub active: Active,
+    /// It is a refresh token.
+    pub refresh: bool,
+    /// Who made it; empty where that is not known.
+    pub issuer: String,
+}
+
+/// What a token is good for; nothing where it is good for nothing.
 pub async fn inspect<H: Host>(
     cx: &Context<'_, H>,
     request: &Request,
     params: &Params,
-) -> Result<Option<(Active, bool)>, Error> {
+) -> Result<Option<Inspected>, Error> {
     let caller = Caller::authenticate(cx, request, params).await?;
     if !caller.client.is_confidential() {
         // RFC 7662 §2.1: the endpoint must know who asks; a public client can't prove it.
         return Err(Error::new(Code::InvalidClient, "introspection is for clients that authenticate"));
     }
     cx.note(|event| event.event = "token.inspected");
-    let Some(presented) = Presented::read(cx, params.required("token")?) else { return Ok(None) };
+    let token = params.required("token")?;
+    let Some(presented) = Presented::read(cx, token) else {
+        if !caller.client.metadata.resource_server {
+            return Ok(None);
+        }
+        let weighed = foreign::weigh(cx, &caller.policy, token).await?;
+        return Ok(weighed.map(|(weighed, issuer)| Inspected {
+            active: weighed.active,
+            refresh: false,
+            issuer,
+        }));
+    };
     let refresh = matches!(&presented, Presented::OfGrant(_, Token::Refresh { .. }));
     match ask(cx, &caller, presented, Wish::Inspect(caller.client.metadata.resource_server)).await? {
-        Reply::Active(active) => Ok(Some((*active, refresh))),
+        Reply::Active(active) => {
+            Ok(Some(Inspected { active: *active, refresh, issuer: cx.config.issuer.clone() }))
+        }
         Reply::Stale => Err(Error::stale()),
         _ => Ok(None),
     }
 }
 
-fn answer<H: Host>(cx: &Context<'_, H>, active: Active, refresh: bool) -> Response {
+fn answer(Inspected { active, refresh, issuer }: Inspected) -> Response {
     let mut body = Map::new();
     let mut say = |name: &str, value: Value| body.insert(name.to_owned(), value);
     say("active", json!(true));
-    say("iss", json!(cx.config.issuer));
+    if !issuer.is_empty() {
+        say("iss", json!(issuer));
+    }
     say("client_id", json!(active.client_id));
     // RFC 6749 §3.3: a scope has at least one name, so none is not said.
     if !active.scope.is_empty() {
@@ -189,7 +215,9 @@ fn answer<H: Host>(cx: &Context<'_, H>, active: Active, refresh: bool) -> Respon
     match active.person {
         Some(person) => {
             say("sub", json!(person.sub));
-            say("username", json!(person.username));
+            if !person.username.is_empty() {
+                say("username", json!(person.username));
+            }
         }
         // RFC 9068 §2.2: where no person is involved, the client is the subject.
         None => {

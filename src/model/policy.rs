@@ -2,6 +2,7 @@
 
 use super::{
     patch::{self, Invalid},
+    remote::Remote,
     resource,
     scope::Scope,
     settings::Settings,
@@ -146,6 +147,9 @@ pub struct Policy {
     /// The issuer that the development data was made for: one of its redirect URIs is the issuer's own.
     #[serde(default)]
     pub development_issuer: String,
+    /// Other servers whose access tokens are good here, too.
+    #[serde(default)]
+    pub servers: Vec<Remote>,
     /// The wishes that last changed it.
     #[serde(default)]
     pub attempts: Attempts,

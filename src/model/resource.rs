@@ -33,6 +33,8 @@ pub enum Asker<'a> {
     Person(&'a [String]),
     /// A client that acts for itself.
     Client(&'a [String]),
+    /// Somebody of another server, who is in no group here.
+    Stranger,
 }
 
 /// What is said about a request to a resource.
@@ -68,6 +70,7 @@ fn admits(entry: &ScopeEntry, asker: Asker<'_>) -> bool {
     let (demanded, groups) = match asker {
         Asker::Person(groups) => (&entry.groups, groups),
         Asker::Client(groups) => (&entry.client_groups, groups),
+        Asker::Stranger => return entry.groups.is_empty() && entry.client_groups.is_empty(),
     };
     demanded.is_empty() || demanded.iter().any(|group| groups.contains(group))
 }

@@ -4,9 +4,9 @@
 //! restricting change is owed to every shard on the roster before the administrator hears that it holds.
 
 mod clients;
-mod connections;
 mod policy;
 mod registration;
+mod remotes;
 mod rows;
 mod scopes;
 mod seed;
@@ -85,14 +85,14 @@ impl Object for Registry {
                 scopes::change(turn, &name, patch, whole, expected)
             }
             Command::DeleteScope { name, expected } => scopes::delete(turn, &name, expected),
-            Command::Connection(name) => {
-                Ok(Reply::Connection(connections::find(store, &name)?.map(Box::new)))
+            Command::Remote(kind, name) => {
+                Ok(Reply::Remote(remotes::find(store, kind, &name)?.map(Box::new)))
             }
-            Command::Connections { after, q, limit } => {
-                connections::list(store, after.as_deref(), q.as_deref(), limit)
+            Command::Remotes { kind, after, q, limit } => {
+                remotes::list(store, kind, (after.as_deref(), q.as_deref()), limit)
             }
-            Command::PutConnection { connection, expected } => connections::put(turn, *connection, expected),
-            Command::DeleteConnection { name, expected } => connections::delete(turn, &name, expected),
+            Command::PutRemote { remote, expected } => remotes::put(turn, *remote, expected),
+            Command::DeleteRemote { kind, name, expected } => remotes::delete(turn, kind, &name, expected),
             Command::Join { shard } => {
                 let marks = store.scan(MARKS, None, None, usize::MAX)?;
                 let marks = marks
@@ -124,6 +124,7 @@ impl Object for Registry {
                 | Reply::Deleted { .. }
                 | Reply::PolicyChanged(..)
                 | Reply::ScopeChanged(..)
+                | Reply::Remote(..)
                 | Reply::Done
         );
         // Between the turn and here somebody else may have taken what this change owes: whoever answers for it sends it.

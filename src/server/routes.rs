@@ -96,6 +96,12 @@ const ROUTES: &[Route] = &[
     route(Method::DELETE, "/admin/connections/{}",                   Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Connection)),
     route(Method::POST,   "/admin/connections/{}/authorize",         Surface::Problem, Cors::Own, Endpoint::Admin(Resource::ConnectionAuthorize)),
     route(Method::GET,    "/admin/connections/{}/token",             Surface::Problem, Cors::Own, Endpoint::ConnectionToken),
+    route(Method::GET,    "/admin/external-servers",                 Surface::Problem, Cors::Own, Endpoint::Admin(Resource::ExternalServers)),
+    route(Method::POST,   "/admin/external-servers",                 Surface::Problem, Cors::Own, Endpoint::Admin(Resource::ExternalServers)),
+    route(Method::GET,    "/admin/external-servers/{}",              Surface::Problem, Cors::Own, Endpoint::Admin(Resource::ExternalServer)),
+    route(Method::PATCH,  "/admin/external-servers/{}",              Surface::Problem, Cors::Own, Endpoint::Admin(Resource::ExternalServer)),
+    route(Method::PUT,    "/admin/external-servers/{}",              Surface::Problem, Cors::Own, Endpoint::Admin(Resource::ExternalServer)),
+    route(Method::DELETE, "/admin/external-servers/{}",              Surface::Problem, Cors::Own, Endpoint::Admin(Resource::ExternalServer)),
     route(Method::GET,    "/admin/openapi.json",                     Surface::Problem, Cors::Any, Endpoint::OpenApi),
     route(Method::GET,    "/admin/clients",                          Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Clients)),
     route(Method::POST,   "/admin/clients",                          Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Clients)),
@@ -190,6 +196,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("/admin/oauth/scope", "/admin/scopes"),
     ("/admin/oauth/token", "/admin/grants"),
     ("/admin/oauth/globalsetting", "/admin/settings"),
+    ("/admin/oauth/externalserver", "/admin/external-servers"),
 ];
 
 /// An address of ours for one of the vendor's; any other as it is.

@@ -666,8 +666,8 @@ export const DEFECTS = [
   {
     what: 'a refresh whose caller died is never made again',
     file: 'model/held.rs',
-    from: '        if calling.again {',
-    to: '        if calling.again || calling.code.is_none() {',
+    from: '        if calling.again {\n            let of_code',
+    to: '        if calling.again || calling.code.is_none() {\n            let of_code',
     test: 'model::held',
   },
   {
@@ -686,9 +686,9 @@ export const DEFECTS = [
   },
   {
     what: 'a secret follows a connection to another server',
-    file: 'model/connection.rs',
-    from: 'if elsewhere && said == Said::Nothing && self.client_secret.is_some() {',
-    to: 'if elsewhere && said == Said::None && self.client_secret.is_some() {',
+    file: 'model/remote.rs',
+    from: 'if said == Said::Nothing && self.client_secret.is_some() && after.of() != self.of() {',
+    to: 'if said == Said::None && self.client_secret.is_some() && after.of() != self.of() {',
     test: 'connections::a_connection_is_made_shown_changed_and_ended',
   },
   {

@@ -12,6 +12,7 @@ mod connections;
 mod console;
 mod documents;
 mod external;
+mod external_servers;
 mod hostile;
 mod http;
 mod leaks;

@@ -162,6 +162,20 @@ pub const CONNECTION: &[Member] = &[
     member("broken_reason",              "Because",                Text,    Never, "What the other server said."),
 ];
 
+/// Another server, whose access tokens are good here, too.
+#[rustfmt::skip]
+pub const EXTERNAL_SERVER: &[Member] = &[
+    member("name",                       "Name",                   Text,    Once,   "1 to 64 letters, digits, hyphens, dots and underscores; stands in front of its clients and people."),
+    member("issuer",                     "Issuer",                 Text,    Always, "Of its tokens, where they are JWTs: only those that name it are asked about. Empty: all tokens that are nobody else's."),
+    member("introspection_endpoint",     "Introspection endpoint", Text,    Always, "What is asked about tokens (RFC 7662)."),
+    member("client_id",                  "Client id",              Text,    Always, "Who this server is there."),
+    member("client_secret",              "Client secret",          Text,    Only,   "Sealed. Said again where issuer, introspection_endpoint or client_id changes; null: a public client."),
+    member("token_endpoint_auth_method", "Authentication",         Choice(&["client_secret_basic", "client_secret_post"]), Always, "How the secret is sent (RFC 6749 section 2.3.1)."),
+    member("audience",                   "Audience",               Text,    Always, "What aud of its tokens must name; empty: anything."),
+    member("default_scope",              "Default scope",          Text,    Always, "What its tokens are good for of which it says no scope."),
+    member("username",                   "User",                   Text,    Always, "Who its tokens are here; empty: nobody, in no group."),
+];
+
 /// What a person allowed a client.
 #[rustfmt::skip]
 pub const GRANT: &[Member] = &[

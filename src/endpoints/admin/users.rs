@@ -79,7 +79,10 @@ async fn locked<H: Host>(cx: &Context<'_, H>, sub: String, open: bool) -> Result
 }
 
 /// The account of a name: in the shard of the name, or, if it has been renamed, in the shard of its subject id.
-pub(super) async fn find<H: Host>(cx: &Context<'_, H>, username: &str) -> Result<Option<Account>, Error> {
+pub(in crate::endpoints) async fn find<H: Host>(
+    cx: &Context<'_, H>,
+    username: &str,
+) -> Result<Option<Account>, Error> {
     let shard = account::shard_of_name(username).to_string();
     let named = Command::Read(Who::Name(username.to_owned()));
     let reply = match cx.ask::<AccountShard>(&shard, named).await? {

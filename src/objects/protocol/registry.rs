@@ -7,11 +7,11 @@ use crate::{
     model::{
         audit::Change,
         client::{Client, Hashed},
-        connection::Connection,
         mark::Mark,
         patch::Invalid,
         policy::{Policy, ScopeEntry},
         registration::InitialToken,
+        remote::{Kind, Remote},
         ticket::Registration,
     },
 };
@@ -119,10 +119,12 @@ pub enum Command {
     CreateInitialToken(Box<InitialToken>),
     /// The end of one.
     DeleteInitialToken(String),
-    /// One connection.
-    Connection(String),
-    /// Connections in order of their names.
-    Connections {
+    /// Another server.
+    Remote(Kind, String),
+    /// Other servers in order of their names.
+    Remotes {
+        /// Of this kind.
+        kind: Kind,
         /// Behind this name.
         after: Option<String>,
         /// Whose name or issuer contains this.
@@ -130,15 +132,17 @@ pub enum Command {
         /// At most so many.
         limit: usize,
     },
-    /// A connection as it is from now on; a new one where nothing is expected.
-    PutConnection {
+    /// Another server as it is described from now on; a new one where nothing is expected.
+    PutRemote {
         /// The whole of it.
-        connection: Box<Connection>,
+        remote: Box<Remote>,
         /// Only if the version is this one.
         expected: Option<u64>,
     },
-    /// The end of a connection, and of the tokens that it holds.
-    DeleteConnection {
+    /// Its end, and that of the tokens that are held of it.
+    DeleteRemote {
+        /// Of this kind.
+        kind: Kind,
         /// Which.
         name: String,
         /// Only if the version is this one.
@@ -308,10 +312,10 @@ pub enum Reply {
     Scopes(Vec<Catalogued>, bool),
     /// A scope as it is after a change, told to so many.
     ScopeChanged(Box<Catalogued>, Told),
-    /// A connection, or that there is none.
-    Connection(Option<Box<Connection>>),
-    /// Connections, and whether there are more.
-    Connections(Vec<Connection>, bool),
+    /// Another server, or that there is none.
+    Remote(Option<Box<Remote>>),
+    /// Other servers, and whether there are more.
+    Remotes(Vec<Remote>, bool),
     /// These clients have the scope.
     InUse(Vec<String>),
     /// Another client has that name and version.

@@ -5,7 +5,9 @@ use super::members;
 use edgemint::{
     endpoints::admin::{
         Resource,
-        members::{CHANGE, CLIENT, CONNECTION, GRANT, HEALTH, REGISTRATION_TOKEN, SCOPE, USER},
+        members::{
+            CHANGE, CLIENT, CONNECTION, EXTERNAL_SERVER, GRANT, HEALTH, REGISTRATION_TOKEN, SCOPE, USER,
+        },
     },
     model::settings::{Form, Setting, Settings},
     server,
@@ -39,6 +41,8 @@ fn subject(resource: Resource) -> (&'static str, &'static str, &'static str) {
         Resource::Settings => ("", "Settings", "settings"),
         Resource::Connections => ("", "Connection", "connections"),
         Resource::Connection | Resource::ConnectionAuthorize => ("name", "Connection", "connection"),
+        Resource::ExternalServers => ("", "ExternalServer", "external authorization servers"),
+        Resource::ExternalServer => ("name", "ExternalServer", "external authorization server"),
         Resource::Grants => ("", "Grant", "grants"),
         Resource::Grant => ("id", "Grant", "grant"),
         Resource::Audit => ("", "Change", "changes"),
@@ -169,6 +173,7 @@ fn document(routes: impl Iterator<Item = (Method, &'static str, Resource)>) -> V
                 "Scope": members::schema(SCOPE),
                 "User": with_hashes(members::schema(USER), "password_hash", "string"),
                 "Connection": members::schema(CONNECTION),
+                "ExternalServer": members::schema(EXTERNAL_SERVER),
                 "Grant": members::schema(GRANT),
                 "Change": members::schema(CHANGE),
                 "Health": members::schema(HEALTH),

@@ -1,4 +1,5 @@
-//! `/admin/connections`: other servers at which this one is a client, and how that stands.
+//! `/admin/connections`: other servers at which this one is a client, and how that stands. `/admin/external-servers`: those
+//! whose access tokens are good here, too.
 
 use super::{
     Page, expected, invalid, keeps, lost, members, object, page, precondition_failed, shown, strange, tell,
@@ -11,9 +12,9 @@ use crate::{
     error::{Code, Error},
     host::{FORMAT, Host, Timestamp, all},
     model::{
-        connection::{Connection, SECRET, Said, is_name},
         patch::Invalid,
         pkce::Challenge,
+        remote::{Kind, Remote, SECRET, Said, is_name},
         ticket::{Outgoing, Ticket as _},
     },
     objects::protocol::{
@@ -27,20 +28,24 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 /// `GET`: a page of them. `POST`: a new one.
-pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
+pub(super) async fn collection<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    kind: Kind,
+) -> Result<Response, Error> {
     if request.method == Method::POST {
-        return create(cx, members(request)?).await;
+        return create(cx, kind, members(request)?).await;
     }
     let Page { limit, after, q, .. } = Page::of(&Params::of_query(request, &[])?)?;
     if after.as_deref().is_some_and(|after| !is_name(after)) {
         return Err(lost());
     }
-    let command = Command::Connections { after, q, limit };
-    let Reply::Connections(found, more) = cx.ask::<Registry>(registry::NAME, command).await? else {
+    let command = Command::Remotes { kind, after, q, limit };
+    let Reply::Remotes(found, more) = cx.ask::<Registry>(registry::NAME, command).await? else {
         return Err(strange());
     };
     let next = found.last().filter(|_| more).map(|last| last.name.as_str());
-    let items = all(found.iter().map(|connection| display(cx, connection))).await;
+    let items = all(found.iter().map(|remote| display(cx, remote))).await;
     let items: Vec<Value> =
         items.into_iter().map(|item| item.map(Value::Object)).collect::<Result<_, _>>()?;
     Ok(page(&items, next))
@@ -51,20 +56,21 @@ pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) 
 pub(super) async fn item<H: Host>(
     cx: &Context<'_, H>,
     request: &Request,
+    kind: Kind,
     name: &str,
 ) -> Result<Response, Error> {
     let expected = expected(request)?;
     if request.method == Method::DELETE {
-        let command = Command::DeleteConnection { name: name.to_owned(), expected };
+        let command = Command::DeleteRemote { kind, name: name.to_owned(), expected };
         return match tell(cx, command).await? {
             Reply::Done => {
-                note(cx, "admin.connection.deleted");
+                note(cx, event(kind, ["admin.connection.deleted", "admin.server.deleted"]));
                 Ok(Response::no_content())
             }
-            other => Err(refusal(other)),
+            other => Err(refusal(kind, other)),
         };
     }
-    let known = connections::find(cx, name).await?;
+    let known = connections::find(cx, kind, name).await?;
     if !matches!(request.method, Method::PATCH | Method::PUT) {
         return Ok(shown(StatusCode::OK, known.version, display(cx, &known).await?));
     }
@@ -73,42 +79,41 @@ pub(super) async fn item<H: Host>(
     if expected.is_some_and(|expected| expected != known.version) {
         return Err(precondition_failed());
     }
-    let before = if request.method == Method::PUT { bare(&known) } else { known };
-    let connection = amended(cx, &before, patch)?;
-    let written = put(cx, connection, Some(before.version), "admin.connection.changed").await?;
+    let remote = amended(cx, &known, patch, request.method == Method::PUT)?;
+    let name = event(kind, ["admin.connection.changed", "admin.server.changed"]);
+    let written = put(cx, remote, Some(known.version), name).await?;
     Ok(shown(StatusCode::OK, written.version, display(cx, &written).await?))
 }
 
-/// What stays of one that is said anew: what is drawn, and what nobody can read.
-fn bare(known: &Connection) -> Connection {
-    let Connection { version, client_secret, issuer, token_endpoint, client_id, .. } = known.clone();
-    let blank = Connection::blank(FORMAT, known.id.clone(), &known.name);
-    Connection { version, client_secret, issuer, token_endpoint, client_id, ..blank }
-}
-
-async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> Result<Response, Error> {
+async fn create<H: Host>(
+    cx: &Context<'_, H>,
+    kind: Kind,
+    mut body: Map<String, Value>,
+) -> Result<Response, Error> {
     let name = body.remove("name");
     let Some(name) = name.as_ref().and_then(Value::as_str).filter(|name| is_name(name)) else {
         let why = "must be 1 to 64 letters, digits, hyphens, dots and underscores";
         return Err(refused(Invalid::new("name", why)));
     };
-    let blank = Connection::blank(FORMAT, crypto::name(&cx.host.random::<12>()), name);
-    let written = put(cx, amended(cx, &blank, body)?, None, "admin.connection.created").await?;
-    let location = cx.url(&format!("/admin/connections/{name}"));
+    let blank = Remote::blank(kind, FORMAT, crypto::name(&cx.host.random::<12>()), name);
+    let created = event(kind, ["admin.connection.created", "admin.server.created"]);
+    let written = put(cx, amended(cx, &blank, body, false)?, None, created).await?;
+    let location = cx.url(&format!("/admin/{}s/{name}", kind.name()));
     Ok(shown(StatusCode::CREATED, written.version, display(cx, &written).await?).with("location", location))
 }
 
 /// With a patch merged in, its secret sealed.
 fn amended<H: Host>(
     cx: &Context<'_, H>,
-    before: &Connection,
+    before: &Remote,
     mut patch: Map<String, Value>,
-) -> Result<Connection, Error> {
+    whole: bool,
+) -> Result<Remote, Error> {
     // What `GET` gave may come back.
     for name in ["status", "broken_since", "broken_reason"] {
         patch.remove(name);
     }
-    let (mut after, said) = before.amend(patch, cx.config.development).map_err(refused)?;
+    let (mut after, said) = before.amend(patch, whole, cx.config.development).map_err(refused)?;
     if let Said::New(secret) = said {
         after.client_secret = Some(cx.config.keys.vault(&after.id).seal(SECRET, &secret)?);
     }
@@ -117,25 +122,26 @@ fn amended<H: Host>(
 
 async fn put<H: Host>(
     cx: &Context<'_, H>,
-    connection: Connection,
+    remote: Remote,
     expected: Option<u64>,
     event: &'static str,
-) -> Result<Connection, Error> {
-    let command = Command::PutConnection { connection: Box::new(connection), expected };
+) -> Result<Remote, Error> {
+    let kind = remote.kind;
+    let command = Command::PutRemote { remote: Box::new(remote), expected };
     match tell(cx, command).await? {
-        Reply::Connection(Some(written)) => {
+        Reply::Remote(Some(written)) => {
             note(cx, event);
             Ok(*written)
         }
-        other => Err(refusal(other)),
+        other => Err(refusal(kind, other)),
     }
 }
 
 /// `POST …/authorize`: where a person's browser is to go, so that they let this server in there.
 pub(super) async fn authorize<H: Host>(cx: &Context<'_, H>, name: &str) -> Result<Response, Error> {
-    let connection = connections::find(cx, name).await?;
+    let connection = connections::find(cx, Kind::Connection, name).await?;
     let policy = cx.policy().await?;
-    Target::read(cx.config, &policy, "token_endpoint", &connection.token_endpoint)?;
+    Target::read(cx.config, &policy, "token_endpoint", connection.text("token_endpoint"))?;
     let (nonce, verifier) = (crypto::text(&cx.host.random::<16>()), crypto::text(&cx.host.random::<32>()));
     let state = Outgoing { name: name.to_owned(), id: connection.id.clone(), nonce: nonce.clone() };
     let state = state.seal(&cx.config.keys)?;
@@ -155,40 +161,47 @@ pub(super) async fn authorize<H: Host>(cx: &Context<'_, H>, name: &str) -> Resul
     let redirect_uri = cx.url(CALLBACK);
     let mut params = vec![
         ("response_type", "code"),
-        ("client_id", &connection.client_id),
+        ("client_id", connection.text("client_id")),
         ("redirect_uri", &redirect_uri),
         ("state", &state),
         ("code_challenge", &challenge),
         ("code_challenge_method", "S256"),
     ];
-    if !connection.scope.is_empty() {
-        params.push(("scope", &connection.scope));
+    if !connection.text("scope").is_empty() {
+        params.push(("scope", connection.text("scope")));
     }
     note(cx, "admin.connection.authorizing");
-    let url = with_params(&connection.authorization_endpoint, &params);
+    let url = with_params(connection.text("authorization_endpoint"), &params);
     Ok(Response::json(StatusCode::OK, &json!({ "authorization_url": url })))
 }
 
-async fn display<H: Host>(cx: &Context<'_, H>, connection: &Connection) -> Result<Map<String, Value>, Error> {
-    let (status, broken) = status_of(cx, connection).await?;
-    let since = broken.as_ref().map(|broken| Timestamp::seconds(broken.since));
-    let mut members = connection.members();
-    members.extend(object([
-        ("status", json!(status)),
-        ("broken_since", json!(since)),
-        ("broken_reason", json!(broken.map(|broken| broken.why))),
-    ]));
+async fn display<H: Host>(cx: &Context<'_, H>, remote: &Remote) -> Result<Map<String, Value>, Error> {
+    let mut members = remote.members.clone();
+    members.insert("name".to_owned(), json!(remote.name));
+    if remote.kind == Kind::Connection {
+        let (status, broken) = status_of(cx, remote).await?;
+        let since = broken.as_ref().map(|broken| Timestamp::seconds(broken.since));
+        members.extend(object([
+            ("status", json!(status)),
+            ("broken_since", json!(since)),
+            ("broken_reason", json!(broken.map(|broken| broken.why))),
+        ]));
+    }
     Ok(members)
+}
+
+fn event(kind: Kind, [connection, server]: [&'static str; 2]) -> &'static str {
+    if kind == Kind::Connection { connection } else { server }
 }
 
 fn note<H: Host>(cx: &Context<'_, H>, name: &'static str) {
     cx.note(|event| (event.event, event.important) = (name, true));
 }
 
-fn refusal(reply: Reply) -> Error {
+fn refusal(kind: Kind, reply: Reply) -> Error {
     match reply {
-        Reply::Taken => Error::new(Code::Conflict, "there is a connection of that name").in_field("name"),
-        Reply::Unknown => unknown("connection"),
+        Reply::Taken => Error::new(Code::Conflict, "there is one of that name").in_field("name"),
+        Reply::Unknown => unknown(kind.name()),
         Reply::Outdated => precondition_failed(),
         Reply::Invalid(why) => refused(why),
         _ => strange(),
