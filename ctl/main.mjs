@@ -22,6 +22,7 @@ const COLUMNS = {
   users: ['username', 'sub', 'groups', 'roles', 'enabled'],
   scopes: ['name', 'description', 'clients'],
   grants: ['id', 'client_id', 'username', 'scope', 'expires_at', 'refresh_remaining', 'state'],
+  'external-servers': ['name', 'issuer', 'introspection_endpoint', 'audience', 'default_scope', 'username'],
   connections: ['name', 'issuer', 'client_id', 'scope', 'status', 'broken_since', 'broken_reason'],
   'registration-tokens': ['id', 'description', 'created_at', 'expires_at', 'uses'],
   health: ['id', 'size', 'owed', 'owed_since', 'wake_at', 'events', 'current', 'behind_seconds', 'error'],
@@ -163,27 +164,48 @@ function addRegistrationTokens(program, shell) {
     });
 }
 
-/** @param {Program} program @param {Shell} shell */
-function addConnections(program, shell) {
-  const command = program.command('connection').description('other servers at which this one is a client');
-  const at = (/** @type {string} */ name) => `/connections/${segment(name)}`;
-  const withSecret = async (/** @type {string[]} */ pairs, /** @type {{ secret?: boolean }} */ { secret }) => {
-    const members = assigned(pairs);
+/**
+ * What connections and external servers have in common.
+ * @param {Program} program
+ * @param {Shell} shell
+ * @param {'connection' | 'external-server'} kind
+ * @param {string} about
+ */
+function addRemotes(program, shell, kind, about) {
+  const command = program.command(kind).description(about);
+  const collection = /** @type {const} */ (`${kind}s`);
+  const at = (/** @type {string} */ name) => `/${collection}/${segment(name)}`;
+  const read = async (/** @type {string[]} */ pairs, /** @type {{ secret?: boolean }} */ { secret }) => {
+    // An id may look like a number.
+    const said = Object.entries(assigned(pairs)).map(([name, value]) => [name, typeof value === 'number' ? String(value) : value]);
+    const members = Object.fromEntries(said);
     return secret ? { ...members, client_secret: (await text(process.stdin)).trim() } : members;
   };
   command.command('create').argument('<name>').argument('[member=value...]').description('add one')
-    .option('--secret', 'its client_secret is the line at the standard input')
+    .option('--secret', 'its client_secret is what the standard input says')
     .action(async (/** @type {string} */ name, /** @type {string[]} */ pairs, /** @type {any} */ options) => {
-      showItem(shell, (await call(shell.server(), 'POST', '/connections', { name, ...(await withSecret(pairs, options)) })).body);
+      showItem(shell, (await call(shell.server(), 'POST', `/${collection}`, { name, ...(await read(pairs, options)) })).body);
     });
-  command.command('list').description('all of them, and how they stand').action(() => showList(shell, 'connections', {}));
+  command.command('list').description('all of them').action(() => showList(shell, collection, {}));
   command.command('show').argument('<name>').description('one of them')
     .action(async (/** @type {string} */ name) => showItem(shell, (await call(shell.server(), 'GET', at(name))).body));
   command.command('set').argument('<name>').argument('[member=value...]').description('change one')
-    .option('--secret', 'its client_secret is the line at the standard input')
+    .option('--secret', 'its client_secret is what the standard input says')
     .action(async (/** @type {string} */ name, /** @type {string[]} */ pairs, /** @type {any} */ options) => {
-      await change(shell, at(name), await withSecret(pairs, options));
+      await change(shell, at(name), await read(pairs, options));
     });
+  command.command('delete').argument('<name>').description('end one')
+    .action(async (/** @type {string} */ name) => {
+      await call(shell.server(), 'DELETE', at(name));
+      shell.print(shell.json ? '{}' : `${name} is ended.`);
+    });
+  return { command, at };
+}
+
+/** @param {Program} program @param {Shell} shell */
+function addOthers(program, shell) {
+  addRemotes(program, shell, 'external-server', 'other servers whose access tokens are good here, too');
+  const { command, at } = addRemotes(program, shell, 'connection', 'other servers at which this one is a client');
   command.command('authorize').argument('<name>').description('the address that somebody opens in a browser to let this server in there')
     .action(async (/** @type {string} */ name) => {
       const { body } = await call(shell.server(), 'POST', `${at(name)}/authorize`);
@@ -193,11 +215,6 @@ function addConnections(program, shell) {
     .action(async (/** @type {string} */ name) => {
       const { body } = await call(shell.server(), 'GET', `${at(name)}/token`);
       shell.print(shell.json ? JSON.stringify(body, null, 2) : body.access_token);
-    });
-  command.command('delete').argument('<name>').description('end one, and the tokens it holds')
-    .action(async (/** @type {string} */ name) => {
-      await call(shell.server(), 'DELETE', at(name));
-      shell.print(shell.json ? '{}' : `${name} is ended.`);
     });
 }
 
@@ -317,7 +334,7 @@ export async function main(root, args) {
     .exitOverride()
     .showHelpAfterError('(--help says what there is)')
     .addHelpText('after', `\nExit codes: 0 done, ${Object.entries(EXIT).map(([name, code]) => `${code} ${name}`).join(', ')}.`);
-  for (const add of [addClients, addUsers, addScopes, addGrants, addRegistrationTokens, addConnections, addSettings, addHealth, addTransfer, addFlows]) add(program, shell);
+  for (const add of [addClients, addUsers, addScopes, addGrants, addRegistrationTokens, addOthers, addSettings, addHealth, addTransfer, addFlows]) add(program, shell);
   try {
     await program.parseAsync(args, { from: 'user' });
     return 0;

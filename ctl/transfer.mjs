@@ -9,7 +9,7 @@ const FORMAT = 1;
 
 /**
  * @typedef {import('./api.mjs').Server} Server
- * @typedef {{ format: number, settings: object, scopes: object[], clients: object[], users: object[], connections: object[] }} Registry
+ * @typedef {{ format: number, settings: object, scopes: object[], clients: object[], users: object[], connections: object[], 'external-servers': object[] }} Registry
  */
 
 /** @param {Server} server @returns {Promise<string>} */
@@ -22,9 +22,9 @@ export async function exportAll(server) {
   const clients = (await all(server, 'clients', 'client_id')).filter((client) => client.expires_at === null);
   const users = await all(server, 'users', 'username');
   // What they hold is worth nothing without the master keys: somebody lets the other server in anew.
-  const connections = await all(server, 'connections', 'name');
-  for (const connection of connections) for (const name of ['status', 'broken_since', 'broken_reason']) delete connection[name];
-  return `${JSON.stringify({ format: FORMAT, settings: sorted(settings), scopes, clients, users, connections }, null, 2)}\n`;
+  const [connections, servers] = [await all(server, 'connections', 'name'), await all(server, 'external-servers', 'name')];
+  for (const item of [...connections, ...servers]) for (const name of ['status', 'broken_since', 'broken_reason', 'has_client_secret']) delete item[name];
+  return `${JSON.stringify({ format: FORMAT, settings: sorted(settings), scopes, clients, users, connections, 'external-servers': servers }, null, 2)}\n`;
 }
 
 /** @param {Server} server @param {string} collection @param {string} key @returns {Promise<any[]>} in order, whatever the order of the answers */
@@ -38,7 +38,7 @@ async function all(server, collection, key) {
 const sorted = (item) => Object.fromEntries(Object.entries(item).sort(([one], [other]) => (one < other ? -1 : 1)));
 
 /** What is imported, in this order, and what its items are told apart by. */
-const COLLECTIONS = /** @type {const} */ ([['scopes', 'name'], ['clients', 'client_id'], ['users', 'username'], ['connections', 'name']]);
+const COLLECTIONS = /** @type {const} */ ([['scopes', 'name'], ['clients', 'client_id'], ['users', 'username'], ['connections', 'name'], ['external-servers', 'name']]);
 
 /**
  * @param {Server} server with none of what is imported
@@ -75,7 +75,7 @@ async function read(path) {
     throw new Failure(EXIT.usage, `${path} does not read as JSON: ${/** @type {Error} */ (error).message}.`);
   }
   // An export of before there were any.
-  if (registry) registry.connections ??= [];
+  if (registry) for (const name of ['connections', 'external-servers']) registry[name] ??= [];
   const whole = registry?.settings && COLLECTIONS.every(([collection]) => Array.isArray(registry[collection]));
   if (registry?.format !== FORMAT || !whole) throw new Failure(EXIT.usage, `${path} is no export of this version (format ${FORMAT}).`);
   return registry;

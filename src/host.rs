@@ -104,8 +104,8 @@ pub const SKEW: Seconds = Seconds(5);
 impl<C> Envelope<C> {
     /// A fault where its sender has given up: it was delivered twice, waited for twice, and the caller was told that nobody
     /// knows. A caller that repeated its request may have been answered since.
-    pub fn refuse_late(&self, now: Timestamp) -> Result<(), Fault> {
-        let given_up = |sent: Timestamp| sent.plus(PATIENCE).plus(PATIENCE).plus(SKEW);
+    pub fn refuse_late(&self, now: Timestamp, patience: Seconds) -> Result<(), Fault> {
+        let given_up = |sent: Timestamp| sent.plus(patience).plus(patience).plus(SKEW);
         let late = self.sent.is_some_and(|sent| now > given_up(sent));
         if late { Err(Fault::new("a message arrived after its sender had given up")) } else { Ok(()) }
     }

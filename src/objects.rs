@@ -65,7 +65,7 @@ pub async fn turn<O: Object, H: Host, S: Store>(
     if envelope.format != FORMAT {
         return Err(Fault::new("a command of an unknown format"));
     }
-    envelope.refuse_late(host.now())?;
+    envelope.refuse_late(host.now(), O::PATIENCE)?;
     O::prepare(host, store, name, &envelope.command).await?;
     let turn =
         Turn { store, now: host.now(), dice: host.random(), attempt: envelope.attempt, by: envelope.by };

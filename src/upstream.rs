@@ -28,7 +28,7 @@ impl Target {
         let anywhere = policy.settings.external_origins.is_empty();
         let whose = "the setting external.allowedOrigins";
         if anywhere {
-            Self::of(config, name, address)
+            Self::anywhere(config, name, address)
         } else {
             Self::within(config, name, address, (whose, listed))
         }
@@ -41,7 +41,7 @@ impl Target {
         address: &str,
         (whose, mut listed): (&str, impl Iterator<Item = &'a str>),
     ) -> Result<Self, Error> {
-        let target = Self::of(config, name, address)?;
+        let target = Self::anywhere(config, name, address)?;
         if listed.any(|own| own == outside::origin_of(address)) {
             return Ok(target);
         }
@@ -49,7 +49,8 @@ impl Target {
         Err(Error::new(Code::InvalidTarget, detail))
     }
 
-    fn of(config: &Config, name: &str, address: &str) -> Result<Self, Error> {
+    /// Refuses what may not be asked, whatever is listed.
+    pub fn anywhere(config: &Config, name: &str, address: &str) -> Result<Self, Error> {
         let refused =
             |why: &str| Err(Error::new(Code::InvalidTarget, format!("{name} may not be asked: {why}")));
         let host = match outside::host_of(address, config.development) {

@@ -20,6 +20,9 @@ pub struct Event {
     /// The scope of the catalogue that an administrator changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// The connection to another server that was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
     /// `grant_type`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant_type: Option<&'static str>,

@@ -1,16 +1,19 @@
-//! Connections as they are used: the browser that comes back from another server, fresh tokens of that server, and
-//! requests to resources with them (`pub.client.oauth:executeRequest`).
+//! Connections as they are used: the browser that comes back from another server, and fresh tokens of that server.
+
+mod errand;
+
+pub use errand::execute;
 
 use super::admin::{self, body};
 use crate::{
     context::Context,
     crypto::Secret,
     error::{Code, Error, Fault, quotable},
-    host::{Asked, Host, Seconds},
+    host::{Host, Seconds},
     json::object,
     model::{
         held::{Broken, Failure},
-        provider::{Answer, WAIT},
+        provider::Answer,
         remote::{Kind, Remote, SECRET},
         ticket::{Outgoing, Ticket as _},
     },
@@ -22,31 +25,13 @@ use crate::{
     upstream::{self, Target},
     wire::{Params, Request, Response},
 };
-use base64ct::{Base64, Encoding as _};
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Where other servers send browsers back to.
 pub const CALLBACK: &str = "/external/callback";
 /// How long somebody may take there.
 pub(super) const TIME: Seconds = Seconds(600);
-/// The largest answer of a resource that is passed on, in bytes.
-const LARGEST: usize = 1024 * 1024;
-/// Headers that are this server's to say, or the connection's itself (RFC 9110 §7.6.1).
-const OURS: &[&str] = &[
-    "authorization",
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
 /// The other server of this name.
 pub(super) async fn find<H: Host>(cx: &Context<'_, H>, kind: Kind, name: &str) -> Result<Remote, Error> {
     match cx.ask::<Registry>(registry::NAME, registry::Command::Remote(kind, name.to_owned())).await? {
@@ -78,10 +63,7 @@ pub(super) async fn terms<H: Host>(cx: &Context<'_, H>, connection: &Remote) -> 
     let client_secret = match &connection.client_secret {
         None => None,
         Some(sealed) => {
-            let secret = vault.open(SECRET, sealed).ok_or_else(|| {
-                let detail = "the master key is gone under which client_secret was sealed: say it again";
-                Error::new(Code::Conflict, detail)
-            })?;
+            let secret = vault.open(SECRET, sealed).ok_or_else(self::sealed)?;
             if vault.has_aged(sealed) {
                 let remote =
                     Remote { client_secret: Some(vault.seal(SECRET, &secret)?), ..connection.clone() };
@@ -105,9 +87,35 @@ pub(super) async fn terms<H: Host>(cx: &Context<'_, H>, connection: &Remote) -> 
         client_id: connection.text("client_id").to_owned(),
         client_secret,
         in_body: connection.text("token_endpoint_auth_method") == "client_secret_post",
+        scope: connection.text("scope").to_owned(),
         redirect_uri: cx.url(CALLBACK),
         vault,
     })
+}
+
+/// Its object knows a newer record than the registry gave, twice.
+pub(super) fn changing() -> Error {
+    Error::new(Code::TemporarilyUnavailable, "the connection is being changed: repeat the request")
+}
+
+/// Nothing is lost while there is the key.
+fn sealed() -> Error {
+    let detail = "the master key is gone under which this was sealed: bring it back, or say client_secret and authorize again";
+    Error::new(Code::Conflict, detail)
+}
+
+/// Who may use a connection: the administrator by their token, and the clients that it lists, or all where it lists none.
+async fn admit<H: Host>(cx: &Context<'_, H>, request: &Request, name: &str) -> Result<Remote, Error> {
+    let client = admin::admit_external(cx, request).await?;
+    cx.note(|event| event.connection = Some(quotable(name)));
+    let connection = find(cx, Kind::Connection, name).await?;
+    let mut listed = connection.list("allowed_clients").peekable();
+    let may = listed.peek().is_none() || client.is_none_or(|client| listed.any(|own| own == client));
+    if !may {
+        return Err(Error::new(Code::AccessDenied, "the client is not one that may use this connection"));
+    }
+    drop(listed);
+    Ok(connection)
 }
 
 /// Asks its object, once more where the connection was changed meanwhile.
@@ -115,7 +123,7 @@ async fn ask<H: Host>(
     cx: &Context<'_, H>,
     name: &str,
     id: Option<&str>,
-    back: Option<(&str, &str)>,
+    back: Option<(&str, &str, bool)>,
     refused: Option<&str>,
 ) -> Result<(Remote, Reply), Error> {
     let mut again = false;
@@ -129,16 +137,13 @@ async fn ask<H: Host>(
         let secret = |text: &str| Secret(text.as_bytes().to_vec());
         let wish = Wish {
             terms: terms(cx, &connection).await?,
-            back: back.map(|(nonce, code)| (nonce.to_owned(), secret(code))),
+            back: back.map(|(nonce, code, named)| (nonce.to_owned(), secret(code), named)),
             refused: refused.map(secret),
             waited: None,
         };
         match cx.ask::<connection::Connection>(&connection.id, Command::Token(Box::new(wish))).await? {
             Reply::Outdated if !again => again = true,
-            Reply::Outdated => {
-                let detail = "the connection is being changed: repeat the request";
-                return Err(Error::new(Code::TemporarilyUnavailable, detail));
-            }
+            Reply::Outdated => return Err(changing()),
             Reply::Ended => return Err(Error::new(Code::NotFound, "there is no such connection")),
             reply => return Ok((connection, reply)),
         }
@@ -172,6 +177,7 @@ async fn token<H: Host>(
                 "nobody has let this server in there yet: see POST /admin/connections/{name}/authorize";
             return Err(Error::new(Code::Conflict, detail));
         }
+        Reply::Sealed => return Err(sealed()),
         Reply::Broken(broken) => Err(is_broken(cx, &broken)),
         Reply::Failed(failure) => Err(has_failed(cx, failure)),
         _ => return Err(strange()),
@@ -212,14 +218,21 @@ fn has_failed<H: Host>(cx: &Context<'_, H>, failure: Failure) -> Response {
     upstream::pass_on(cx, answer)
 }
 
-/// `GET /admin/connections/{name}/token`: a fresh access token.
+/// `GET /admin/connections/{name}/token`: a fresh access token. `POST`: another one than that which a resource did not take.
 pub async fn fresh<H: Host>(cx: &Context<'_, H>, request: &Request, name: &str) -> Result<Response, Error> {
-    admin::admit_external(cx, request).await?;
-    let (_, token) = match token(cx, name, None).await? {
+    admit(cx, request, name).await?;
+    let refused =
+        if request.method == Method::POST { body::members(request)?.remove("refused") } else { None };
+    let refused = match &refused {
+        None => None,
+        Some(Value::String(token)) => Some(token.as_str()),
+        Some(_) => return Err(Error::new(Code::InvalidRequest, "must be a text").in_field("refused")),
+    };
+    let (_, token) = match token(cx, name, refused).await? {
         Ok(token) => token,
         Err(response) => return Ok(response),
     };
-    cx.note(|event| event.event = "external.token");
+    cx.note(|event| (event.event, event.important) = ("external.token", true));
     let mut body = object([("access_token", json!(token.access)), ("token_type", json!(token.token_type))]);
     if let Some(left) = token.expires_in {
         body.insert("expires_in".to_owned(), json!(left));
@@ -243,7 +256,8 @@ pub async fn callback<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result
         return Err(refused(late));
     }
     // RFC 9207 §2.4: what another server answers is not for this connection.
-    if params.optional("iss").is_some_and(|iss| iss != connection.text("issuer")) {
+    let iss = params.optional("iss");
+    if iss.is_some_and(|iss| iss != connection.text("issuer")) {
         return Err(refused("iss is not the issuer of the connection"));
     }
     let Some(code) = params.optional("code") else {
@@ -251,7 +265,7 @@ pub async fn callback<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result
         let detail = format!("the other server did not let this one in: {error}");
         return Err(Error::new(Code::AccessDenied, detail));
     };
-    let (_, reply) = ask(cx, &name, Some(&id), Some((&nonce, code)), None).await?;
+    let (_, reply) = ask(cx, &name, Some(&id), Some((&nonce, code, iss.is_some())), None).await?;
     match reply {
         Reply::Token { .. } => {
             cx.note(|event| {
@@ -272,139 +286,10 @@ pub async fn callback<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result
             let detail = "the other server gave no tokens for its code: begin again";
             Err(Error::new(Code::ExternalError, detail).because(what))
         }
+        Reply::Sealed => Err(sealed()),
         Reply::Unexpected | Reply::New | Reply::Broken(_) => Err(refused(late)),
         _ => Err(strange()),
     }
-}
-
-/// `pub.client.oauth:executeRequest`: asks a resource with the token of a connection, once more where the resource does not
-/// take it and a newer one can be had.
-pub async fn execute<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
-    admin::admit_external(cx, request).await?;
-    let wish = Errand::read(body::members(request)?)?;
-    let mut refused: Option<String> = None;
-    loop {
-        let (connection, token) = match token(cx, &wish.connection, refused.as_deref()).await? {
-            Ok(found) => found,
-            Err(response) => return Ok(response),
-        };
-        if !token.token_type.eq_ignore_ascii_case("bearer") {
-            let detail = "the other server's access tokens are not bearer tokens (RFC 6750)";
-            return Err(Error::new(Code::Conflict, detail));
-        }
-        let asked = wish.asked(cx, &connection, &token)?;
-        let answer = match cx.host.fetch(&asked).await {
-            Ok(answer) => answer,
-            Err(away) => return Ok(upstream::pass_on(cx, away.into())),
-        };
-        // The second time it is told as it is.
-        if answer.status == 401 && refused.is_none() {
-            refused = Some(token.access);
-            continue;
-        }
-        let Some(bytes) = answer.body else {
-            let why = format!("an answer larger than {LARGEST} bytes");
-            return Ok(upstream::pass_on(cx, Answer::Unreachable(why)));
-        };
-        cx.note(|event| {
-            event.event = "external.requested";
-            event.important = true;
-        });
-        let mut headers = Map::new();
-        for (name, value) in answer.headers {
-            headers.insert(name, json!(value));
-        }
-        let mut out = object([("status", json!(answer.status)), ("headers", Value::Object(headers))]);
-        match String::from_utf8(bytes) {
-            Ok(body) => out.insert("body".to_owned(), json!(body)),
-            Err(other) => {
-                out.insert("body_base64".to_owned(), json!(Base64::encode_string(other.as_bytes())))
-            }
-        };
-        return Ok(Response::json(StatusCode::OK, &Value::Object(out)));
-    }
-}
-
-/// What is to be asked of a resource.
-struct Errand {
-    connection: String,
-    method: Method,
-    url: String,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-impl Errand {
-    fn read(mut said: Map<String, Value>) -> Result<Self, Error> {
-        let refused = |field: &str, why: &'static str| {
-            Err(Error::new(Code::InvalidRequest, why).in_field(field.to_owned()))
-        };
-        let mut take = |name: &'static str| match said.remove(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(Error::new(Code::InvalidRequest, "must be a text").in_field(name)),
-        };
-        let (connection, url, body) = (take("connection")?, take("url")?, take("body")?);
-        let method = take("method")?.unwrap_or_else(|| "GET".to_owned());
-        let Some(connection) = connection else { return refused("connection", "is missing") };
-        let Some(url) = url else { return refused("url", "is missing") };
-        let method = match method.as_str() {
-            "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" => {
-                Method::from_bytes(method.as_bytes()).map_err(|_| strange())?
-            }
-            _ => return refused("method", "must be GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS"),
-        };
-        let body = body.unwrap_or_default().into_bytes();
-        if !body.is_empty() && matches!(method, Method::GET | Method::HEAD) {
-            return refused("body", "does not go with GET or HEAD");
-        }
-        let mut headers = Vec::new();
-        match said.remove("headers") {
-            None | Some(Value::Null) => {}
-            Some(Value::Object(given)) => {
-                for (name, value) in given {
-                    let Some(value) = value.as_str().filter(|value| is_header(&name, value)) else {
-                        let why = "must be an object of names and texts that HTTP allows";
-                        return refused("headers", why);
-                    };
-                    let name = name.to_ascii_lowercase();
-                    if OURS.contains(&name.as_str()) {
-                        return refused("headers", "has one that is not the caller's to say");
-                    }
-                    headers.push((name, value.to_owned()));
-                }
-            }
-            Some(_) => return refused("headers", "must be an object"),
-        }
-        if let Some(name) = said.keys().next() {
-            return refused(&quotable(name), "is not a member that this request has");
-        }
-        Ok(Self { connection, method, url, headers, body })
-    }
-
-    /// As it is sent, with the token, if it may be sent there.
-    fn asked<H: Host>(
-        &self,
-        cx: &Context<'_, H>,
-        connection: &Remote,
-        token: &Token,
-    ) -> Result<Asked, Error> {
-        let origins = connection.list("allowed_origins");
-        let whose = "allowed_origins of the connection";
-        let Target(address) = Target::within(cx.config, "url", &self.url, (whose, origins))?;
-        let mut headers = self.headers.clone();
-        headers.push(("authorization".to_owned(), format!("Bearer {}", token.access)));
-        let (method, body) = (self.method.clone(), self.body.clone());
-        Ok(Asked { method, address, headers, body, most: LARGEST, patience: WAIT })
-    }
-}
-
-/// RFC 9110 §5.1 and §5.5, but for what no program sends.
-fn is_header(name: &str, value: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    !name.is_empty()
-        && name.bytes().all(plain)
-        && value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
 }
 
 fn strange() -> Error {

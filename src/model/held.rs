@@ -17,10 +17,13 @@ use serde_json::{Map, Value};
 const AHEAD: u64 = 60;
 /// A token that is given out lives for so long at least.
 const LEAST: Seconds = Seconds(1);
+/// How long an answer is listened for, whoever still waits: a refresh token may have been replaced in it.
+pub const LISTEN: Seconds = Seconds(45);
 /// A call that nobody has told the end of for so long has none.
-const LOST: Seconds = Seconds(provider::WAIT.0 + 2);
-/// After a call that failed nobody is asked again for so long.
-const PAUSE: Seconds = Seconds(2);
+const LOST: Seconds = Seconds(LISTEN.0 + 5);
+/// After a call that failed nobody is asked again for so long, and twice as long after each further one, up to 64 s.
+const PAUSE: u64 = 2;
+const DOUBLINGS: u32 = 5;
 /// A resource that takes no token at all would have a new one got for every request.
 const NEW: Seconds = Seconds(10);
 
@@ -51,6 +54,10 @@ pub struct Held {
     pub failure: Option<Failure>,
     /// How many calls there were.
     pub calls: u64,
+    /// How many of the last ones failed.
+    pub failures: u32,
+    /// The provider has named itself in an answer (RFC 9207), so it always does.
+    pub names_itself: bool,
     /// The connection is gone.
     pub ended: bool,
 }
@@ -124,6 +131,16 @@ pub struct Failure {
     pub error: String,
     /// Its `error_description`.
     pub description: String,
+    /// Of which browser the code was, where it was one.
+    pub nonce: Option<String>,
+}
+
+impl Failure {
+    /// Of a call that is still listened to, and that nobody waits for any longer.
+    pub fn late(number: u64, at: Timestamp) -> Self {
+        let (error, description) = (String::new(), String::new());
+        Self { number, at, status: None, late: true, error, description, nonce: None }
+    }
 }
 
 /// What is to be done.
@@ -143,6 +160,19 @@ pub enum Step {
     New,
     /// That browser is not expected, or not any more.
     Unexpected,
+    /// It was sealed under a master key that whoever asks does not have.
+    Sealed,
+}
+
+/// A browser that came back.
+#[derive(Clone, Copy, Debug)]
+pub struct Back<'a> {
+    /// Which one.
+    pub nonce: &'a str,
+    /// Its code.
+    pub code: &'a str,
+    /// The provider names itself in the answer, and rightly.
+    pub named: bool,
 }
 
 /// What a call sends: a code and its verifier, or a refresh token.
@@ -180,51 +210,66 @@ impl Held {
         Ok(())
     }
 
-    /// What the call of this number brought, for who waited for it: a token that lives short is old soon.
-    pub fn brought(&self, number: u64) -> Option<Step> {
-        if self.tokens.as_ref().is_some_and(|tokens| tokens.call == number) {
-            return Some(Step::Give);
-        }
-        self.failure.as_ref().filter(|failure| failure.number == number).map(|_| Step::Failed)
-    }
-
     /// A browser comes back with a code.
     pub fn come_back(
         &mut self,
         vault: &Vault,
-        (nonce, code): (&str, &str),
+        back: Back<'_>,
         now: Timestamp,
         life: &str,
     ) -> Result<Step, Fault> {
-        if let Some(calling) = &self.calling
-            && calling.code.as_ref().is_some_and(|[of, ..]| of == nonce)
-        {
+        let Back { nonce, code, named } = back;
+        if self.calling.is_some() {
+            // Its own call; or a refresh, whose answer would be lost with the refresh token in it.
             return Ok(self.go_on(now, life));
         }
         if self.tokens.as_ref().is_some_and(|tokens| tokens.nonce == nonce) {
-            return Ok(Step::Give);
+            return Ok(if self.broken.is_some() { Step::Broken } else { Step::Give });
         }
-        let expected = self.pending.take_if(|pending| pending.nonce == nonce && now < pending.until);
-        let Some(Pending { verifier, .. }) = expected else { return Ok(Step::Unexpected) };
+        if self.failure.as_ref().is_some_and(|failure| failure.nonce.as_deref() == Some(nonce)) {
+            return Ok(Step::Failed);
+        }
+        let expected = self.pending.as_ref().filter(|pending| pending.nonce == nonce && now < pending.until);
+        let Some(Pending { verifier, .. }) = expected.filter(|_| named || !self.names_itself).cloned() else {
+            return Ok(Step::Unexpected);
+        };
+        if vault.open(VERIFIER, &verifier).is_none() {
+            return Ok(Step::Sealed);
+        }
+        (self.pending, self.names_itself) = (None, named);
         let code = [nonce.to_owned(), vault.seal(CODE, code)?, verifier];
         Ok(self.begin(now, life, Some(code)))
     }
 
-    /// Somebody asks for a token. `refused`: a resource did not take this one.
-    pub fn ask(&mut self, vault: &Vault, refused: Option<&str>, now: Timestamp, life: &str) -> Step {
+    /// Somebody asks for a token. `refused`: a resource did not take this one. `waited`: for the end of this call, which is
+    /// told, whatever it was.
+    pub fn ask(
+        &mut self,
+        vault: &Vault,
+        (refused, waited): (Option<&str>, Option<u64>),
+        now: Timestamp,
+        life: &str,
+    ) -> Step {
         if let Some(tokens) = &mut self.tokens {
             tokens.rewrap(vault);
         }
-        let access = self.access(vault);
         let Some(tokens) = &self.tokens else {
-            return match &self.calling {
-                Some(_) => self.go_on(now, life),
-                None => Step::New,
+            return match (&self.calling, self.failed(waited)) {
+                (Some(_), _) => self.go_on(now, life),
+                (None, true) => Step::Failed,
+                (None, false) => Step::New,
             };
         };
-        let bad = access.is_none()
-            || (refused.is_some() && refused == access.as_deref() && now >= tokens.got.plus(NEW));
+        let access = vault.open(ACCESS, &tokens.access);
+        let refreshes = tokens.refresh.as_ref().is_some_and(|sealed| vault.open(REFRESH, sealed).is_some());
+        if access.is_none() && !refreshes {
+            return Step::Sealed;
+        }
+        let old = now >= tokens.got.plus(NEW);
+        let bad = access.is_none() || (refused.is_some() && refused == access.as_deref() && old);
         let usable = !bad && tokens.lasts(now.plus(LEAST));
+        // Also a token that lives so short that it is old already: nobody gets a newer one.
+        let brought = waited == Some(tokens.call);
         if self.calling.is_some() {
             let step = self.go_on(now, life);
             return if usable && matches!(step, Step::Wait(_)) { Step::Give } else { step };
@@ -232,21 +277,27 @@ impl Held {
         if self.broken.is_some() {
             return Step::Broken;
         }
-        if !bad && tokens.lasts(now.plus(tokens.ahead())) {
+        if brought || (!bad && tokens.lasts(now.plus(tokens.ahead()))) {
             return Step::Give;
         }
-        let rests = self.failure.as_ref().is_some_and(|failure| now < failure.at.plus(PAUSE));
-        match (&tokens.refresh, usable) {
-            (Some(_), true) if rests => Step::Give,
-            (Some(_), false) if rests => Step::Failed,
-            (Some(_), _) => self.begin(now, life, None),
-            (None, true) => Step::Give,
+        let pause = Seconds(PAUSE << self.failures.saturating_sub(1).min(DOUBLINGS));
+        let rests = self.failure.as_ref().is_some_and(|failure| now < failure.at.plus(pause));
+        match (refreshes, usable) {
+            (true, true) if rests => Step::Give,
+            (true, false) if rests => Step::Failed,
+            (true, _) => self.begin(now, life, None),
+            (false, true) => Step::Give,
             // A resource refuses it, and there is no other.
-            (None, false) if access.is_some() && tokens.lasts(now.plus(LEAST)) => Step::Give,
-            (None, false) => {
+            (false, false) if tokens.lasts(now.plus(LEAST)) => Step::Give,
+            (false, false) if tokens.refresh.is_some() => Step::Sealed,
+            (false, false) => {
                 self.end(now, "the access token has expired, and the provider gave no refresh token")
             }
         }
+    }
+
+    fn failed(&self, waited: Option<u64>) -> bool {
+        self.failure.as_ref().is_some_and(|failure| Some(failure.number) == waited)
     }
 
     /// What a call is to send. `None`: that is sealed under a master key that is gone.
@@ -258,53 +309,57 @@ impl Held {
         Some(Sent::Refresh(vault.open(REFRESH, self.tokens.as_ref()?.refresh.as_ref()?)?))
     }
 
-    /// A call can't be made: what it would send can't be read any more.
-    pub fn give_up(&mut self, number: u64, now: Timestamp) {
-        if self.calling.take_if(|calling| calling.number == number).is_some() {
-            self.end(now, "the master key is gone under which the refresh token was sealed");
-        }
+    /// A call can't be made by whoever was to make it: somebody else may.
+    pub fn give_up(&mut self, number: u64) {
+        self.calling.take_if(|calling| calling.number == number);
     }
 
-    /// What came of a call. One that is not waited for any more changes nothing.
+    /// What came of a call. One that is not waited for any more changes nothing. `hidden`: what was sent, which is not kept
+    /// where the provider repeats it. `scope`: what was asked for.
     pub fn conclude(
         &mut self,
-        vault: &Vault,
-        number: u64,
-        now: Timestamp,
+        (vault, scope): (&Vault, &str),
+        (number, now): (u64, Timestamp),
         answer: Answer,
+        hidden: &[&str],
     ) -> Result<(), Fault> {
         let Some(calling) = self.calling.take_if(|calling| calling.number == number) else { return Ok(()) };
+        let nonce = calling.code.map(|[nonce, ..]| nonce);
         let (status, late, said) = match answer {
             Answer::Tokens(members) => {
-                let nonce = calling.code.map(|[nonce, ..]| nonce);
                 let before = self.tokens.take();
-                self.tokens = Some(Tokens::read(vault, &members, (before, nonce, number), now)?);
-                (self.broken, self.failure) = (None, None);
+                self.tokens = Some(Tokens::read(vault, &members, (before, nonce, scope), (number, now))?);
+                (self.broken, self.failure, self.failures) = (None, None, 0);
                 return Ok(());
             }
             Answer::Refused(status, said) => (Some(status), false, said),
             Answer::Unreachable(why) => (None, false, Some(serde_json::json!({ "error": why }))),
             Answer::Late => (None, true, None),
         };
-        let text = |name: &str| {
-            let text = said.as_ref().and_then(|said| said.get(name)).and_then(Value::as_str);
-            text.map(|text| text.split_whitespace().map(quotable).collect::<Vec<_>>().join(" "))
-                .unwrap_or_default()
+        let text = |name: &str, longest: usize| {
+            let text =
+                said.as_ref().and_then(|said| said.get(name)).and_then(Value::as_str).unwrap_or_default();
+            let hidden = hidden.iter().filter(|secret| !secret.is_empty());
+            let text = hidden.fold(text.to_owned(), |text, secret| text.replace(secret, "(hidden)"));
+            let mut text = text.split_whitespace().map(quotable).collect::<Vec<_>>().join(" ");
+            text.truncate(longest);
+            text
         };
-        let (error, mut description) = (text("error"), text("error_description"));
-        description.truncate(200);
-        if calling.code.is_none() && error == "invalid_grant" {
+        let (error, description) = (text("error", 60), text("error_description", 200));
+        let silent = self.failure.as_ref().is_some_and(|failure| failure.status.is_none());
+        if nonce.is_none() && error == "invalid_grant" {
             let mut why = error.clone();
             if !description.is_empty() {
                 why = format!("{why}: {description}");
             }
-            if calling.again {
-                why.push_str(" (the call before this one was interrupted)");
+            if calling.again || silent {
+                why.push_str(" (the call before this one had no answer)");
             }
             self.end(now, &why);
             return Ok(());
         }
-        self.failure = Some(Failure { number, at: now, status, late, error, description });
+        self.failures = self.failures.saturating_add(1);
+        self.failure = Some(Failure { number, at: now, status, late, error, description, nonce });
         Ok(())
     }
 
@@ -335,22 +390,28 @@ impl Held {
         if calling.life == life && now < calling.since.plus(LOST) {
             return Step::Wait(calling.number);
         }
-        if calling.again {
-            let of_code = calling.code.is_some();
+        if let Some([nonce, ..]) = &calling.code {
+            // A code is sent once (RFC 6749 §4.1.2).
+            let (number, nonce) = (calling.number, Some(nonce.clone()));
+            let error = "the exchange of the code was interrupted".to_owned();
             self.calling = None;
-            if !of_code {
-                return self.end(now, "the call for new tokens was interrupted twice");
-            }
-            let error = "the exchange of the code was interrupted twice".to_owned();
-            let (number, description) = (self.calls, String::new());
-            self.failure = Some(Failure { number, at: now, status: None, late: false, error, description });
+            self.failure = Some(Failure { error, nonce, late: false, ..Failure::late(number, now) });
             return Step::Failed;
+        }
+        if calling.again {
+            self.calling = None;
+            return self.end(now, "the call for new tokens was interrupted twice");
         }
         // Another number: what the first one may yet bring is somebody else's.
         self.calls += 1;
         (calling.number, calling.since, calling.again) = (self.calls, now, true);
         life.clone_into(&mut calling.life);
         Step::Call(self.calls)
+    }
+
+    /// Since when the call of this number is made.
+    pub fn called(&self, number: u64) -> Option<Timestamp> {
+        self.calling.as_ref().filter(|calling| calling.number == number).map(|calling| calling.since)
     }
 
     /// From now on there is no token.
@@ -364,14 +425,15 @@ impl Tokens {
     fn read(
         vault: &Vault,
         members: &Map<String, Value>,
-        (before, nonce, call): (Option<Self>, Option<String>, u64),
-        now: Timestamp,
+        (before, nonce, asked): (Option<Self>, Option<String>, &str),
+        (call, now): (u64, Timestamp),
     ) -> Result<Self, Fault> {
-        let text = |name: &str| members.get(name).and_then(Value::as_str);
-        // A code brings a new family; a refresh goes on with the one there is (RFC 6749 §6).
+        let text = |name: &str| members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        // A code brings a new family, of what was asked for (RFC 6749 §5.1); a refresh goes on with the one there is (§6).
         let before = before.filter(|_| nonce.is_none());
-        let (refresh, scope, of) =
-            before.map_or_else(Default::default, |tokens| (tokens.refresh, tokens.scope, tokens.nonce));
+        let (refresh, scope, of) = before.map_or((None, asked.to_owned(), String::new()), |tokens| {
+            (tokens.refresh, tokens.scope, tokens.nonce)
+        });
         let refresh = match text(REFRESH) {
             Some(refresh) => Some(vault.seal(REFRESH, refresh)?),
             None => refresh,

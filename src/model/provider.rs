@@ -84,7 +84,7 @@ impl Answer {
         let body = fetched.body.and_then(|body| serde_json::from_slice(&body).ok());
         match (fetched.status, body) {
             (200, Some(Value::Object(members)))
-                if members.get("access_token").is_some_and(Value::is_string) =>
+                if members.get("access_token").and_then(Value::as_str).is_some_and(is_token) =>
             {
                 Self::Tokens(members)
             }
@@ -93,8 +93,21 @@ impl Answer {
     }
 }
 
+/// RFC 6749 appendix A.12.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
 /// `expires_in` of an answer, in seconds. Some servers say it as a text.
 pub fn expires_in(members: &Map<String, Value>) -> Option<u64> {
-    let said = members.get("expires_in")?;
-    said.as_u64().or_else(|| said.as_str().and_then(|text| text.parse().ok()))
+    match members.get("expires_in")? {
+        // What is less than nothing ends at once.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        Value::Number(number) => {
+            number.as_u64().or_else(|| number.as_f64().map(|seconds| seconds.max(0.0) as u64))
+        }
+        Value::String(text) if text.starts_with('-') => Some(0),
+        Value::String(text) => text.split('.').next()?.parse().ok(),
+        _ => None,
+    }
 }

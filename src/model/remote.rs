@@ -50,6 +50,8 @@ enum Form {
     Choice(&'static [&'static str]),
     /// Scheme, host and port of several addresses.
     Origins,
+    /// Several texts.
+    Names,
 }
 
 /// How this server says who it is there (RFC 7591 §2). One without a secret is public.
@@ -68,6 +70,7 @@ const CONNECTION: &[Field] = &[
     field("token_endpoint_auth_method", METHODS,       false, false),
     field("scope",                      Form::Scope,   false, false),
     field("allowed_origins",            Form::Origins, false, false),
+    field("allowed_clients",            Form::Names,   false, false),
 ];
 #[rustfmt::skip]
 const SERVER: &[Field] = &[
@@ -207,7 +210,7 @@ impl Form {
     fn default(self) -> Value {
         match self {
             Self::Choice(names) => json!(names.first()),
-            Self::Origins => json!([]),
+            Self::Origins | Self::Names => json!([]),
             _ => json!(""),
         }
     }
@@ -215,6 +218,9 @@ impl Form {
     fn read(self, value: Value, laptop: bool) -> Result<Value, String> {
         if value.is_null() {
             return Ok(self.default());
+        }
+        if let Self::Names = self {
+            return Ok(json!(patch::read_names(value)?));
         }
         if let Self::Origins = self {
             let origins = patch::read_names(value)?;

@@ -7,18 +7,20 @@ use super::{
 use crate::{
     crypto::Secret,
     error::Fault,
-    host::{FORMAT, Host, Object, Store, Timestamp, Turn},
+    host::{Asked, FORMAT, Host, Object, Store, Timestamp, Turn},
     model::{
-        held::{Held, Sent, Step},
+        held::{Back, Failure, Held, LISTEN, Sent, Step},
         provider::{self, Answer},
     },
 };
 use serde_json::json;
 
 const TABLE: &str = "held";
-/// How often somebody who waits looks, and how often at most: for longer than any call takes.
+/// How long somebody who waits pauses between looks, in milliseconds: at first, and at most.
 const LOOK: u64 = 40;
-const LOOKS: u32 = 340;
+const LONGEST: u64 = 400;
+/// How often somebody looks at most: for longer than anybody waits.
+const LOOKS: u64 = 200;
 
 impl Object for Connection {
     fn handle<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
@@ -50,14 +52,14 @@ impl Object for Connection {
     }
 
     async fn follow<H: Host, S: Store>(host: &H, store: &S, mut reply: Reply) -> Result<Reply, Fault> {
-        for _ in 0..LOOKS {
+        for look in 0..LOOKS {
             let (mut wish, number) = match reply {
                 Reply::Call(wish, number) => {
                     call(host, store, &wish.terms, number).await?;
                     (wish, number)
                 }
                 Reply::Wait(wish, number) => {
-                    host.pause(LOOK).await;
+                    host.pause((LOOK + LOOK / 4 * look).min(LONGEST)).await;
                     (wish, number)
                 }
                 other => return Ok(other),
@@ -101,18 +103,27 @@ fn step<S: Store>(store: &S, now: Timestamp, wish: Box<Wish>) -> Result<Reply, F
     if !held.hears(terms.version, &terms.of) {
         return Ok(Reply::Outdated);
     }
-    let life = store.life();
-    let step = match (waited.and_then(|number| held.brought(number)), back) {
-        (Some(step), _) => step,
-        (None, Some((nonce, code))) => held.come_back(&terms.vault, (nonce, &utf8(code)?), now, life)?,
-        (None, None) => held.ask(&terms.vault, refused.as_ref().map(utf8).transpose()?.as_deref(), now, life),
+    let (vault, life) = (&terms.vault, store.life());
+    let step = match back {
+        Some((nonce, code, named)) => {
+            held.come_back(vault, Back { nonce, code: &utf8(code)?, named: *named }, now, life)?
+        }
+        None => {
+            let refused = refused.as_ref().map(utf8).transpose()?;
+            held.ask(vault, (refused.as_deref(), *waited), now, life)
+        }
     };
     if held != before {
         save(store, &held)?;
     }
     Ok(match step {
         Step::Call(number) => Reply::Call(wish, number),
+        // It is listened to, and nobody waits for it any longer.
+        Step::Wait(number) if held.called(number).is_some_and(|since| now >= since.plus(provider::WAIT)) => {
+            Reply::Failed(Failure::late(number, now))
+        }
         Step::Wait(number) => Reply::Wait(wish, number),
+        Step::Sealed => Reply::Sealed,
         Step::New => Reply::New,
         Step::Unexpected => Reply::Unexpected,
         Step::Failed => held.failure.map_or(Reply::New, Reply::Failed),
@@ -133,7 +144,7 @@ fn step<S: Store>(store: &S, now: Timestamp, wish: Box<Wish>) -> Result<Reply, F
 async fn call<H: Host, S: Store>(host: &H, store: &S, terms: &Terms, number: u64) -> Result<(), Fault> {
     let mut held = load(store)?;
     let Some(sent) = held.sends(&terms.vault, number) else {
-        held.give_up(number, host.now());
+        held.give_up(number);
         return save(store, &held);
     };
     let params = match &sent {
@@ -148,11 +159,17 @@ async fn call<H: Host, S: Store>(host: &H, store: &S, terms: &Terms, number: u64
     let secret = terms.client_secret.as_ref().map(utf8).transpose()?;
     let (client_id, client_secret) = (terms.client_id.as_str(), secret.as_deref());
     let wish = provider::Wish { client_id, client_secret, in_body: terms.in_body, params };
-    let answer = Answer::read(host.fetch(&wish.asked(&terms.token_endpoint)).await);
+    let asked = Asked { patience: LISTEN, ..wish.asked(&terms.token_endpoint) };
+    let answer = Answer::read(host.fetch(&asked).await);
     // Others had their turns meanwhile.
     let mut held = load(store)?;
     let was = held.broken.is_some();
-    held.conclude(&terms.vault, number, host.now(), answer)?;
+    let mut hidden = vec![client_secret.unwrap_or_default()];
+    match &sent {
+        Sent::Code(code, verifier) => hidden.extend([code.as_str(), verifier.as_str()]),
+        Sent::Refresh(token) => hidden.push(token),
+    }
+    held.conclude((&terms.vault, &terms.scope), (number, host.now()), answer, &hidden)?;
     save(store, &held)?;
     let Some(broken) = held.broken.filter(|_| !was) else { return Ok(()) };
     // Here, since whoever asked may have hung up.
@@ -160,14 +177,4 @@ async fn call<H: Host, S: Store>(host: &H, store: &S, terms: &Terms, number: u64
     let event = json!({ "time": time, "event": "external.broken", "connection": name, "reason": broken.why });
     host.log(&event.to_string());
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_waits_looks_for_longer_than_a_call_is_waited_for() {
-        assert!(u64::from(LOOKS) * LOOK > provider::WAIT.0 * 1000);
-    }
 }

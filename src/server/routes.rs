@@ -96,6 +96,7 @@ const ROUTES: &[Route] = &[
     route(Method::DELETE, "/admin/connections/{}",                   Surface::Problem, Cors::Own, Endpoint::Admin(Resource::Connection)),
     route(Method::POST,   "/admin/connections/{}/authorize",         Surface::Problem, Cors::Own, Endpoint::Admin(Resource::ConnectionAuthorize)),
     route(Method::GET,    "/admin/connections/{}/token",             Surface::Problem, Cors::Own, Endpoint::ConnectionToken),
+    route(Method::POST,   "/admin/connections/{}/token",             Surface::Problem, Cors::Own, Endpoint::ConnectionToken),
     route(Method::GET,    "/admin/external-servers",                 Surface::Problem, Cors::Own, Endpoint::Admin(Resource::ExternalServers)),
     route(Method::POST,   "/admin/external-servers",                 Surface::Problem, Cors::Own, Endpoint::Admin(Resource::ExternalServers)),
     route(Method::GET,    "/admin/external-servers/{}",              Surface::Problem, Cors::Own, Endpoint::Admin(Resource::ExternalServer)),

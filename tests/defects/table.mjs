@@ -698,4 +698,18 @@ export const DEFECTS = [
     to: 'if listed.next().is_some() {',
     test: 'connections::a_resource_is_asked_with_the_token_and_nowhere_but_where_the_connection_allows',
   },
+  {
+    what: 'people of another server are in groups of ours',
+    file: 'model/resource.rs',
+    from: 'Asker::Stranger => return entry.groups.is_empty() && entry.client_groups.is_empty(),',
+    to: 'Asker::Stranger => return true,',
+    test: 'external_servers::what_demands_groups_is_for_who_is_mapped_to_a_user_that_may_be_used',
+  },
+  {
+    what: 'a token that is bound to a key is taken from whoever has it',
+    file: 'endpoints/foreign.rs',
+    from: 'let bound = said.contains_key("cnf");',
+    to: 'let bound = said.contains_key("jkt");',
+    test: 'external_servers::an_answer_that_does_not_hold_here_and_now_is_none',
+  },
 ];

@@ -188,7 +188,7 @@ test('killed in the middle of a refresh: a provider that forgives nothing breaks
   const began = Math.floor(Date.now() / 1000);
   const broken = await fresh('strict');
   assert.equal(broken.status, 409, broken.text);
-  assert.equal(broken.body.broken_reason, 'invalid_grant (the call before this one was interrupted)');
+  assert.equal(broken.body.broken_reason, 'invalid_grant (the call before this one had no answer)');
   assert(broken.body.broken_since >= began - 1);
   const { body } = await administer(worker, 'GET', '/admin/connections/strict');
   assert.deepEqual([body.status, body.broken_since], ['broken', broken.body.broken_since]);

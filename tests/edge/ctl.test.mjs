@@ -121,6 +121,11 @@ describe('ctl', () => {
     assert.deepEqual((await json(['connection', 'list'])).map((item) => item.name), ['mail']);
     assert.equal((await ctl(['connection', 'delete', 'mail'])).code, 0);
     assert.equal((await ctl(['connection', 'show', 'mail'])).code, 4);
+    const endpoint = 'introspection_endpoint=http://127.0.0.1:9/introspect';
+    const server = JSON.parse((await ctl(['--json', 'external-server', 'create', 'partner', endpoint, 'client_id=12345', '--secret'], { input: 'hush\n' })).out);
+    assert.deepEqual([server.client_id, server.has_client_secret], ['12345', true]);
+    assert.equal((await json(['external-server', 'set', 'partner', 'username=alice'])).username, 'alice');
+    assert.equal((await ctl(['external-server', 'delete', 'partner'])).code, 0);
   });
 
   test('says how everything is', async () => {

@@ -1,6 +1,8 @@
 // Access tokens of a second Edgemint on loopback, which is asked about them.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { Response as Elsewhere } from 'miniflare';
 import { administer, inspect, makeTokens, post, read, WEB } from './caller.mjs';
@@ -37,15 +39,12 @@ async function check(token, path) {
   return read(await fetch(`${worker.issuer}/check`, { headers }));
 }
 
-test('a token of another server is good here until that server says otherwise, and its holder is in no group', async () => {
-  // Of one with our form nobody else is asked; another product's look otherwise.
+test('a token in our own form is nobody else\'s to be asked about', async () => {
   assert.equal((await check((await makeTokens(other)).access_token, '/reports')).status, 401);
   assert.deepEqual(worker.failures(), []);
 });
 
 test('a token in another form is told to its server, and holds as long as that one says so', async () => {
-  const { createServer } = await import('node:http');
-  const { once } = await import('node:events');
   // A server of another make in front of the second Edgemint: its tokens have another form.
   const { access_token: token } = await makeTokens(other);
   const front = createServer(async (request, response) => {

@@ -191,6 +191,7 @@ function ofOthers() {
     issuer: 'https://as.example', authorization_endpoint: 'https://as.example/authorize?prompt=consent', token_endpoint: 'https://as.example/token',
     client_id: 'we', scope: 'a b', allowed_origins: ['https://api.example'], token_endpoint_auth_method: 'client_secret_post',
   };
+  const server = { issuer: 'https://as.example', introspection_endpoint: 'https://as.example/introspect', client_id: 'we', default_scope: 'reports' };
   const errand = { connection: 'mail', method: 'POST', url: 'https://api.example/x?y', headers: { accept: '*/*' }, body: '{}' };
   return [
     { method: 'POST', target: '/admin/connections', headers: json, body: JSON.stringify({ ...connection, name: 'again' }) },
@@ -203,6 +204,13 @@ function ofOthers() {
     { method: 'DELETE', target: '/admin/connections/again', headers: { authorization } },
     get(`/external/callback?${new URLSearchParams({ state: 'emo_a.b', code: 'theirs', iss: 'https://as.example' })}`),
     get('/external/callback?error=access_denied'),
+    { method: 'POST', target: '/admin/connections/mail/token', headers: json, body: JSON.stringify({ refused: 'theirs' }) },
+    { method: 'POST', target: '/admin/external-servers', headers: json, body: JSON.stringify({ ...server, name: 'partner' }) },
+    { method: 'PATCH', target: '/admin/external-servers/partner', headers: json, body: JSON.stringify({ username: 'alice', audience: 'x' }) },
+    { method: 'PUT', target: '/admin/oauth/externalserver/partner', headers: json, body: JSON.stringify(server) },
+    get('/admin/external-servers?q=p&limit=5', { authorization }),
+    get('/admin/external-servers/partner', { authorization }),
+    { method: 'DELETE', target: '/admin/external-servers/partner', headers: { authorization } },
     { method: 'POST', target: '/admin/external/request', headers: json, body: JSON.stringify(errand) },
     { method: 'POST', target: '/invoke/pub.client.oauth/executeRequest', headers: json, body: JSON.stringify(errand) },
     { method: 'POST', target: '/admin/external/token', headers: json, body: JSON.stringify(code) },

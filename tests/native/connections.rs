@@ -262,29 +262,106 @@ fn invalid_grant_breaks_the_connection_and_says_since_when_and_why_until_somebod
 fn a_provider_that_fails_is_passed_on_and_tried_again_while_a_token_that_is_good_is_given() {
     let site = connected(&json!({}));
     site.world.pass(Seconds(560));
-    site.world.put_elsewhere(
-        TOKEN,
-        answer(503, &json!({ "error": "temporarily_unavailable", "access_token": "x-y-z" })),
-    );
-    assert_eq!(fresh(&site).0, 502);
-    assert!(!site.world.dump().contains("x-y-z"), "what it says besides is not kept");
+    let said = json!({
+        "error": "temporarily_unavailable", "error_description": "refresh-1 of hush-hush is late", "access_token": "x-y-z",
+    });
+    site.world.put_elsewhere(TOKEN, answer(503, &said));
     assert_eq!(fresh(&site).1["access_token"], "access-1", "which lives for some seconds yet");
+    assert_eq!(site.world.asked().len(), 1);
+    assert_eq!((fresh(&site).0, site.world.asked().len()), (200, 0), "not in the same moment again");
     site.world.pass(Seconds(60));
     let (status, body) = fresh(&site);
+    assert_eq!((status, &body["external_status"]), (502, &json!(503)));
     assert_eq!(
-        (status, &body["external_status"], &body["external"]["error"]),
-        (502, &json!(503), &json!("temporarily_unavailable"))
+        body["external"],
+        json!({ "error": "temporarily_unavailable", "error_description": "(hidden) of (hidden) is late" })
     );
+    for secret in ["x-y-z", "refresh-1 of"] {
+        assert!(!site.world.dump().contains(secret), "what it says besides is not kept");
+    }
     site.world.asked();
-    assert_eq!((fresh(&site).0, site.world.asked().len()), (502, 0), "not in the same moment again");
-    site.world.pass(Seconds(2));
+    for (wait, asked) in [(3, 0), (1, 1), (7, 0), (1, 1), (15, 0), (1, 1)] {
+        site.world.pass(Seconds(wait));
+        assert_eq!(
+            (fresh(&site).0, site.world.asked().len()),
+            (502, asked),
+            "each pause is twice the one before"
+        );
+    }
+    site.world.pass(Seconds(60));
     site.world.late(true);
     let (status, body) = fresh(&site);
     assert_eq!((status, &body["error"]), (504, &json!("external_timeout")));
     site.world.late(false);
-    site.world.pass(Seconds(2));
+    site.world.pass(Seconds(64));
     site.world.put_elsewhere(TOKEN, tokens(2, &json!({})));
     assert_eq!(fresh(&site).1["access_token"], "access-2");
+}
+
+#[test]
+fn a_missing_key_is_said_and_nothing_is_lost_by_it() {
+    let site = made();
+    let public = json!({ "client_secret": null });
+    assert_eq!(site.admin(Method::PATCH, "/admin/connections/mail", &public).0, 200);
+    let (_, back) = begun(&site);
+    site.world.put_elsewhere(TOKEN, tokens(1, &json!({})));
+    assert_eq!(site.get(&back).status, 200);
+    let vars = edgemint::context::config::Vars { master_key: Some(KEY_B.to_owned()), ..development() };
+    let other = Site::with(&site.world, &vars);
+    for _ in 0..2 {
+        let (status, problem) = fresh(&other);
+        assert!(status == 409 && string(&problem, "detail").contains("master key is gone"), "{problem}");
+    }
+    assert_eq!(fresh(&site).1["access_token"], "access-1", "the key is there again");
+}
+
+#[test]
+fn a_token_that_a_resource_did_not_take_is_replaced() {
+    let site = connected(&json!({ "expires_in": null }));
+    site.world.pass(Seconds(100_000));
+    let refuse = |token: &str| {
+        site.admin(Method::POST, "/admin/connections/mail/token", &json!({ "refused": token })).1["access_token"].clone()
+    };
+    assert_eq!(fresh(&site).1, json!({ "access_token": "access-1", "token_type": "Bearer", "scope": "a b" }));
+    assert_eq!(refuse("another"), "access-1");
+    site.world.put_elsewhere(TOKEN, tokens(2, &json!({})));
+    assert_eq!(refuse("access-1"), "access-2");
+    assert_eq!(refuse("access-1"), "access-2");
+    assert_eq!(site.world.asked().len(), 1);
+}
+
+#[test]
+fn a_connection_is_for_the_clients_it_lists() {
+    let site = connected(&json!({}));
+    site.patch("/admin/clients/demo-machine", &json!({ "scope": "external" }));
+    let (_, token) = site.token(MACHINE, &[("grant_type", "client_credentials"), ("scope", "external")]);
+    let authorization = format!("Bearer {}", string(&token, "access_token"));
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    let errand = json!({ "connection": "mail", "url": API }).to_string();
+    site.world.put_elsewhere(API, answer(200, &json!({})));
+    for (clients, status) in
+        [(json!([]), 200), (json!(["demo-web"]), 403), (json!(["demo-web", "demo-machine"]), 200)]
+    {
+        site.patch("/admin/connections/mail", &json!({ "allowed_clients": clients }));
+        let token = site.send(&request(Method::GET, "/admin/connections/mail/token", &headers, ""));
+        let done = site.send(&request(Method::POST, "/admin/external/request", &headers, &errand));
+        assert_eq!((token.status.as_u16(), done.status.as_u16()), (status, status), "{clients}");
+        assert_eq!(fresh(&site).0, 200, "the administrator may always");
+    }
+}
+
+#[test]
+fn an_address_that_will_never_be_asked_is_refused_when_it_is_said() {
+    let site = made();
+    for (field, value) in [
+        ("token_endpoint", json!("http://localhost:8787/token")),
+        ("authorization_endpoint", json!("http://localhost:8787/authorize")),
+        ("allowed_origins", json!(["https://api.example", "http://127.0.0.1:8787"])),
+    ] {
+        let patch = json!({ field: value, "client_secret": "x" });
+        let (status, problem) = site.admin(Method::PATCH, "/admin/connections/mail", &patch);
+        assert_eq!((status, &problem["field"]), (400, &json!(field)), "{problem}");
+    }
 }
 
 #[test]
@@ -382,6 +459,10 @@ fn a_resource_is_asked_with_the_token_and_nowhere_but_where_the_connection_allow
         assert_eq!((status, &problem["field"]), (400, &json!(field)), "{value}");
     }
     assert_eq!(site.world.asked().len(), 0);
+    site.world.pass(Seconds(600));
+    assert_eq!(execute(&site, &json!({ "connection": "mail", "url": "https://evil.example/" })).0, 400);
+    assert_eq!(site.world.asked().len(), 0, "also where the token is old");
+    site.world.put_elsewhere(TOKEN, tokens(2, &json!({})));
     let vendors = site.admin(Method::POST, "/invoke/pub.client.oauth:executeRequest", &wish);
     assert_eq!(vendors.0, 200);
 }
@@ -392,11 +473,7 @@ fn a_resource_that_does_not_take_the_token_is_asked_once_more_with_a_newer_one()
     site.world.put_elsewhere(API, answer(401, &json!({})));
     let wish = json!({ "connection": "mail", "url": API });
     assert_eq!(execute(&site, &wish).1["status"], 401);
-    assert_eq!(
-        site.world.asked().len(),
-        2,
-        "the token has only just been got: the resource alone is asked again"
-    );
+    assert_eq!(site.world.asked().len(), 1, "the token has only just been got: nobody is asked again");
     site.world.pass(Seconds(10));
     site.world.put_elsewhere(TOKEN, tokens(2, &json!({})));
     assert_eq!(execute(&site, &wish).1["status"], 401);

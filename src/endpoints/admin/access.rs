@@ -109,7 +109,7 @@ async fn by_access_token<H: Host>(
     cx: &Context<'_, H>,
     token: &str,
 ) -> Result<(&'static str, String, Right), Error> {
-    let (scope, holder) = prove(cx, token, &[ADMIN, ADMIN_READ]).await?;
+    let (scope, _, holder) = prove(cx, token, &[ADMIN, ADMIN_READ]).await?;
     let writes = scope.contains(ADMIN);
     match holder {
         Holder::Person(account) => {
@@ -129,22 +129,25 @@ async fn by_access_token<H: Host>(
     }
 }
 
-/// Who may have this server ask others: the administrator by their token, or a token with the scope for it.
+/// Who may have this server ask others: the administrator by their token, or a token with the scope for it. Gives the client of
+/// that one.
 pub(in crate::endpoints) async fn admit_external<H: Host>(
     cx: &Context<'_, H>,
     request: &Request,
-) -> Result<(), Error> {
+) -> Result<Option<String>, Error> {
     let token =
         wire::bearer(request).ok_or_else(|| Error::new(Code::MissingToken, "an access token is missing"))?;
     if cx.config.is_administrator(token) {
-        return Ok(());
+        return Ok(None);
     }
-    let (_, holder) = prove(cx, token, &[EXTERNAL]).await?;
-    cx.note(|event| match holder {
-        Holder::Person(account) => event.sub = Some(account.sub.clone()),
-        Holder::Client(client) => event.client = Some(client.id.clone()),
+    let (_, client_id, holder) = prove(cx, token, &[EXTERNAL]).await?;
+    cx.note(|event| {
+        event.client = Some(client_id.clone());
+        if let Holder::Person(account) = holder {
+            event.sub = Some(account.sub.clone());
+        }
     });
-    Ok(())
+    Ok(Some(client_id))
 }
 
 /// What an access token is good for that has one of these scopes, and whose it is: by its shard, and by what shards may not
@@ -153,7 +156,7 @@ async fn prove<H: Host>(
     cx: &Context<'_, H>,
     token: &str,
     wanted: &[&'static str],
-) -> Result<(Scope, Holder), Error> {
+) -> Result<(Scope, String, Holder), Error> {
     let refused =
         || Error::new(Code::InvalidToken, "this is neither the administrator's token nor one that is good");
     let access = Access::open(&cx.config.keys, token).ok_or_else(refused)?;
@@ -172,7 +175,7 @@ async fn prove<H: Host>(
             Holder::Person(Box::new(account))
         }
         None => {
-            let command = registry::Command::Client(client_id);
+            let command = registry::Command::Client(client_id.clone());
             let registry::Reply::Client(client) = cx.ask::<Registry>(registry::NAME, command).await? else {
                 return Err(strange());
             };
@@ -188,5 +191,5 @@ async fn prove<H: Host>(
             Holder::Client(client)
         }
     };
-    Ok((scope, holder))
+    Ok((scope, client_id, holder))
 }

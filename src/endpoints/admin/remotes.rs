@@ -8,7 +8,7 @@ use super::{
 use crate::{
     context::Context,
     crypto::{self, Secret},
-    endpoints::connections::{self, CALLBACK, TIME, status_of, terms},
+    endpoints::connections::{self, CALLBACK, TIME, changing, status_of, terms},
     error::{Code, Error},
     host::{FORMAT, Host, Timestamp, all},
     model::{
@@ -79,7 +79,7 @@ pub(super) async fn item<H: Host>(
     if expected.is_some_and(|expected| expected != known.version) {
         return Err(precondition_failed());
     }
-    let remote = amended(cx, &known, patch, request.method == Method::PUT)?;
+    let remote = amended(cx, &known, patch, request.method == Method::PUT).await?;
     let name = event(kind, ["admin.connection.changed", "admin.server.changed"]);
     let written = put(cx, remote, Some(known.version), name).await?;
     Ok(shown(StatusCode::OK, written.version, display(cx, &written).await?))
@@ -97,23 +97,35 @@ async fn create<H: Host>(
     };
     let blank = Remote::blank(kind, FORMAT, crypto::name(&cx.host.random::<12>()), name);
     let created = event(kind, ["admin.connection.created", "admin.server.created"]);
-    let written = put(cx, amended(cx, &blank, body, false)?, None, created).await?;
+    let written = put(cx, amended(cx, &blank, body, false).await?, None, created).await?;
     let location = cx.url(&format!("/admin/{}s/{name}", kind.name()));
     Ok(shown(StatusCode::CREATED, written.version, display(cx, &written).await?).with("location", location))
 }
 
 /// With a patch merged in, its secret sealed.
-fn amended<H: Host>(
+async fn amended<H: Host>(
     cx: &Context<'_, H>,
     before: &Remote,
     mut patch: Map<String, Value>,
     whole: bool,
 ) -> Result<Remote, Error> {
     // What `GET` gave may come back.
-    for name in ["status", "broken_since", "broken_reason"] {
+    for name in ["status", "broken_since", "broken_reason", "has_client_secret"] {
         patch.remove(name);
     }
     let (mut after, said) = before.amend(patch, whole, cx.config.development).map_err(refused)?;
+    let policy = cx.policy().await?;
+    for name in ["token_endpoint", "introspection_endpoint"] {
+        let address = after.text(name);
+        if !address.is_empty() {
+            Target::read(cx.config, &policy, name, address).map_err(|error| error.in_field(name))?;
+        }
+    }
+    let others = [("authorization_endpoint", after.text("authorization_endpoint"))].into_iter();
+    let others = others.chain(after.list("allowed_origins").map(|origin| ("allowed_origins", origin)));
+    for (name, address) in others.filter(|(_, address)| !address.is_empty()) {
+        Target::anywhere(cx.config, name, address).map_err(|error| error.in_field(name))?;
+    }
     if let Said::New(secret) = said {
         after.client_secret = Some(cx.config.keys.vault(&after.id).seal(SECRET, &secret)?);
     }
@@ -139,25 +151,29 @@ async fn put<H: Host>(
 
 /// `POST …/authorize`: where a person's browser is to go, so that they let this server in there.
 pub(super) async fn authorize<H: Host>(cx: &Context<'_, H>, name: &str) -> Result<Response, Error> {
-    let connection = connections::find(cx, Kind::Connection, name).await?;
-    let policy = cx.policy().await?;
-    Target::read(cx.config, &policy, "token_endpoint", connection.text("token_endpoint"))?;
     let (nonce, verifier) = (crypto::text(&cx.host.random::<16>()), crypto::text(&cx.host.random::<32>()));
-    let state = Outgoing { name: name.to_owned(), id: connection.id.clone(), nonce: nonce.clone() };
+    let mut again = false;
+    let connection = loop {
+        let connection = connections::find(cx, Kind::Connection, name).await?;
+        let policy = cx.policy().await?;
+        Target::read(cx.config, &policy, "token_endpoint", connection.text("token_endpoint"))?;
+        let command = connection::Command::Expect {
+            terms: terms(cx, &connection).await?,
+            nonce: nonce.clone(),
+            verifier: Secret(verifier.clone().into_bytes()),
+            lifetime: TIME,
+        };
+        match cx.ask::<connection::Connection>(&connection.id, command).await? {
+            Answer::Done => break connection,
+            Answer::Outdated if !again => again = true,
+            Answer::Outdated => return Err(changing()),
+            Answer::Ended => return Err(unknown("connection")),
+            _ => return Err(strange()),
+        }
+    };
+    let state = Outgoing { name: name.to_owned(), id: connection.id.clone(), nonce };
     let state = state.seal(&cx.config.keys)?;
     let challenge = Challenge::of(&verifier).to_string();
-    let command = connection::Command::Expect {
-        terms: terms(cx, &connection).await?,
-        nonce,
-        verifier: Secret(verifier.into_bytes()),
-        lifetime: TIME,
-    };
-    match cx.ask::<connection::Connection>(&connection.id, command).await? {
-        Answer::Done => {}
-        Answer::Outdated => return Err(precondition_failed()),
-        Answer::Ended => return Err(unknown("connection")),
-        _ => return Err(strange()),
-    }
     let redirect_uri = cx.url(CALLBACK);
     let mut params = vec![
         ("response_type", "code"),
@@ -178,8 +194,13 @@ pub(super) async fn authorize<H: Host>(cx: &Context<'_, H>, name: &str) -> Resul
 async fn display<H: Host>(cx: &Context<'_, H>, remote: &Remote) -> Result<Map<String, Value>, Error> {
     let mut members = remote.members.clone();
     members.insert("name".to_owned(), json!(remote.name));
+    members.insert("has_client_secret".to_owned(), json!(remote.client_secret.is_some()));
     if remote.kind == Kind::Connection {
-        let (status, broken) = status_of(cx, remote).await?;
+        // One whose object is silent is shown all the same.
+        let (status, broken) = match status_of(cx, remote).await {
+            Ok((status, broken)) => (Some(status), broken),
+            Err(_) => (None, None),
+        };
         let since = broken.as_ref().map(|broken| Timestamp::seconds(broken.since));
         members.extend(object([
             ("status", json!(status)),

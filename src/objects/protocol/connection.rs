@@ -27,6 +27,8 @@ pub struct Terms {
     pub client_secret: Option<Secret>,
     /// In the body instead of the header.
     pub in_body: bool,
+    /// What is asked for.
+    pub scope: String,
     /// Where the provider sends browsers back to.
     pub redirect_uri: String,
     /// What seals and opens.
@@ -38,8 +40,8 @@ pub struct Terms {
 pub struct Wish {
     /// By what.
     pub terms: Terms,
-    /// A browser came back: which, and with what code. Else an access token is wanted.
-    pub back: Option<(String, Secret)>,
+    /// A browser came back: which, with what code, and whether the provider named itself. Else an access token is wanted.
+    pub back: Option<(String, Secret, bool)>,
     /// A resource did not take this one.
     pub refused: Option<Secret>,
     /// The call whose end was waited for: what came of it is the answer.
@@ -91,6 +93,8 @@ pub enum Reply {
     New,
     /// That browser is not expected, or not any more.
     Unexpected,
+    /// It was sealed under a master key that is gone.
+    Sealed,
     /// Asked by an older record than it knows.
     Outdated,
     /// The connection is gone.
@@ -108,7 +112,7 @@ pub enum Reply {
 impl Protocol for Connection {
     const BINDING: &'static str = "CONNECTIONS";
     /// Who asks waits for the provider, too.
-    const PATIENCE: Seconds = Seconds(14);
+    const PATIENCE: Seconds = Seconds(11);
     type Command = Command;
     type Reply = Reply;
 }

@@ -93,10 +93,12 @@ pub(super) fn delete<S: Store>(
     expected: Option<u64>,
 ) -> Result<Reply, Fault> {
     let by_name = format!("name/{name}");
-    let Some(known) = find(turn.store, kind, name)? else {
-        let by: Option<String> = read(turn.store, GONE, kind.name(), &by_name)?;
-        return Ok(if by.as_ref() == Some(&turn.attempt.0) { Reply::Done } else { Reply::Unknown });
-    };
+    // Before anything else: there may be another of the name since.
+    let by: Option<String> = read(turn.store, GONE, kind.name(), &by_name)?;
+    if by.as_ref() == Some(&turn.attempt.0) {
+        return Ok(Reply::Done);
+    }
+    let Some(known) = find(turn.store, kind, name)? else { return Ok(Reply::Unknown) };
     if expected.is_some_and(|expected| expected != known.version) {
         return Ok(Reply::Outdated);
     }

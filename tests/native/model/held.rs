@@ -5,7 +5,7 @@ use edgemint::{
     crypto::{Keys, Secret, Vault},
     host::{Seconds, Timestamp},
     model::{
-        held::{Held, Sent, Step},
+        held::{Back, Held, LISTEN, Sent, Step},
         provider::Answer,
     },
 };
@@ -19,24 +19,25 @@ enum Event {
     Ask,
     /// Somebody asks whose resource refused the newest token.
     Refused,
-    /// The oldest call under way reaches the provider, and its answer comes back.
+    /// The call under way reaches the provider, and its answer comes back.
     Answered,
     /// It reaches the provider, and its answer is lost with who made it.
     Died,
-    /// The provider is away for it.
+    /// It never reaches the provider, which is away.
     Away,
-    /// A person goes to the provider and comes back.
-    Person,
+    /// It reaches the provider, and its answer comes too late for anybody.
+    Unheard,
+    /// A person goes to the provider and comes back with a code, that is good or not.
+    Person(bool),
     /// Time passes.
     Pass(u64),
 }
 
-/// The other server.
+/// The other server: it takes one refresh token, and where it forgives a retry the one before it as well, until the newest
+/// has been used.
 struct Provider {
-    /// Takes the last refresh token but one as well.
     forgives: bool,
     newest: u32,
-    /// The newest that an answer brought to us.
     calls: u32,
 }
 
@@ -44,7 +45,7 @@ impl Provider {
     fn answer(&mut self, sent: &Sent) -> Answer {
         self.calls += 1;
         let good = match sent {
-            Sent::Code(..) => true,
+            Sent::Code(code, verifier) => code == "good" && verifier == "verifier",
             Sent::Refresh(token) => {
                 let number: u32 = token.strip_prefix("refresh-").unwrap().parse().unwrap();
                 number == self.newest || (self.forgives && number + 1 == self.newest)
@@ -70,11 +71,13 @@ struct Course {
     provider: Provider,
     now: Timestamp,
     life: u32,
-    /// Calls that somebody makes in this life.
-    under_way: Vec<u64>,
+    /// The call that somebody makes in this life.
+    under_way: Option<u64>,
     persons: u32,
     story: Vec<String>,
-    /// A call whose answer nobody heard.
+    /// The newest refresh token that an answer brought, which is what is held; and what the provider gave besides, unheard.
+    heard: u32,
+    /// An answer was lost since the last one that was heard.
     unheard: bool,
 }
 
@@ -84,18 +87,26 @@ impl Course {
         let vault = keys.unwrap_or_else(|why| panic!("{why}")).vault("id");
         let mut held = Held { format: 1, ..Held::default() };
         assert!(held.hears(1, &Secret(vec![1])));
-        let provider = Provider { forgives, newest: 0, calls: 0 };
-        let now = Timestamp(1_800_000_000_000);
-        let (story, under_way) = (Vec::new(), Vec::new());
-        Self { held, vault, provider, now, life: 0, under_way, persons: 0, story, unheard: false }
+        Self {
+            held,
+            vault,
+            provider: Provider { forgives, newest: 0, calls: 0 },
+            now: Timestamp(1_800_000_000_000),
+            life: 0,
+            under_way: None,
+            persons: 0,
+            story: Vec::new(),
+            heard: 0,
+            unheard: false,
+        }
     }
 
     fn step(&mut self, step: Step) {
         self.story.push(format!("{} {step:?}", self.now.0));
         match step {
             Step::Call(number) => {
-                assert!(self.under_way.is_empty(), "one call at a time: {:#?}", self.story);
-                self.under_way.push(number);
+                assert!(self.under_way.is_none(), "one call at a time: {:#?}", self.story);
+                self.under_way = Some(number);
             }
             Step::Give => {
                 let tokens = self.held.tokens.as_ref().unwrap();
@@ -103,60 +114,114 @@ impl Course {
                 assert!(tokens.expires.unwrap() > self.now, "what is given is good: {:#?}", self.story);
             }
             Step::Wait(number) => {
-                assert!(self.under_way.contains(&number), "who waits, waits for somebody: {:#?}", self.story);
+                assert_eq!(self.under_way, Some(number), "who waits, waits for somebody: {:#?}", self.story);
             }
             Step::Broken => {
                 let broken = self.held.broken.as_ref().unwrap();
                 assert!(broken.since <= self.now && !broken.why.is_empty());
-                // Only a call whose answer nobody heard can leave us with a token that is spent; or two that died.
+                // Only an answer that nobody heard can leave us with a token that is spent; or two calls that died.
                 assert!(self.unheard, "it breaks for a reason: {:#?}", self.story);
             }
+            Step::Sealed => panic!("the key is there: {:#?}", self.story),
             Step::Failed | Step::New | Step::Unexpected => {}
         }
     }
 
+    fn life(&self) -> String {
+        self.life.to_string()
+    }
+
+    fn ask(&mut self, refused: Option<&str>) {
+        let life = self.life();
+        let step = self.held.ask(&self.vault, (refused, None), self.now, &life);
+        self.step(step);
+    }
+
+    fn come_back(&mut self, number: u32, good: bool) {
+        let (nonce, life) = (format!("nonce-{number}"), self.life());
+        let back = Back { nonce: &nonce, code: if good { "good" } else { "bad" }, named: true };
+        let step = self.held.come_back(&self.vault, back, self.now, &life).unwrap();
+        self.step(step);
+    }
+
+    /// The call under way goes out. `None`: there is none.
+    fn call(&mut self) -> Option<(u64, Sent)> {
+        let number = self.under_way.take()?;
+        let sent = self.held.sends(&self.vault, number).expect("the call that is made is known");
+        Some((number, sent))
+    }
+
+    fn conclude(&mut self, number: u64, answer: Answer) {
+        if let Answer::Tokens(_) = &answer {
+            (self.heard, self.unheard) = (self.provider.newest, false);
+        }
+        self.held.conclude((&self.vault, "asked"), (number, self.now), answer, &[]).unwrap();
+        self.story.push(format!("{} heard {}", self.held.status(), self.heard));
+        if let (Some(tokens), true) = (&self.held.tokens, self.held.broken.is_none()) {
+            let held = self.held.access(&self.vault).unwrap();
+            assert_eq!(
+                held,
+                format!("access-{}", self.heard),
+                "nothing that was heard is lost: {tokens:?} {:#?}",
+                self.story
+            );
+        }
+    }
+
     fn happen(&mut self, event: &Event) {
-        let life = self.life.to_string();
         match event {
-            Event::Ask => {
-                let step = self.held.ask(&self.vault, None, self.now, &life);
-                self.step(step);
-            }
+            Event::Ask => self.ask(None),
             Event::Refused => {
                 let newest = self.held.access(&self.vault);
-                let step = self.held.ask(&self.vault, newest.as_deref(), self.now, &life);
-                self.step(step);
+                self.ask(newest.as_deref());
             }
-            Event::Person => {
+            Event::Person(good) => {
                 self.persons += 1;
                 let nonce = format!("nonce-{}", self.persons);
                 let until = self.now.plus(Seconds(600));
-                self.held.expect(&self.vault, nonce.clone(), "verifier", until).unwrap();
-                // A refresh that is under way is nobody's from now on.
-                self.under_way.clear();
-                let step = self.held.come_back(&self.vault, (&nonce, "code"), self.now, &life).unwrap();
-                self.step(step);
-            }
-            Event::Answered | Event::Died | Event::Away => {
-                let Some(number) = self.under_way.pop() else { return };
-                let Some(sent) = self.held.sends(&self.vault, number) else { return };
-                let answer = match event {
-                    Event::Away => Answer::Late,
-                    _ => self.provider.answer(&sent),
-                };
-                if matches!(event, Event::Died) {
-                    // Its answer finds nobody.
-                    (self.life, self.unheard) = (self.life + 1, true);
-                    return;
-                }
-                self.held.conclude(&self.vault, number, self.now, answer).unwrap();
-                self.story.push(format!("{event:?}: {}", self.held.status()));
-                if self.held.status() == "connected" && matches!(event, Event::Answered) {
-                    self.unheard = false;
+                self.held.expect(&self.vault, nonce, "verifier", until).unwrap();
+                self.come_back(self.persons, *good);
+                // It waits for a refresh that is under way, and comes again.
+                if self.under_way.is_some() && self.held.pending.is_some() {
+                    self.happen(&Event::Answered);
+                    self.come_back(self.persons, *good);
                 }
             }
-            Event::Pass(seconds) => self.now = self.now.plus(Seconds(*seconds)),
+            Event::Answered => {
+                let Some((number, sent)) = self.call() else { return };
+                let answer = self.provider.answer(&sent);
+                self.conclude(number, answer);
+            }
+            Event::Away | Event::Unheard => {
+                let Some((number, sent)) = self.call() else { return };
+                if matches!(event, Event::Unheard) {
+                    self.provider.answer(&sent);
+                    self.unheard = true;
+                }
+                self.conclude(number, Answer::Late);
+            }
+            Event::Died => {
+                let Some((_, sent)) = self.call() else { return };
+                self.provider.answer(&sent);
+                (self.life, self.unheard) = (self.life + 1, true);
+            }
+            Event::Pass(seconds) => {
+                self.now = self.now.plus(Seconds(*seconds));
+                // Nobody listens for longer: who made it is told that it was too late.
+                let since = self.under_way.and_then(|number| self.held.called(number));
+                if since.is_some_and(|since| self.now >= since.plus(LISTEN)) {
+                    self.happen(&Event::Unheard);
+                }
+            }
         }
+    }
+
+    fn tell(forgives: bool, events: &[Event]) -> Self {
+        let mut course = Self::new(forgives);
+        for event in events {
+            course.happen(event);
+        }
+        course
     }
 }
 
@@ -167,7 +232,8 @@ fn event() -> impl Strategy<Value = Event> {
         3 => Just(Event::Answered),
         1 => Just(Event::Died),
         1 => Just(Event::Away),
-        1 => Just(Event::Person),
+        1 => Just(Event::Unheard),
+        1 => any::<bool>().prop_map(Event::Person),
         3 => (0_u64..70).prop_map(Event::Pass),
     ]
 }
@@ -176,26 +242,17 @@ proptest! {
     #[test]
     fn who_asks_gets_a_good_token_waits_for_the_one_who_calls_or_is_told_why_not(
         forgives: bool,
-        events in proptest::collection::vec(event(), 1..60),
+        events in proptest::collection::vec(event(), 1..80),
     ) {
-        let mut course = Course::new(forgives);
-        for event in &events {
-            // A call that somebody makes ends before its maker is given up.
-            if let Event::Pass(_) = event && !course.under_way.is_empty() {
-                course.happen(&Event::Answered);
-            }
-            course.happen(event);
-        }
+        Course::tell(forgives, &events);
     }
 
     #[test]
     fn a_provider_that_forgives_a_retry_is_never_lost_by_one_death(before in 0_u64..300, after in 0_u64..300) {
-        let mut course = Course::new(true);
-        let asked = [Event::Person, Event::Answered, Event::Pass(before), Event::Ask, Event::Answered];
-        let died = [Event::Pass(100), Event::Ask, Event::Died, Event::Pass(after), Event::Ask, Event::Answered, Event::Ask];
-        for event in asked.iter().chain(&died) {
-            course.happen(event);
-        }
+        let course = Course::tell(true, &[
+            Event::Person(true), Event::Answered, Event::Pass(before), Event::Ask, Event::Answered,
+            Event::Pass(100), Event::Ask, Event::Died, Event::Pass(after), Event::Ask, Event::Answered, Event::Ask,
+        ]);
         prop_assert_eq!(course.held.status(), "connected");
         prop_assert!(course.story.last().unwrap().ends_with("Give"), "{:#?}", course.story);
     }
@@ -203,44 +260,113 @@ proptest! {
 
 #[test]
 fn a_provider_that_forgives_no_retry_breaks_the_connection_after_a_death_and_a_person_mends_it() {
-    let mut course = Course::new(false);
-    for event in [
-        Event::Person,
-        Event::Answered,
-        Event::Pass(100),
-        Event::Ask,
-        Event::Died,
-        Event::Ask,
-        Event::Answered,
-        Event::Ask,
-    ] {
-        course.happen(&event);
-    }
+    let mut course = Course::tell(
+        false,
+        &[
+            Event::Person(true),
+            Event::Answered,
+            Event::Pass(100),
+            Event::Ask,
+            Event::Died,
+            Event::Ask,
+            Event::Answered,
+            Event::Ask,
+        ],
+    );
     assert_eq!(course.held.status(), "broken");
     let why = &course.held.broken.as_ref().unwrap().why;
-    assert_eq!(why, "invalid_grant (the call before this one was interrupted)");
-    for event in [Event::Person, Event::Answered, Event::Ask] {
+    assert_eq!(why, "invalid_grant (the call before this one had no answer)");
+    for event in [Event::Person(true), Event::Answered, Event::Ask] {
         course.happen(&event);
     }
     assert_eq!(course.held.status(), "connected");
 }
 
 #[test]
-fn a_call_is_repeated_once_and_no_more() {
-    let mut course = Course::new(true);
-    for event in [
-        Event::Person,
-        Event::Answered,
-        Event::Pass(100),
-        Event::Ask,
-        Event::Died,
-        Event::Ask,
-        Event::Died,
-        Event::Ask,
-        Event::Ask,
-    ] {
-        course.happen(&event);
-    }
-    assert_eq!(course.held.status(), "broken");
-    assert_eq!(course.provider.calls, 3);
+fn an_answer_that_nobody_heard_is_named_where_it_cost_the_connection() {
+    let course = Course::tell(
+        false,
+        &[
+            Event::Person(true),
+            Event::Answered,
+            Event::Pass(100),
+            Event::Ask,
+            Event::Unheard,
+            Event::Pass(3),
+            Event::Ask,
+            Event::Answered,
+        ],
+    );
+    let why = &course.held.broken.as_ref().unwrap().why;
+    assert_eq!(why, "invalid_grant (the call before this one had no answer)");
+}
+
+#[test]
+fn a_call_is_repeated_once_and_no_more_and_a_code_never() {
+    let course = Course::tell(
+        true,
+        &[
+            Event::Person(true),
+            Event::Answered,
+            Event::Pass(100),
+            Event::Ask,
+            Event::Died,
+            Event::Ask,
+            Event::Died,
+            Event::Ask,
+            Event::Ask,
+        ],
+    );
+    assert_eq!((course.held.status(), course.provider.calls), ("broken", 3));
+    let mut course = Course::tell(true, &[Event::Person(true), Event::Died]);
+    course.come_back(1, true);
+    assert!(course.story.last().unwrap().ends_with("Failed"), "{:#?}", course.story);
+    course.come_back(1, true);
+    assert_eq!((course.held.status(), course.provider.calls), ("new", 1));
+}
+
+#[test]
+fn a_browser_that_comes_back_during_a_refresh_waits_for_it_and_loses_nothing() {
+    let course = Course::tell(
+        false,
+        &[
+            Event::Person(true),
+            Event::Answered,
+            Event::Pass(100),
+            Event::Ask,
+            Event::Person(false),
+            Event::Answered,
+            Event::Pass(200),
+            Event::Ask,
+            Event::Answered,
+            Event::Ask,
+        ],
+    );
+    assert_eq!(course.held.status(), "connected", "{:#?}", course.story);
+}
+
+#[test]
+fn who_has_not_the_key_changes_nothing() {
+    let mut course = Course::tell(true, &[Event::Person(true), Event::Answered, Event::Pass(100)]);
+    let keys = Keys::parse("b:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE", "https://as.test");
+    let other = keys.unwrap_or_else(|why| panic!("{why}")).vault("id");
+    let before = course.held.clone();
+    assert_eq!(course.held.ask(&other, (None, None), course.now, "0"), Step::Sealed);
+    assert_eq!(course.held, before);
+    course.held.expect(&course.vault, "n".to_owned(), "verifier", course.now.plus(Seconds(600))).unwrap();
+    let before = course.held.clone();
+    let back = Back { nonce: "n", code: "good", named: true };
+    assert_eq!(course.held.come_back(&other, back, course.now, "0").unwrap(), Step::Sealed);
+    assert_eq!(course.held, before);
+    course.happen(&Event::Ask);
+    course.happen(&Event::Answered);
+    assert_eq!(course.held.status(), "connected");
+}
+
+#[test]
+fn a_provider_that_named_itself_once_always_does() {
+    let mut course = Course::tell(true, &[Event::Person(true), Event::Answered]);
+    course.held.expect(&course.vault, "n".to_owned(), "verifier", course.now.plus(Seconds(600))).unwrap();
+    let back = Back { nonce: "n", code: "good", named: false };
+    assert_eq!(course.held.come_back(&course.vault, back, course.now, "0").unwrap(), Step::Unexpected);
 }
