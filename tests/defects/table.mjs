@@ -666,8 +666,8 @@ export const DEFECTS = [
   {
     what: 'a refresh whose caller died is never made again',
     file: 'model/held.rs',
-    from: '        if calling.again {\n            let of_code',
-    to: '        if calling.again || calling.code.is_none() {\n            let of_code',
+    from: '        if calling.again {\n            self.calling = None;',
+    to: '        if calling.again || calling.code.is_none() {\n            self.calling = None;',
     test: 'model::held',
   },
   {
@@ -696,7 +696,7 @@ export const DEFECTS = [
     file: 'upstream.rs',
     from: 'if listed.any(|own| own == outside::origin_of(address)) {',
     to: 'if listed.next().is_some() {',
-    test: 'connections::a_resource_is_asked_with_the_token_and_nowhere_but_where_the_connection_allows',
+    test: 'connections::requests::a_resource_is_asked_with_the_token_and_nowhere_but_where_the_connection_allows',
   },
   {
     what: 'people of another server are in groups of ours',

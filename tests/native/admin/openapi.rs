@@ -97,6 +97,15 @@ fn fresh() -> Value {
     })
 }
 
+/// Another one than that which a resource did not take.
+fn another() -> Value {
+    let mut operation = fresh();
+    let body = json!({ "type": "object", "properties": { "refused": { "type": "string" } } });
+    operation["summary"] = json!("Another access token than the one that a resource did not take");
+    operation["requestBody"] = json!({ "required": true, "content": content("application/json", &body) });
+    operation
+}
+
 /// A request to a resource with such a token.
 fn errand() -> Value {
     let wish = json!({
@@ -152,7 +161,7 @@ fn document(routes: impl Iterator<Item = (Method, &'static str, Resource)>) -> V
         "/admin/connections/{name}/token".to_owned(),
         json!({
             "parameters": [parameter("name", "path", "string")],
-            "get": fresh(),
+            "get": fresh(), "post": another(),
         }),
     );
     json!({
