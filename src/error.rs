@@ -56,6 +56,7 @@ codes! {
     RequestNotSupported     "request_not_supported"     BAD_REQUEST            sure "RFC 9101 §6, OpenID Connect Core §3.1.2.6"
     RequestUriNotSupported  "request_uri_not_supported" BAD_REQUEST            sure "RFC 9101 §6, OpenID Connect Core §3.1.2.6"
     InvalidTarget           "invalid_target"            BAD_REQUEST            sure "RFC 8707 §2: of an address elsewhere that is not asked"
+    UnknownResource         "invalid_target"            BAD_REQUEST            copy "RFC 8707 §2: of a resource that is not known, or that the scope says nothing of"
     InvalidClientMetadata   "invalid_client_metadata"   BAD_REQUEST            sure "RFC 7591 §3.2.2"
     InvalidRedirectUri      "invalid_redirect_uri"      BAD_REQUEST            sure "RFC 7591 §3.2.2"
     ClosedRegistration      "access_denied"             FORBIDDEN              copy "Clients do not register themselves here"

@@ -62,6 +62,12 @@ struct Ask<'a, H> {
 }
 
 impl<H> Ask<'_, H> {
+    /// The scopes of the resources that are named (RFC 8707 §2.2).
+    fn within(&self) -> Result<Option<Scope>, Error> {
+        let within = self.caller.policy.within(self.params.all("resource"));
+        within.map_err(|why| Error::new(Code::UnknownResource, why))
+    }
+
     /// What is asked for without a grant that says so already: all that the client usually has where nothing is.
     fn scope(&self) -> Result<Scope, Error> {
         let client = &self.caller.client;
@@ -76,9 +82,23 @@ impl<H> Ask<'_, H> {
             }
             None => Policy::usual(&client.metadata.scope),
         };
+        let scope = match self.within()? {
+            Some(within) => within_resource(&scope, &within)?,
+            None => scope,
+        };
         client.demand(&scope)?;
         Ok(scope)
     }
+}
+
+/// What is left of a scope for the resources that are asked for.
+pub fn within_resource(scope: &Scope, within: &Scope) -> Result<Scope, Error> {
+    let left = scope.common(within);
+    if left.is_empty() && !scope.is_empty() {
+        let detail = "nothing of the scope belongs to the resource";
+        return Err(Error::new(Code::UnknownResource, detail));
+    }
+    Ok(left)
 }
 
 /// Through which address a request came, as far as that makes a difference.
@@ -142,6 +162,9 @@ fn refuse(refusal: Refusal, uniform: &'static str) -> Error {
             Code::WithdrawnScope,
             "a scope that was granted is no longer this client's: ask the person again",
         ),
+        Refusal::Elsewhere => {
+            (Code::UnknownResource, "nothing that was granted belongs to the resource that is asked for")
+        }
         Refusal::Exhausted => {
             (Code::InvalidGrant, "the refreshes of this grant are used up: ask the person again")
         }

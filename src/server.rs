@@ -164,6 +164,7 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
         Endpoint::Style => Ok(pages::style()),
         Endpoint::Healthz => Ok(healthz::get()),
         Endpoint::Metadata => metadata::get(cx).await,
+        Endpoint::ResourceMetadata => metadata::resource(cx, request, segment).await,
         Endpoint::Authorize => authorize::get_or_post(cx, request).await,
         Endpoint::Login => login::post(cx, request).await,
         Endpoint::Consent => consent::post(cx, request).await,

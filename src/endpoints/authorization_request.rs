@@ -5,6 +5,7 @@ use super::client_document;
 use crate::{
     context::Context,
     error::{Code, Error, Return},
+    grants,
     host::{Host, Timestamp},
     model::{
         client::Client, pkce::Challenge, policy::Policy, profile::Profile, redirect_uri::RedirectUri,
@@ -174,6 +175,11 @@ fn verify_rest(client: &Client, policy: &Policy, params: &Params) -> Result<(Sco
     let scope = match params.optional("scope") {
         Some(text) => Scope::parse(text).map_err(|why| Error::new(Code::InvalidScope, why))?,
         None => Policy::usual(&client.scope_in(policy)),
+    };
+    let within = policy.within(params.all("resource"));
+    let scope = match within.map_err(|why| Error::new(Code::UnknownResource, why))? {
+        Some(within) => grants::within_resource(&scope, &within)?,
+        None => scope,
     };
     check_client(client, policy, &scope, (challenge.is_some(), token))?;
     Ok((scope, challenge))

@@ -11,6 +11,7 @@ use crate::{
         grant::{self, Active, Reply, Token},
         mark::ClientRef,
         place::Address,
+        policy::Policy,
         ticket::{Access, Claims, Refresh, Subject, Ticket as _},
     },
     objects::protocol::grant_shard::{self, Command, GrantShard, Wish},
@@ -157,6 +158,15 @@ pub struct Inspected {
     pub refresh: bool,
     /// Who made it; empty where that is not known.
     pub issuer: String,
+    /// At which resources it is good (RFC 8707).
+    pub audience: Vec<String>,
+}
+
+impl Inspected {
+    fn of(active: Active, refresh: bool, issuer: String, policy: &Policy) -> Self {
+        let audience = policy.audience(&active.scope).into_iter().map(str::to_owned).collect();
+        Self { active, refresh, issuer, audience }
+    }
 }
 
 /// What a token is good for; nothing where it is good for nothing.
@@ -177,28 +187,33 @@ pub async fn inspect<H: Host>(
             return Ok(None);
         }
         let weighed = foreign::weigh(cx, &caller.policy, token).await?;
-        return Ok(weighed.map(|(weighed, issuer)| Inspected {
-            active: weighed.active,
-            refresh: false,
-            issuer,
-        }));
+        return Ok(
+            weighed.map(|(weighed, issuer)| Inspected::of(weighed.active, false, issuer, &caller.policy))
+        );
     };
     let refresh = matches!(&presented, Presented::OfGrant(_, Token::Refresh { .. }));
     match ask(cx, &caller, presented, Wish::Inspect(caller.client.metadata.resource_server)).await? {
         Reply::Active(active) => {
-            Ok(Some(Inspected { active: *active, refresh, issuer: cx.config.issuer.clone() }))
+            Ok(Some(Inspected::of(*active, refresh, cx.config.issuer.clone(), &caller.policy)))
         }
         Reply::Stale => Err(Error::stale()),
         _ => Ok(None),
     }
 }
 
-fn answer(Inspected { active, refresh, issuer }: Inspected) -> Response {
+fn answer(Inspected { active, refresh, issuer, audience }: Inspected) -> Response {
     let mut body = Map::new();
-    let mut say = |name: &str, value: Value| body.insert(name.to_owned(), value);
+    let mut say = |name: &str, value: Value| {
+        body.insert(name.to_owned(), value);
+    };
     say("active", json!(true));
     if !issuer.is_empty() {
         say("iss", json!(issuer));
+    }
+    match audience.as_slice() {
+        [] => {}
+        [one] => say("aud", json!(one)),
+        all => say("aud", json!(all)),
     }
     say("client_id", json!(active.client_id));
     // RFC 6749 §3.3: a scope has at least one name, so none is not said.
@@ -220,9 +235,7 @@ fn answer(Inspected { active, refresh, issuer }: Inspected) -> Response {
             }
         }
         // RFC 9068 §2.2: where no person is involved, the client is the subject.
-        None => {
-            say("sub", json!(active.client_id));
-        }
+        None => say("sub", json!(active.client_id)),
     }
     Response::json(StatusCode::OK, &Value::Object(body))
 }

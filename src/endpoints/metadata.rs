@@ -1,6 +1,15 @@
-//! `GET /.well-known/oauth-authorization-server` (RFC 8414), read off the tables that drive the server.
+//! `GET /.well-known/oauth-authorization-server` (RFC 8414), read off the tables that drive the server; and
+//! `/.well-known/oauth-protected-resource` (RFC 9728), read off the catalogue of scopes.
 
-use crate::{caller, context::Context, error::Error, grants, host::Host, wire::Response};
+use crate::{
+    caller,
+    context::Context,
+    error::{Code, Error},
+    grants,
+    host::Host,
+    model::policy::Policy,
+    wire::{self, Request, Response},
+};
 use http::StatusCode;
 use serde_json::json;
 
@@ -29,9 +38,57 @@ pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
     if policy.settings.registration_open > 0 {
         body["registration_endpoint"] = json!(cx.url("/register"));
     }
+    let resources = resources(&policy);
+    if !resources.is_empty() {
+        body["protected_resources"] = json!(resources); // RFC 9728 §4
+    }
     if policy.settings.documents {
         body["client_id_metadata_document_supported"] = json!(true);
     }
     // Public, and the same for everybody: five minutes spare a client library one request per start.
+    Ok(Response::json(StatusCode::OK, &body).instead("cache-control", "public, max-age=300"))
+}
+
+/// Every resource that a scope belongs to.
+fn resources(policy: &Policy) -> Vec<&str> {
+    let mut resources: Vec<&str> = Vec::new();
+    for entry in policy.scopes.values() {
+        if !entry.resource.is_empty() && !resources.contains(&entry.resource.as_str()) {
+            resources.push(&entry.resource);
+        }
+    }
+    resources
+}
+
+/// The metadata of a resource: of the one at the host that was asked and the path behind the well-known one (RFC 9728 §3.1), or
+/// of the one that the path names as a whole, percent-encoded.
+pub async fn resource<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    rest: &str,
+) -> Result<Response, Error> {
+    let policy = cx.policy().await?;
+    let scheme = if request.secure { "https" } else { "http" };
+    let here = format!("{scheme}://{}{rest}", request.host);
+    let named = rest.strip_prefix('/').and_then(|rest| wire::decode(rest.replace('+', "%2B").as_bytes()));
+    let is_meant = |known: &&&str| {
+        // At the root of a host, with or without its slash.
+        let root = rest.is_empty() && known.strip_suffix('/') == Some(&here);
+        named.as_deref() == Some(**known) || ***known == here || root
+    };
+    let all = resources(&policy);
+    let resource = all
+        .iter()
+        .find(is_meant)
+        .ok_or_else(|| Error::new(Code::UnservedAddress, "no resource of that address is registered here"))?;
+    let own = policy.scopes.iter().filter(|(_, entry)| entry.resource == **resource);
+    let scopes: Vec<&String> = own.map(|(name, _)| name).collect();
+    let methods: &[&str] = if policy.settings.query_tokens { &["header", "query"] } else { &["header"] };
+    let body = json!({
+        "resource": resource,
+        "authorization_servers": [cx.config.issuer],
+        "scopes_supported": scopes,
+        "bearer_methods_supported": methods,
+    });
     Ok(Response::json(StatusCode::OK, &body).instead("cache-control", "public, max-age=300"))
 }

@@ -17,6 +17,7 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
         Error::new(Code::UnsealedGrant, "that is not a code of this server").because("no seal")
     })?;
     ask.cx.note(|event| event.grant = Some(address.to_string()));
+    let within = ask.within()?;
     let verifier = ask.params.optional("code_verifier").map(str::to_owned);
     // Which of these it is stays in the log; what was sent is no secret to who sent it.
     let refused = if verifier.is_some() {
@@ -30,7 +31,7 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
         verifier,
         redirect_uri: ask.params.optional("redirect_uri").map(str::to_owned),
         returned: ask.door.returned,
-        terms: ask.caller.client.terms_of_redemption(&ask.caller.policy),
+        terms: grant::Terms { within, ..ask.caller.client.terms_of_redemption(&ask.caller.policy) },
     };
     let reply = ask.cx.ask_grant(&address, ask.caller.policy.version, command).await?;
     Ok(Authorization::Grant(address, settle(ask.cx, reply, refused)?))

@@ -18,13 +18,14 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
         Error::new(Code::UnsealedGrant, "that is not a refresh token of this server").because("no seal")
     })?;
     ask.cx.note(|event| event.grant = Some(address.to_string()));
+    let within = ask.within()?;
     let scope = ask.params.optional("scope").map(Scope::parse).transpose();
     let command = grant::Command::Refresh {
         client: ask.caller.client.reference(),
         generation,
         proof,
         scope: scope.map_err(|why| Error::new(Code::InvalidScope, why))?,
-        terms: ask.caller.client.terms(&ask.caller.policy),
+        terms: grant::Terms { within, ..ask.caller.client.terms(&ask.caller.policy) },
     };
     let reply = ask.cx.ask_grant(&address, ask.caller.policy.version, command).await?;
     let refused = "the refresh token is expired, used, revoked or of another client: ask the person again";

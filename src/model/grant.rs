@@ -175,6 +175,9 @@ pub struct Terms {
     /// How long access tokens live (zero: not said).
     #[serde(default)]
     pub access: Seconds,
+    /// The scopes of the resources that are asked for (RFC 8707 §2.2): the access token is good for no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Scope>,
     /// At a redemption: where the client's answers may go now. Empty where it was not said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirect_uris: Vec<String>,
@@ -294,6 +297,8 @@ pub enum Refusal {
     Exceeds,
     /// The scope that was granted is not the client's any more.
     Withdrawn,
+    /// Nothing that was granted belongs to the resource that is asked for.
+    Elsewhere,
     /// The refreshes of the grant are used up.
     Exhausted,
     /// The address of a grant that was made already, by another attempt.

@@ -56,6 +56,9 @@ pub struct ScopeEntry {
     /// Groups of which a client must have one that acts for itself.
     #[serde(default)]
     pub client_groups: Vec<String>,
+    /// The protected resource that it belongs to (RFC 8707 §2); empty: none in particular.
+    #[serde(default)]
+    pub resource: String,
 }
 
 /// What each of the lists of a scope may hold.
@@ -71,6 +74,7 @@ impl ScopeEntry {
             ("urls", json!(self.urls)),
             ("groups", json!(self.groups)),
             ("client_groups", json!(self.client_groups)),
+            ("resource", json!(self.resource)),
         ];
         crate::json::object(members)
     }
@@ -88,7 +92,16 @@ impl ScopeEntry {
                     }
                     entry.description = text;
                 }
-                ("description", _) => return refused("must be a string"),
+                ("resource", Value::Null) => entry.resource.clear(),
+                ("resource", Value::String(text)) => {
+                    if !text.is_empty() && !resource::is_identifier(&text) {
+                        return refused(
+                            "must be an absolute URI of at most 500 bytes, without fragment or space",
+                        );
+                    }
+                    entry.resource = text;
+                }
+                ("description" | "resource", _) => return refused("must be a string"),
                 (_, value) => {
                     let Some((list, demand)) = entry.list(&name) else {
                         return refused("is not a member that this server keeps");
@@ -165,6 +178,38 @@ impl Policy {
     pub fn description(&self, name: &str) -> Option<&str> {
         let own = OWN.iter().find(|(own, _)| *own == name).map(|(_, text)| *text);
         own.or_else(|| self.scopes.get(name).map(|entry| entry.description.as_str()))
+    }
+
+    /// The scopes that belong to these resources (RFC 8707 §2). `None`: none was named, or the catalogue names none at all.
+    pub fn within<'a>(
+        &self,
+        resources: impl Iterator<Item = &'a str>,
+    ) -> Result<Option<Scope>, &'static str> {
+        let mut resources = resources.peekable();
+        if resources.peek().is_none() || self.scopes.values().all(|entry| entry.resource.is_empty()) {
+            return Ok(None);
+        }
+        let mut names = Vec::new();
+        for resource in resources {
+            let before = names.len();
+            let own = self.scopes.iter().filter(|(_, entry)| entry.resource == resource);
+            names.extend(own.map(|(name, _)| name.as_str()));
+            if names.len() == before {
+                return Err("resource is not one that is registered here");
+            }
+        }
+        Ok(Some(Scope::of(names.into_iter())))
+    }
+
+    /// The resources that a scope is good at.
+    pub fn audience(&self, scope: &Scope) -> Vec<&str> {
+        let mut audience: Vec<&str> = Vec::new();
+        for entry in scope.names().filter_map(|name| self.scopes.get(name)) {
+            if !entry.resource.is_empty() && !audience.contains(&entry.resource.as_str()) {
+                audience.push(&entry.resource);
+            }
+        }
+        audience
     }
 
     /// What a client gets that asks for nothing: never one of the server's own.

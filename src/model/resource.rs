@@ -48,6 +48,11 @@ pub enum Decision {
     Forbidden,
 }
 
+/// Whether this names a protected resource (RFC 8707 §2): an absolute URI without a fragment.
+pub fn is_identifier(text: &str) -> bool {
+    text.len() <= 500 && fluent_uri::Uri::parse(text).is_ok_and(|uri| !uri.has_fragment())
+}
+
 /// Whether a token of this scope opens the target to who asks.
 pub fn decide(policy: &Policy, scope: &Scope, asker: Asker<'_>, target: &Target) -> Decision {
     let prefix = &policy.settings.compat_prefix;

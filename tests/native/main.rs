@@ -23,6 +23,7 @@ mod model;
 mod orders;
 mod registration;
 mod replica;
+mod resources;
 mod restrictions;
 mod revoke;
 mod seeds;

@@ -128,6 +128,7 @@ pub const SCOPE: &[Member] = &[
     member("urls",          "URLs",             Texts, Always, "Methods and paths it opens, such as GET /orders/{id}; * is any method."),
     member("groups",        "Groups",           Texts, Always, "Groups of which a person must have one; none: any person."),
     member("client_groups", "Groups of clients", Texts, Always, "Groups of which a client must have one that acts for itself; none: any client."),
+    member("resource",      "Resource",         Text,  Always, "The protected resource it belongs to, such as https://api.example.com/orders (RFC 8707, RFC 9728); empty: none in particular."),
     member("clients",       "Clients",          Texts, Listed, "The clients that may have it; those that registered themselves are not among them."),
 ];
 

@@ -1,0 +1,193 @@
+//! Protected resources: what a token is asked for (RFC 8707), and what a resource says of itself (RFC 9728).
+
+use crate::world::*;
+use http::Method;
+use serde_json::{Value, json};
+
+const ORDERS: &str = "https://api.test/orders";
+const REPORTS: &str = "https://reports.test";
+
+fn site() -> Site {
+    let site = Site::new();
+    for (scope, resource) in [("orders.read", ORDERS), ("orders.write", ORDERS), ("reports", REPORTS)] {
+        site.patch(
+            &format!("/admin/scopes/{scope}"),
+            &json!({ "resource": resource, "urls": [format!("GET /{scope}")] }),
+        );
+    }
+    site
+}
+
+fn check(site: &Site, token: &Value, path: &str) -> u16 {
+    let authorization = format!("Bearer {}", string(token, "access_token"));
+    let headers =
+        [("authorization", authorization.as_str()), ("x-original-method", "GET"), ("x-original-uri", path)];
+    site.send(&request(Method::GET, "/check", &headers, "")).status.as_u16()
+}
+
+fn audience(site: &Site, token: &Value) -> Value {
+    site.inspect(&string(token, "access_token"))["aud"].clone()
+}
+
+fn own(site: &Site, more: &[(&str, &str)]) -> (u16, Value) {
+    let mut fields = vec![("grant_type", "client_credentials")];
+    fields.extend(more);
+    site.token(MACHINE, &fields)
+}
+
+#[test]
+fn a_client_gets_for_itself_what_belongs_to_the_resource_and_no_more() {
+    let site = site();
+    let (_, all) = own(&site, &[]);
+    assert_eq!(
+        (all["scope"].clone(), audience(&site, &all)),
+        (json!("orders.read orders.write reports"), json!([ORDERS, REPORTS]))
+    );
+    let (_, orders) = own(&site, &[("resource", ORDERS)]);
+    assert_eq!(
+        (orders["scope"].clone(), audience(&site, &orders)),
+        (json!("orders.read orders.write"), json!(ORDERS))
+    );
+    assert_eq!((check(&site, &orders, "/orders.read"), check(&site, &orders, "/reports")), (200, 403));
+    let (_, read) = own(&site, &[("resource", ORDERS), ("scope", "orders.read reports")]);
+    assert_eq!(read["scope"], "orders.read");
+    let (_, both) = own(&site, &[("resource", ORDERS), ("resource", REPORTS)]);
+    assert_eq!(both["scope"], "orders.read orders.write reports");
+    for more in
+        [&[("resource", "https://nobody.test")][..], &[("resource", REPORTS), ("scope", "orders.read")][..]]
+    {
+        let (status, body) = own(&site, more);
+        assert_eq!((status, &body["error"]), (400, &json!("invalid_target")), "{more:?}");
+    }
+}
+
+#[test]
+fn what_a_person_allows_is_for_the_resources_that_were_named_and_each_token_for_those_it_is_asked_for() {
+    let site = site();
+    let code = site.code("demo-web", &[("resource", ORDERS)]);
+    let (_, tokens) = site.redeem(&code);
+    assert_eq!(
+        (tokens["scope"].clone(), audience(&site, &tokens)),
+        (json!("orders.read orders.write"), json!(ORDERS))
+    );
+    let refresh = |token: &Value, more: &[(&str, &str)]| {
+        let refresh_token = string(token, "refresh_token");
+        let mut fields = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.as_str())];
+        fields.extend(more);
+        site.token(WEB, &fields)
+    };
+    let (status, body) = refresh(&tokens, &[("resource", REPORTS)]);
+    assert_eq!((status, &body["error"]), (400, &json!("invalid_target")));
+    let (status, body) = refresh(&tokens, &[("resource", "https://nobody.test")]);
+    assert_eq!((status, &body["error"]), (400, &json!("invalid_target")));
+    assert_eq!(refresh(&tokens, &[("resource", ORDERS)]).0, 200, "neither used up the refresh token");
+}
+
+#[test]
+fn a_code_that_is_asked_for_another_resource_than_was_granted_stays_good() {
+    let site = site();
+    let code = site.code("demo-web", &[("resource", ORDERS)]);
+    let redeem = |resource: &str| {
+        let mut fields = redemption(&code).to_vec();
+        fields.push(("resource", resource));
+        site.token(WEB, &fields)
+    };
+    for resource in [REPORTS, "https://nobody.test"] {
+        let (status, body) = redeem(resource);
+        assert_eq!((status, &body["error"]), (400, &json!("invalid_target")), "{resource}");
+    }
+    let (status, tokens) = redeem(ORDERS);
+    assert_eq!((status, &tokens["scope"]), (200, &json!("orders.read orders.write")));
+}
+
+#[test]
+fn a_grant_of_several_resources_gives_tokens_for_one_and_keeps_the_rest() {
+    let site = site();
+    let code = site.code("demo-web", &[]);
+    let mut fields = redemption(&code).to_vec();
+    fields.push(("resource", REPORTS));
+    let (_, first) = site.token(WEB, &fields);
+    assert_eq!((first["scope"].clone(), audience(&site, &first)), (json!("reports"), json!(REPORTS)));
+    let (_, second) = site.refresh(&string(&first, "refresh_token"));
+    assert_eq!(second["scope"], "orders.read orders.write reports");
+}
+
+#[test]
+fn an_unknown_resource_goes_back_to_the_client_as_invalid_target() {
+    let site = site();
+    for more in
+        [&[("resource", "https://nobody.test")][..], &[("resource", REPORTS), ("scope", "orders.read")][..]]
+    {
+        let answer = site.authorize("demo-web", more);
+        assert_eq!(parameter(&answer, "error").as_deref(), Some("invalid_target"), "{more:?}");
+    }
+}
+
+#[test]
+fn where_no_scope_names_a_resource_none_is_looked_at() {
+    let site = Site::new();
+    assert_eq!(own(&site, &[("resource", "https://nobody.test"), ("resource", "x")]).0, 200);
+    assert_eq!(site.authorize("demo-web", &[("resource", "https://nobody.test")]).status, 200);
+    let (_, token) = own(&site, &[]);
+    assert_eq!(audience(&site, &token), Value::Null);
+}
+
+#[test]
+fn a_resource_is_an_absolute_uri_without_a_fragment() {
+    let site = site();
+    for text in [
+        "orders",
+        "/orders",
+        "https://api.test/orders#x",
+        "https://api.test/a b",
+        &format!("https://api.test/{}", "x".repeat(500)),
+    ] {
+        let (status, problem) =
+            site.admin(Method::PATCH, "/admin/scopes/reports", &json!({ "resource": text }));
+        assert_eq!((status, &problem["field"]), (400, &json!("resource")), "{text}");
+    }
+    site.patch("/admin/scopes/reports", &json!({ "resource": null }));
+    assert_eq!(site.admin(Method::GET, "/admin/scopes/reports", &Value::Null).1["resource"], "");
+}
+
+#[test]
+fn a_resource_says_who_gives_tokens_for_it_and_with_which_scopes() {
+    let site = site();
+    site.patch("/admin/scopes/reports", &json!({ "resource": "http://localhost:8787/reports" }));
+    let orders = "https%3A%2F%2Fapi.test%2Forders";
+    for (target, resource, scopes) in [
+        ("/reports".to_owned(), "http://localhost:8787/reports", json!(["reports"])),
+        (format!("/{orders}"), ORDERS, json!(["orders.read", "orders.write"])),
+    ] {
+        let response = site.get(&format!("/.well-known/oauth-protected-resource{target}"));
+        assert_eq!(
+            (response.status.as_u16(), response.header("access-control-allow-origin")),
+            (200, Some("*")),
+            "{target}"
+        );
+        let said: Value = serde_json::from_slice(&response.body).unwrap();
+        let expected = json!({
+            "resource": resource, "authorization_servers": [ISSUER], "scopes_supported": scopes,
+            "bearer_methods_supported": ["header"],
+        });
+        assert_eq!(said, expected);
+    }
+    let mut elsewhere = request(Method::GET, "/.well-known/oauth-protected-resource/orders", &[], "");
+    (elsewhere.host, elsewhere.secure) = ("api.test".to_owned(), true);
+    let response = site.send(&elsewhere);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&response.body).unwrap()["resource"],
+        ORDERS,
+        "where the host is the resource's own"
+    );
+    for target in ["", "/orders", "/reports/", "/%zz", &format!("/{orders}/")] {
+        assert_eq!(
+            site.get(&format!("/.well-known/oauth-protected-resource{target}")).status,
+            404,
+            "{target}"
+        );
+    }
+    let metadata = site.get("/.well-known/oauth-authorization-server");
+    let metadata: Value = serde_json::from_slice(&metadata.body).unwrap();
+    assert_eq!(metadata["protected_resources"], json!([ORDERS, "http://localhost:8787/reports"]));
+}
