@@ -110,6 +110,7 @@ pub mod model {
     pub mod authority;
     pub mod client;
     pub mod client_document;
+    pub mod gateway;
     pub mod grant;
     pub mod held;
     pub mod mark;
