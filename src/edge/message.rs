@@ -22,11 +22,10 @@ const HEADERS: &[&str] = &[
     "sec-fetch-site",
 ];
 
-/// Those that it reads of a proxy that asks about a request. Each costs a call to the runtime, so nobody else pays for them.
-const ORIGINAL: &[&str] = &["x-original-method", "x-original-uri", "x-forwarded-method", "x-forwarded-uri"];
-
-/// Where it may have to be passed on, this one, too.
-const PASSED: &[&str] = &["upgrade"];
+/// Those that it reads of a proxy that asks about a request, and of a request that may have to be passed on. Each costs a
+/// call to the runtime, so nobody else pays for them.
+const MORE: &[&str] =
+    &["upgrade", "x-original-method", "x-original-uri", "x-forwarded-method", "x-forwarded-uri"];
 
 /// Reads a request but for its body, of which it says only whether there is one. `passes`: whether one to that host may have to be passed on. The URL is taken apart as text: the `url` crate would make this Worker larger.
 pub fn head(
@@ -43,8 +42,8 @@ pub fn head(
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let path = if path.is_empty() { "/" } else { path };
     let headers = request.headers();
-    let read = HEADERS.iter().chain(ORIGINAL.iter().filter(|_| path == "/check"));
-    let read = read.chain(PASSED.iter().filter(|_| passes(host)));
+    let more = path == "/check" || passes(host);
+    let read = HEADERS.iter().chain(MORE.iter().filter(|_| more));
     let headers = read.filter_map(|name| Some(((*name).to_owned(), headers.get(name).ok()??)));
     let headers = headers.collect();
     Ok(wire::Request {

@@ -9,7 +9,7 @@ use crate::{
 use http::StatusCode;
 use js_sys::{Array, Reflect};
 use wasm_bindgen::JsCast as _;
-use worker::{Headers, Request, Result, wasm_bindgen_futures::JsFuture, web_sys};
+use worker::{Request, Result, wasm_bindgen_futures::JsFuture, web_sys};
 
 /// How long the headers of an answer are waited for.
 const WAIT: Seconds = Seconds(30);
@@ -26,16 +26,7 @@ pub async fn forward(
     let answer = async {
         let init = web_sys::RequestInit::new();
         init.set_method(&request.inner().method());
-        let mut came = Vec::new();
-        for listed in Array::from(&request.inner().headers()) {
-            let text = |at| Array::from(&listed).get(at).as_string().unwrap_or_default();
-            came.push((text(0), text(1)));
-        }
-        let headers = Array::new();
-        for (name, value) in passage.headers(came) {
-            headers.push(&Array::of2(&name.into(), &value.into()));
-        }
-        init.set_headers(&headers);
+        init.set_headers(&array(passage.headers(list(&request.inner().headers()))));
         if let Some(body) = &body {
             init.set_body(body);
         }
@@ -56,17 +47,34 @@ pub async fn forward(
 
 /// An answer that sets none of this server's cookies. As it is where it does not try.
 fn without_own_cookies(answer: web_sys::Response) -> Result<web_sys::Response> {
-    let cookies = Headers(answer.headers()).get_all("set-cookie")?;
-    if !cookies.iter().any(|set| session::is_own_cookie(set)) {
+    let mut headers = list(&answer.headers());
+    let before = headers.len();
+    headers.retain(|(name, value)| name != "set-cookie" || !session::is_own_cookie(value));
+    if headers.len() == before {
         return Ok(answer);
     }
-    // The headers of an answer can't be changed, those of a copy can.
-    let init: &web_sys::ResponseInit = answer.unchecked_ref();
-    let copy = web_sys::Response::new_with_opt_readable_stream_and_init(answer.body().as_ref(), init)?;
-    let headers = Headers(copy.headers());
-    headers.delete("set-cookie")?;
-    for set in cookies.iter().filter(|set| !session::is_own_cookie(set)) {
-        headers.append("set-cookie", set)?;
+    // The headers of an answer can't be changed: a copy.
+    let init = web_sys::ResponseInit::new();
+    init.set_status(answer.status());
+    init.set_headers(&array(headers));
+    Ok(web_sys::Response::new_with_opt_readable_stream_and_init(answer.body().as_ref(), &init)?)
+}
+
+/// Names in lower case, and values; every `Set-Cookie` by itself.
+fn list(headers: &web_sys::Headers) -> Vec<(String, String)> {
+    let mut list = Vec::new();
+    for pair in Array::from(headers) {
+        let text = |at| Array::from(&pair).get(at).as_string().unwrap_or_default();
+        list.push((text(0), text(1)));
     }
-    Ok(copy)
+    list
+}
+
+/// The same for the runtime.
+fn array(headers: Vec<(String, String)>) -> Array {
+    let array = Array::new();
+    for (name, value) in headers {
+        array.push(&Array::of2(&name.into(), &value.into()));
+    }
+    array
 }

@@ -16,7 +16,6 @@ use crate::{
     session, upstream,
     wire::{self, Request},
 };
-use std::borrow::Cow;
 
 /// Headers that are not passed on. Those of one connection (RFC 9110 §7.6.1), credentials for this server, what proxies
 /// say, and what some servers take for another method or address than the one that was decided about.
@@ -58,7 +57,7 @@ impl Passage {
         let mut headers = Vec::new();
         for (name, mut value) in came {
             if name == "cookie" {
-                value = foreign_cookies(&value);
+                without(&value, ';', session::is_own_cookie).trim().clone_into(&mut value);
             }
             let is_empty = name == "cookie" && value.is_empty();
             if !is_empty && !is_dropped(&name) && !connection.split(',').any(|named| named.trim() == name) {
@@ -70,11 +69,17 @@ impl Passage {
     }
 }
 
-fn foreign_cookies(pairs: &str) -> String {
+/// What stands between separators, without what is this server's.
+fn without(pairs: &str, separator: char, is_ours: fn(&str) -> bool) -> String {
     let mut foreign = String::new();
-    for pair in pairs.split(';').filter(|pair| !session::is_own_cookie(pair)) {
-        foreign.push_str(if foreign.is_empty() { "" } else { "; " });
-        foreign.push_str(pair.trim());
+    for pair in pairs.split(separator) {
+        if is_ours(pair) {
+            continue;
+        }
+        if !foreign.is_empty() {
+            foreign.push(separator);
+        }
+        foreign.push_str(pair);
     }
     foreign
 }
@@ -126,23 +131,16 @@ pub async fn admit<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Op
     for (name, value) in identity.headers().into_iter().chain(forwarded) {
         set.push((name.to_owned(), value));
     }
-    let query = without_token(&request.query, policy.settings.query_tokens);
+    let mut query = request.query.clone();
+    if policy.settings.query_tokens {
+        query = without(&query, '&', is_token);
+    }
     let mark = if query.is_empty() { "" } else { "?" };
     Ok(Some(Passage { address: format!("{origin}{}{mark}{query}", request.path), set }))
 }
 
-/// A query without the parameter that may hold an access token, where one may be there.
-fn without_token(query: &str, counts: bool) -> Cow<'_, str> {
-    if !counts {
-        return Cow::Borrowed(query);
-    }
-    let mut kept = String::new();
-    for pair in query.split('&') {
-        let name = pair.split('=').next().unwrap_or_default();
-        if wire::decode(name.as_bytes()).is_none_or(|name| name != "access_token") {
-            kept.push_str(if kept.is_empty() { "" } else { "&" });
-            kept.push_str(pair);
-        }
-    }
-    Cow::Owned(kept)
+/// Whether a pair of a query is the parameter that may hold an access token (RFC 6750 §2.3).
+fn is_token(pair: &str) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    wire::decode(name.as_bytes()).is_some_and(|name| name == "access_token")
 }
