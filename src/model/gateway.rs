@@ -201,10 +201,10 @@ mod tests {
             proptest::prop_assert_eq!(check(&text), Ok(()));
             let Ok(target) = Target::parse("GET", &path) else { return Ok(()) };
             let segments = target.segments();
-            let beginnings = (0..=segments.len()).rev().map(|count| {
+            let mut beginnings = (0..=segments.len()).rev().map(|count| {
                 segments[..count].iter().fold(host.clone(), |front, segment| format!("{front}/{segment}"))
             });
-            let route = beginnings.filter_map(|from| routes.iter().position(|own| *own == from)).next();
+            let route = beginnings.find_map(|from| routes.iter().position(|own| *own == from));
             let origin = route.map(|n| format!("https://o{n}.test"));
             proptest::prop_assert_eq!(find(&text, &host, segments), origin.as_deref());
         }
