@@ -3,6 +3,7 @@
 
 mod disk;
 mod message;
+mod passage;
 
 use crate::{
     context::config::Vars,
@@ -14,6 +15,7 @@ use crate::{
         protocol::{account_shard, connection, grant_shard, registry},
     },
     server::Server,
+    wire,
 };
 use disk::Disk;
 use futures_util::future::{Either, select};
@@ -170,13 +172,23 @@ fn start() {
 }
 
 #[event(fetch)]
-async fn fetch(mut request: Request, env: Env, _: Context) -> Result<Response> {
+async fn fetch(mut request: Request, env: Env, _: Context) -> Result<web_sys::Response> {
     let region = message::region(&request);
-    let server = server(&env);
-    let incoming = message::read(&mut request).await;
-    let outgoing = match incoming {
-        Ok(incoming) => server.respond(&Edge(env), &incoming, region).await,
-        Err(why) => server.refuse_unread(&Edge(env), why),
+    let (server, edge) = (server(&env), Edge(env));
+    let head = match message::head(&request, |host| server.may_pass(host)) {
+        Ok(head) => head,
+        Err(why) => return message::write(server.refuse_unread(&edge, why)),
+    };
+    // Before the body is read: what is passed on streams.
+    let passed =
+        server.pass(&edge, &head, region, async |passage| passage::forward(&request, passage).await).await;
+    let outgoing = match passed {
+        Some(Ok(answer)) => return Ok(answer),
+        Some(Err(refused)) => refused,
+        None => match message::body(&mut request).await {
+            Ok(body) => server.respond(&edge, &wire::Request { body, ..head }, region).await,
+            Err(why) => server.refuse_unread(&edge, why),
+        },
     };
     message::write(outgoing)
 }

@@ -12,6 +12,7 @@ pub mod console;
 pub mod development;
 pub mod external;
 pub mod foreign;
+pub mod gateway;
 pub mod healthz;
 pub mod interaction;
 pub mod introspect;

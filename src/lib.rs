@@ -38,7 +38,7 @@
 //! | [`pages`] | what a person sees: compiled templates, no script |
 //! | [`upstream`] | this server as a client of others |
 //! | [`endpoints`] | the other addresses, a file each |
-//! | [`server`] | the table of routes, and the function that answers |
+//! | [`server`] | the table of routes, the function that answers, and the one that passes a request on |
 //! | `edge` | the Workers runtime: the fetch event, [`host::Host`] over the bindings, the object classes |
 //!
 //! `tests/native/architecture.rs` holds this order. Only `edge` knows the `worker` crate, and it is compiled for
@@ -110,6 +110,7 @@ pub mod model {
     pub mod authority;
     pub mod client;
     pub mod client_document;
+    pub mod gateway;
     pub mod grant;
     pub mod held;
     pub mod mark;

@@ -1,5 +1,6 @@
 //! The function that answers, by the table of routes.
 
+mod gateway;
 mod routes;
 
 pub use routes::{administration, routes};
@@ -17,7 +18,7 @@ use crate::{
     pages,
     wire::{self, BODY_LIMIT, HEADER_LIMIT, Request, Response, Surface},
 };
-use http::Method;
+use http::{Method, StatusCode};
 use routes::{Cors, Endpoint, Here, ours, routes_of, surface_of};
 use serde_json::json;
 
@@ -76,7 +77,7 @@ async fn answer<H: Host>(cx: &Context<'_, H>, request: &Request) -> Response {
     let (mut response, error) = decide(cx, request, &here).await;
     // The pattern, not the path: people paste anything into an address.
     let path = here.first().map_or("-", |(route, _)| route.path);
-    log(cx, &format!("{} {path}", request.method), &response, error.as_ref()).await;
+    log(cx, &format!("{} {path}", request.method), response.status, error.as_ref()).await;
     if here.iter().any(|(route, _)| route.cors == Cors::Any) {
         response = response
             .with("access-control-allow-origin", "*")
@@ -93,15 +94,24 @@ async fn answer<H: Host>(cx: &Context<'_, H>, request: &Request) -> Response {
 }
 
 /// One decision: by copies first, by the truth where a copy may have been the reason for a refusal.
-async fn decide<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) -> (Response, Option<Error>) {
-    let mut outcome = dispatch(cx, request, here).await;
+async fn by_the_truth<T, H: Host>(
+    cx: &Context<'_, H>,
+    decide: impl AsyncFn() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let outcome = decide().await;
     if let Err(error) = &outcome
         && error.code.may_come_from_a_copy()
         && (if error.code == Code::Stale { cx.reload() } else { cx.insist() })
     {
         // Nothing has changed: everything that can refuse comes before the effect.
-        outcome = dispatch(cx, request, here).await;
+        return decide().await;
     }
+    outcome
+}
+
+/// What a request is answered with, and why where that is a refusal.
+async fn decide<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) -> (Response, Option<Error>) {
+    let outcome = by_the_truth(cx, async || dispatch(cx, request, here).await).await;
     match outcome {
         Ok(response) => (response, None),
         Err(error) => {
@@ -247,7 +257,7 @@ fn guard(response: Response, lasting: bool) -> Response {
 }
 
 /// One event per decision: refusals and changes always, ordinary successes as often as the setting says.
-async fn log<H: Host>(cx: &Context<'_, H>, endpoint: &str, response: &Response, error: Option<&Error>) {
+async fn log<H: Host>(cx: &Context<'_, H>, endpoint: &str, status: StatusCode, error: Option<&Error>) {
     let event = cx.event();
     if error.is_none() && !event.important && !is_sampled(cx).await {
         return;
@@ -268,7 +278,7 @@ async fn log<H: Host>(cx: &Context<'_, H>, endpoint: &str, response: &Response, 
         members.insert("time".to_owned(), json!(cx.now.seconds()));
         members.insert("trace".to_owned(), json!(cx.trace));
         members.insert("endpoint".to_owned(), json!(endpoint));
-        members.insert("status".to_owned(), json!(response.status.as_u16()));
+        members.insert("status".to_owned(), json!(status.as_u16()));
     }
     cx.host.log(&line.to_string());
 }

@@ -20,6 +20,12 @@ const BROWSER: &str = "edgemint-browser";
 /// The browser's cookie outlives every page in progress; it means nothing by itself.
 const BROWSER_AGE: u64 = 31_536_000;
 
+/// Whether a pair of `Cookie`, or a `Set-Cookie`, is about a cookie of this server's, on a laptop or elsewhere.
+pub fn is_own_cookie(pair: &str) -> bool {
+    let name = pair.split('=').next().unwrap_or_default().trim();
+    matches!(name.strip_prefix("__Host-").unwrap_or(name), SESSION | BROWSER)
+}
+
 /// The session that the cookie names; whether it stands, only its account knows.
 pub fn named<H: Host>(cx: &Context<'_, H>, request: &Request) -> Option<SessionRef> {
     SessionRef::open(&cx.config.keys, &request.cookie(&cx.config.cookie(SESSION))?)

@@ -13,7 +13,7 @@ use crate::{
         policy::Policy,
         provider::{Answer, Wish},
     },
-    wire::Response,
+    wire::{self, Response},
 };
 use http::StatusCode;
 use serde_json::json;
@@ -53,16 +53,34 @@ impl Target {
     pub fn anywhere(config: &Config, name: &str, address: &str) -> Result<Self, Error> {
         let refused =
             |why: &str| Err(Error::new(Code::InvalidTarget, format!("{name} may not be asked: {why}")));
-        let host = match outside::host_of(address, config.development) {
-            Ok(host) => host,
-            Err(why) => return refused(why),
-        };
-        let origin = outside::origin_of(address);
-        if is_ours(config, host, origin) {
-            return refused("it is this server itself");
+        if let Err(why) = check(config, address) {
+            return refused(why);
         }
         Ok(Self(address.to_owned()))
     }
+}
+
+/// Whether this server may ask an address at all: one that is neither its own nor of a network that is not the internet.
+pub fn check(config: &Config, address: &str) -> Result<(), &'static str> {
+    let host = outside::host_of(address, config.development)?;
+    let origin = outside::origin_of(address);
+    if is_ours(config, host, origin) {
+        return Err("it is this server itself");
+    }
+    Ok(())
+}
+
+/// Whether a request to this host, with a port or without, is one to the issuer. On a laptop all names of the machine are.
+pub fn is_issuer(config: &Config, host: &str) -> bool {
+    let (own, host) = (config.host(), host.to_ascii_lowercase());
+    if config.development {
+        return wire::is_loopback(&host) && port(&host) == port(own);
+    }
+    host.split(':').next() == own.split(':').next()
+}
+
+fn port(host: &str) -> Option<u16> {
+    host.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
 }
 
 /// Whether an address is one of this server's: its host, on a laptop its port on this machine.
@@ -71,7 +89,6 @@ fn is_ours(config: &Config, host: &str, origin: &str) -> bool {
     if !config.development {
         return host == own;
     }
-    let port = |origin: &str| origin.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     port(origin) == port(config.origin())
 }
 

@@ -31,7 +31,7 @@ pub struct Request {
     pub query: String,
     /// Names in lower case. A header sent twice arrives joined by a comma.
     pub headers: Vec<(String, String)>,
-    /// At most [`BODY_LIMIT`] bytes; `None` where there were more.
+    /// At most [`BODY_LIMIT`] bytes; `None` where there were more, or it was not read.
     pub body: Option<Vec<u8>>,
 }
 
@@ -43,11 +43,7 @@ impl Request {
 
     /// Whether it was sent to this machine itself.
     pub fn is_to_loopback(&self) -> bool {
-        let host = match self.host.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => host,
-            _ => &self.host,
-        };
-        matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+        is_loopback(&self.host)
     }
 
     /// The media type of the body, without parameters (RFC 9110 §8.3.1).
@@ -73,6 +69,15 @@ impl Request {
             (None, Some(other)) => other != origin,
         }
     }
+}
+
+/// Whether a host, with a port or without, is this machine itself.
+pub fn is_loopback(host: &str) -> bool {
+    let host = match host.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => host,
+        _ => host,
+    };
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
 }
 
 /// A response, written once at the door.

@@ -22,11 +22,16 @@ const HEADERS: &[&str] = &[
     "sec-fetch-site",
 ];
 
-/// Those that it reads of a proxy that asks about a request. Each costs a call to the runtime, so nobody else pays for them.
-const ORIGINAL: &[&str] = &["x-original-method", "x-original-uri", "x-forwarded-method", "x-forwarded-uri"];
+/// Those that it reads of a proxy that asks about a request, and of a request that may have to be passed on. Each costs a
+/// call to the runtime, so nobody else pays for them.
+const MORE: &[&str] =
+    &["upgrade", "x-original-method", "x-original-uri", "x-forwarded-method", "x-forwarded-uri"];
 
-/// Reads a request. The URL is taken apart as text: the `url` crate would make this Worker larger.
-pub async fn read(request: &mut Request) -> std::result::Result<wire::Request, &'static str> {
+/// Reads a request but for its body, of which it says only whether there is one. `passes`: whether one to that host may have to be passed on. The URL is taken apart as text: the `url` crate would make this Worker larger.
+pub fn head(
+    request: &Request,
+    passes: impl Fn(&str) -> bool,
+) -> std::result::Result<wire::Request, &'static str> {
     // The runtime's own word: `worker::Method` would make GET of what it does not know.
     let method = request.inner().method();
     let method = http::Method::from_bytes(method.as_bytes()).map_err(|_| "no such method")?;
@@ -37,10 +42,10 @@ pub async fn read(request: &mut Request) -> std::result::Result<wire::Request, &
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let path = if path.is_empty() { "/" } else { path };
     let headers = request.headers();
-    let read = HEADERS.iter().chain(ORIGINAL.iter().filter(|_| path == "/check"));
+    let more = path == "/check" || passes(host);
+    let read = HEADERS.iter().chain(MORE.iter().filter(|_| more));
     let headers = read.filter_map(|name| Some(((*name).to_owned(), headers.get(name).ok()??)));
     let headers = headers.collect();
-    let body = body(request).await?;
     Ok(wire::Request {
         method,
         secure: scheme == "https",
@@ -48,12 +53,12 @@ pub async fn read(request: &mut Request) -> std::result::Result<wire::Request, &
         path: path.to_owned(),
         query: query.to_owned(),
         headers,
-        body,
+        body: request.inner().body().is_none().then(Vec::new),
     })
 }
 
-/// At most so much of the body as is read at all, whatever `Content-Length` says.
-async fn body(request: &mut Request) -> std::result::Result<Option<Vec<u8>>, &'static str> {
+/// The body: at most so much of it as is read at all, whatever `Content-Length` says.
+pub async fn body(request: &mut Request) -> std::result::Result<Option<Vec<u8>>, &'static str> {
     if request.inner().body().is_none() {
         return Ok(Some(Vec::new()));
     }
@@ -116,12 +121,12 @@ pub fn region(request: &Request) -> Region {
 }
 
 /// Writes a response.
-pub fn write(outgoing: wire::Response) -> Result<Response> {
+pub fn write(outgoing: wire::Response) -> Result<web_sys::Response> {
     let headers = Headers::new();
     for (name, value) in &outgoing.headers {
         headers.append(name, value)?;
     }
     let response =
         if outgoing.body.is_empty() { Response::empty()? } else { Response::from_bytes(outgoing.body)? };
-    Ok(response.with_status(outgoing.status.as_u16()).with_headers(headers))
+    Ok(response.with_status(outgoing.status.as_u16()).with_headers(headers).into())
 }

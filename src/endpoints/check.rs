@@ -10,6 +10,7 @@ use crate::{
     error::{Code, Error},
     host::{Host, Seconds},
     model::{
+        policy::Policy,
         resource::{self, Asker, Decision, Target},
         ticket::{Access, Ticket as _},
     },
@@ -23,9 +24,11 @@ use std::rc::Rc;
 const UNLISTED: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b',');
 
 /// A method and an address, as the original request had them.
-struct Original<'a> {
-    method: &'a str,
-    address: String,
+pub struct Original<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// Path and query.
+    pub address: String,
 }
 
 impl<'a> Original<'a> {
@@ -88,23 +91,34 @@ pub async fn respond<H: Host>(cx: &Context<'_, H>, request: &Request, rest: &str
         return Err(Error::new(Code::UnservedAddress, "there is no such address"));
     }
     let original = Original::of(request, source, rest);
-    let query = original.as_ref().filter(|original| original.method == "GET").map(Original::query);
-    let token = present(cx, request, query.unwrap_or_default()).await?;
-    let weighed = weigh(cx, &token).await?;
-    let Some(original) = original else {
-        let detail = "the proxy does not say which request this is about: see the setting check.source";
-        return Err(Error::new(Code::ClosedResource, detail));
-    };
-    let identity = admit(cx, &weighed, original.method, &original.address).await?;
+    let identity = identify(cx, &policy, request, original).await?;
     let response = Response { status: StatusCode::OK, headers: Vec::new(), body: Vec::new() };
     let response = response.with("cache-control", "no-store");
     Ok(identity.headers().into_iter().fold(response, |response, (name, value)| response.with(name, value)))
 }
 
+/// Who asks, if they may have what they ask for. `original`: nothing where nobody says what that is. It is decided by one
+/// policy: a shard that knows of a newer one says so.
+pub async fn identify<H: Host>(
+    cx: &Context<'_, H>,
+    policy: &Policy,
+    request: &Request,
+    original: Option<Original<'_>>,
+) -> Result<Identity, Error> {
+    let query = original.as_ref().filter(|original| original.method == "GET").map(Original::query);
+    let token = present(policy, request, query.unwrap_or_default())?;
+    let weighed = weigh(cx, policy, &token).await?;
+    let Some(original) = original else {
+        let detail = "the proxy does not say which request this is about: see the setting check.source";
+        return Err(Error::new(Code::ClosedResource, detail));
+    };
+    admit(cx, policy, &weighed, &original)
+}
+
 /// The access token of a request (RFC 6750 §2.1), or where the setting lets it be there that of its query (§2.3).
-pub async fn present<H: Host>(cx: &Context<'_, H>, request: &Request, query: &str) -> Result<String, Error> {
+fn present(policy: &Policy, request: &Request, query: &str) -> Result<String, Error> {
     let header = wire::bearer(request);
-    let counts = cx.policy().await?.settings.query_tokens;
+    let counts = policy.settings.query_tokens;
     // A query that does not read has none.
     let params = if counts { Params::parse(query.as_bytes(), &[]).ok() } else { None }.unwrap_or_default();
     match (header, params.optional("access_token")) {
@@ -117,8 +131,7 @@ pub async fn present<H: Host>(cx: &Context<'_, H>, request: &Request, query: &st
 }
 
 /// What an access token is good for.
-pub async fn weigh<H: Host>(cx: &Context<'_, H>, token: &str) -> Result<Rc<Weighed>, Error> {
-    let policy = cx.policy().await?;
+async fn weigh<H: Host>(cx: &Context<'_, H>, policy: &Policy, token: &str) -> Result<Rc<Weighed>, Error> {
     let refused = || Error::new(Code::InvalidToken, "the access token is none, has expired, or was revoked");
     let kept = Seconds(policy.settings.check_cache);
     if kept > Seconds(0)
@@ -128,19 +141,19 @@ pub async fn weigh<H: Host>(cx: &Context<'_, H>, token: &str) -> Result<Rc<Weigh
     }
     let weighed = match Access::open(&cx.config.keys, token) {
         Some(access) => introspect::weigh(cx, policy.version, access).await?,
-        None => foreign::weigh(cx, &policy, token).await?.map(|(weighed, _)| weighed),
+        None => foreign::weigh(cx, policy, token).await?.map(|(weighed, _)| weighed),
     };
     let weighed = Rc::new(weighed.ok_or_else(refused)?);
     cx.keep_token(token, &weighed, kept);
     Ok(weighed)
 }
 
-/// Who asks, if they may have what they ask for.
-pub async fn admit<H: Host>(
+/// Whether the request lies inside the token's scope, and its owner is permitted.
+fn admit<H: Host>(
     cx: &Context<'_, H>,
+    policy: &Policy,
     weighed: &Weighed,
-    method: &str,
-    address: &str,
+    original: &Original<'_>,
 ) -> Result<Identity, Error> {
     let Weighed { active, groups, stranger } = weighed;
     cx.note(|event| {
@@ -149,17 +162,16 @@ pub async fn admit<H: Host>(
         event.sub = active.person.as_ref().map(|person| person.sub.clone());
     });
     let refused = |detail: &'static str| Error::new(Code::ClosedResource, detail);
-    let target = Target::parse(method, address).map_err(|why| {
+    let target = Target::parse(original.method, &original.address).map_err(|why| {
         // That depends on nobody's copy.
         Error::new(Code::InsufficientScope, "the address is not one path").because(why)
     })?;
-    let policy = cx.policy().await?;
     let asker = match active.person {
         _ if *stranger => Asker::Stranger,
         Some(_) => Asker::Person(groups),
         None => Asker::Client(groups),
     };
-    match resource::decide(&policy, &active.scope, asker, &target) {
+    match resource::decide(policy, &active.scope, asker, &target) {
         Decision::Allowed => {}
         Decision::Forbidden => return Err(refused("this is for groups that the caller is not in")),
         Decision::Beyond(Some(scope)) => {

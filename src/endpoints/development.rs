@@ -2,7 +2,7 @@
 //! same data is a reason not to serve.
 
 use crate::{
-    context::Context,
+    context::{Config, Context},
     crypto::{self, Kind},
     error::{Code, Error, Fault},
     host::{Attempts, FORMAT, Host, Timestamp},
@@ -11,7 +11,7 @@ use crate::{
         client::{Client, Hashed},
         metadata::{AuthMethod, Metadata},
         pkce::Challenge,
-        policy::ScopeEntry,
+        policy::{Policy, ScopeEntry},
         profile::Profile,
         scope::Scope,
         settings::Lifetime,
@@ -39,17 +39,22 @@ pub async fn check<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
     let current = policy.development >= FORMAT_OF_DATA;
     match (cx.config.development, policy.development) {
         (true, _) if current && policy.development_issuer == cx.config.issuer => Ok(()),
-        (false, 0) if policy.development_issuer.is_empty() => Ok(()),
-        (false, _) => {
-            let detail = "this server is not configured to serve; its log says why";
-            Err(Error::new(Code::ServerError, detail).because("development data in a production registry"))
-        }
+        (false, _) => refuse_in_production(cx.config, &policy),
         (true, _) => {
             seed(cx, current).await?;
             cx.memory().forget();
             Ok(())
         }
     }
+}
+
+/// Refuses to serve data of development in production.
+pub fn refuse_in_production(config: &Config, policy: &Policy) -> Result<(), Error> {
+    if config.development || (policy.development == 0 && policy.development_issuer.is_empty()) {
+        return Ok(());
+    }
+    let detail = "this server is not configured to serve; its log says why";
+    Err(Error::new(Code::ServerError, detail).because("development data in a production registry"))
 }
 
 struct DemoClient {

@@ -24,6 +24,11 @@ impl Target {
         let path = address.split('?').next().unwrap_or_default();
         Ok(Self { method: method.to_owned(), segments: split(path)? })
     }
+
+    /// The segments of its path, decoded.
+    pub fn segments(&self) -> &[String] {
+        &self.segments
+    }
 }
 
 /// Who asks for a resource, and the groups they have.

@@ -1,6 +1,6 @@
 //! The settings: one table of what there is, under the names and in the forms of the wire.
 
-use super::{outside::origin_of, redirect_uri::RedirectUri};
+use super::{gateway, outside::origin_of, redirect_uri::RedirectUri};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -279,6 +279,7 @@ settings! {
     texts {
         compat_prefix      "compat.prefix"                100 "invoke"                   "What webMethods' addresses begin with, without slashes around it."
         external_origins   "external.allowedOrigins"      5000 ""                        "The origins of servers elsewhere that may be asked for tokens, separated by spaces: scheme, host, and a port where it is not the usual one; empty: any on the internet."
+        gateway_routes     "gateway.routes"               5000 ""                        "Which requests are passed on, and to which server, once they are found to be allowed: host/prefix=origin, separated by spaces; empty: none."
         approval_title     "approvalpage.title"           200 "Access Approval"          "The title of the page where a person decides."
         approval_header    "approvalpage.header"          200 "Resource access approval" "The heading of that page."
         approval_logo      "approvalpage.logo"            1000 ""                        "The https address of a picture on that page; empty: none."
@@ -303,6 +304,9 @@ impl Settings {
         let is_origin = |text: &str| text.contains("://") && origin_of(text) == text;
         if origins.is_some_and(|origins| !origins.split(' ').all(is_origin)) {
             return Err("must be origins such as https://as.example, separated by single spaces".to_owned());
+        }
+        if let Some(routes) = value.as_str().filter(|_| key == "gateway.routes") {
+            gateway::check(routes)?;
         }
         self.put(setting.form, key, value)
     }
@@ -331,6 +335,9 @@ mod tests {
             ("compat.prefix", json!("a/../b")),
             ("approvalpage.logo", json!("http://a.test/x.png")),
             ("approvalpage.logo", json!("javascript:alert(1)")),
+            ("gateway.routes", json!("api.test")),
+            ("gateway.routes", json!("api.test=https://rest.test/base")),
+            ("gateway.routes", json!(["api.test=https://rest.test"])),
             ("magic", json!(1)),
         ] {
             assert!(settings.set(key, &value).is_err(), "{key} {value}");
@@ -350,6 +357,7 @@ mod tests {
             Form::Choice(names) => json!(names.last()),
             Form::Text { .. } if key == "compat.prefix" => json!("rest/v1"),
             Form::Text { .. } if key == "external.allowedOrigins" => json!("https://a.test"),
+            Form::Text { .. } if key == "gateway.routes" => json!("api.test/orders=https://orders.test"),
             Form::Text { .. } => json!("https://a.test/another"),
         };
         for Setting { key, form, .. } in Settings::TABLE {

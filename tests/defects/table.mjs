@@ -712,4 +712,25 @@ export const DEFECTS = [
     to: 'let bound = said.contains_key("jkt");',
     test: 'external_servers::an_answer_that_does_not_hold_here_and_now_is_none',
   },
+  {
+    what: 'a header that begins like ours, written with underscores, reaches the server behind the gateway',
+    file: 'endpoints/gateway.rs',
+    from: 'let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");',
+    to: 'let name = name.to_owned();',
+    test: 'gateway::the_server_of_the_route_is_told_who_is_calling_by_nobody_but_this_one',
+  },
+  {
+    what: 'the gateway refuses by a copy that is out of date',
+    file: 'server/gateway.rs',
+    from: 'by_the_truth(&cx, async || gateway::admit(&cx, request).await).await',
+    to: 'gateway::admit(&cx, request).await',
+    test: 'gateway::what_is_taken_away_is_taken_at_the_next_request_although_the_replica_lags',
+  },
+  {
+    what: 'a route on the issuer’s host is taken',
+    file: 'endpoints/gateway.rs',
+    from: 'if upstream::is_issuer(config, route.host) {',
+    to: 'if upstream::is_issuer(config, route.host) && false {',
+    test: 'gateway::a_route_on_the_issuers_host_or_to_this_server_is_refused',
+  },
 ];

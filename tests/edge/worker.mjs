@@ -54,7 +54,7 @@ function readConfiguration() {
 /**
  * @param {string} name
  * @param {Vars} vars
- * @param {(request: Outgoing) => Elsewhere | Promise<Elsewhere>} internet answers what the Worker asks elsewhere
+ * @param {((request: Outgoing) => Elsewhere | Promise<Elsewhere>) | null} internet answers what the Worker asks elsewhere; null: whoever is there
  * @param {number} [door] a port of its own, for an isolate beside the first
  */
 function describeIsolate(name, vars, internet, door) {
@@ -82,7 +82,7 @@ function describeIsolate(name, vars, internet, door) {
       exports: Object.fromEntries(objects.map((object) => [object.class, { type: 'durable-object', storage: 'sqlite' }])),
     },
     dev: {
-      outboundService: { type: 'fetcher', handler: internet },
+      ...(internet && { outboundService: { type: /** @type {const} */ ('fetcher'), handler: internet } }),
       ...(door === undefined ? {} : { unsafeDirectSockets: [{ host: '127.0.0.1', port: door }] }),
     },
   };
@@ -120,7 +120,7 @@ export class Worker {
    * @param {string} [options.state] of an earlier deployment, to be kept
    * @param {number} [options.port] of an earlier deployment
    * @param {number} [options.isolates] how many serve, over the same storage
-   * @param {(request: Outgoing) => Elsewhere | Promise<Elsewhere>} [options.internet] answers in place of the internet; else nobody does
+   * @param {((request: Outgoing) => Elsewhere | Promise<Elsewhere>) | null} [options.internet] answers in place of the internet; null: it is asked; else nobody answers
    * @returns {Promise<Worker>}
    */
   static async start({ vars = {}, state, port, isolates = 1, internet = () => new Response(null, { status: 502 }) } = {}) {

@@ -13,6 +13,7 @@ mod console;
 mod documents;
 mod external;
 mod external_servers;
+mod gateway;
 mod hostile;
 mod http;
 mod leaks;

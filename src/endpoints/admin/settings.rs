@@ -4,13 +4,15 @@ use super::{expected, following, invalid, members, precondition_failed, settled,
 use crate::{
     context::Context,
     crypto,
+    endpoints::gateway,
     error::{Code, Error},
     host::Host,
-    model::policy::FILTER,
+    model::{patch::Invalid, policy::FILTER},
     objects::protocol::registry::{self, Command, Registry, Reply},
     wire::{Params, Request, Response},
 };
 use http::{Method, StatusCode};
+use serde_json::Value;
 
 /// `GET`: the settings, as the registry holds them. `PATCH`: a change (RFC 7396); `null` is the default again.
 pub(super) async fn item<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
@@ -32,7 +34,13 @@ pub(super) async fn item<H: Host>(cx: &Context<'_, H>, request: &Request) -> Res
 
 async fn change<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let expected = expected(request)?;
-    let command = Command::ChangePolicy { patch: members(request)?, expected };
+    let patch = members(request)?;
+    if let Some(routes) = patch.get("gateway.routes").and_then(Value::as_str) {
+        // What only a deployment knows. The rest the registry says.
+        gateway::check_routes(cx.config, routes)
+            .map_err(|why| invalid(Code::InvalidRequest, Invalid::new("gateway.routes", why)))?;
+    }
+    let command = Command::ChangePolicy { patch, expected };
     match tell(cx, command).await? {
         Reply::PolicyChanged(policy, told) => {
             cx.note(|e| {
