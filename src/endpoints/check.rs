@@ -29,6 +29,8 @@ pub struct Original<'a> {
     pub method: &'a str,
     /// Path and query.
     pub address: String,
+    /// Scheme, host and port, where they are known.
+    pub origin: Option<String>,
 }
 
 impl<'a> Original<'a> {
@@ -40,7 +42,7 @@ impl<'a> Original<'a> {
                     "" => rest.to_owned(),
                     query => format!("{rest}?{query}"),
                 };
-                return Some(Self { method: request.method.as_str(), address });
+                return Some(Self { method: request.method.as_str(), address, origin: None });
             }
             "nginx" => ("x-original-method", "x-original-uri"),
             _ => ("x-forwarded-method", "x-forwarded-uri"),
@@ -49,7 +51,7 @@ impl<'a> Original<'a> {
         // nginx adds to what came in: then there are two.
         let once = !method.contains(',') && rest.is_empty();
         once.then_some(())?;
-        Some(Self { method, address: request.header(address)?.to_owned() })
+        Some(Self { method, address: request.header(address)?.to_owned(), origin: None })
     }
 
     fn query(&self) -> &str {
@@ -166,6 +168,7 @@ fn admit<H: Host>(
         // That depends on nobody's copy.
         Error::new(Code::InsufficientScope, "the address is not one path").because(why)
     })?;
+    let target = target.at(original.origin.clone());
     let asker = match active.person {
         _ if *stranger => Asker::Stranger,
         Some(_) => Asker::Person(groups),

@@ -6,7 +6,7 @@
 
 use super::{
     check::{self, Original},
-    development,
+    development, metadata,
 };
 use crate::{
     context::{Config, Context},
@@ -112,6 +112,10 @@ pub async fn admit<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Op
         // Which route it is of nobody can tell: it is refused below.
         Err(_) => gateway::of_host(routes, &request.host).next().map(|route| route.origin),
     };
+    // What a resource says of itself is said by who decides about it (RFC 9728), to everybody.
+    if metadata::is_of_resource(&policy, request) {
+        return Ok(None);
+    }
     let Some(origin) = origin.filter(|origin| upstream::check(cx.config, origin).is_ok()) else {
         return Ok(None);
     };
@@ -124,9 +128,11 @@ pub async fn admit<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Op
         return Err(Error::new(Code::InvalidRequest, "a GET that has a body is not passed on"));
     }
     let address = format!("{}?{}", request.path, request.query);
-    let identity = check::identify(cx, &policy, request, Some(Original { method, address })).await?;
-    let mut set = Vec::new();
     let proto = if request.secure { "https" } else { "http" };
+    let here = Some(format!("{proto}://{}", request.host));
+    let identity =
+        check::identify(cx, &policy, request, Some(Original { method, address, origin: here })).await?;
+    let mut set = Vec::new();
     let forwarded = [("x-forwarded-host", request.host.clone()), ("x-forwarded-proto", proto.to_owned())];
     for (name, value) in identity.headers().into_iter().chain(forwarded) {
         set.push((name.to_owned(), value));

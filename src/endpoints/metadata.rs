@@ -13,6 +13,9 @@ use crate::{
 use http::StatusCode;
 use serde_json::json;
 
+/// Where a resource says of itself.
+const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+
 /// The metadata.
 pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
     let policy = cx.policy().await?;
@@ -60,6 +63,37 @@ fn resources(policy: &Policy) -> Vec<&str> {
     resources
 }
 
+/// The resource of an address, if one is registered: scheme and host, and the path behind the well-known one (RFC 9728 §3.1).
+fn at<'a>(policy: &'a Policy, request: &Request, rest: &str) -> Option<&'a str> {
+    let here = format!("{}{rest}", origin(request));
+    // At the root of a host, with or without its slash.
+    let is_meant =
+        |known: &&str| *known == here || (rest.is_empty() && known.strip_suffix('/') == Some(&here));
+    resources(policy).into_iter().find(is_meant)
+}
+
+fn origin(request: &Request) -> String {
+    format!("{}://{}", if request.secure { "https" } else { "http" }, request.host)
+}
+
+/// Whether a request asks what a resource says of itself.
+pub fn is_of_resource(policy: &Policy, request: &Request) -> bool {
+    let rest = request.path.strip_prefix(WELL_KNOWN).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    rest.is_some_and(|rest| at(policy, request, rest).is_some())
+}
+
+/// Where that is said of the resource that a request is for (RFC 9728 §5.1).
+pub fn of_resource(policy: &Policy, request: &Request) -> Option<String> {
+    let (origin, here) = (origin(request), format!("{}{}", origin(request), request.path));
+    let covers = |known: &&str| {
+        let stem = known.strip_suffix('/').unwrap_or(known);
+        here.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let known = resources(policy).into_iter().filter(covers).max_by_key(|known| known.len())?;
+    let path = known.strip_prefix(&origin)?.strip_suffix('/').unwrap_or(known.strip_prefix(&origin)?);
+    Some(format!("{origin}{WELL_KNOWN}{path}"))
+}
+
 /// The metadata of a resource: of the one at the host that was asked and the path behind the well-known one (RFC 9728 §3.1), or
 /// of the one that the path names as a whole, percent-encoded.
 pub async fn resource<H: Host>(
@@ -68,20 +102,13 @@ pub async fn resource<H: Host>(
     rest: &str,
 ) -> Result<Response, Error> {
     let policy = cx.policy().await?;
-    let scheme = if request.secure { "https" } else { "http" };
-    let here = format!("{scheme}://{}{rest}", request.host);
     let named = rest.strip_prefix('/').and_then(|rest| wire::decode(rest.replace('+', "%2B").as_bytes()));
-    let is_meant = |known: &&&str| {
-        // At the root of a host, with or without its slash.
-        let root = rest.is_empty() && known.strip_suffix('/') == Some(&here);
-        named.as_deref() == Some(**known) || ***known == here || root
+    let resource = at(&policy, request, rest)
+        .or_else(|| resources(&policy).into_iter().find(|known| named.as_deref() == Some(*known)));
+    let Some(resource) = resource else {
+        return Err(Error::new(Code::UnservedAddress, "no resource of that address is registered here"));
     };
-    let all = resources(&policy);
-    let resource = all
-        .iter()
-        .find(is_meant)
-        .ok_or_else(|| Error::new(Code::UnservedAddress, "no resource of that address is registered here"))?;
-    let own = policy.scopes.iter().filter(|(_, entry)| entry.resource == **resource);
+    let own = policy.scopes.iter().filter(|(_, entry)| entry.resource == resource);
     let scopes: Vec<&String> = own.map(|(name, _)| name).collect();
     let methods: &[&str] = if policy.settings.query_tokens { &["header", "query"] } else { &["header"] };
     let body = json!({

@@ -6,6 +6,7 @@
 //! as the other.
 
 use super::{
+    outside::origin_of,
     policy::{Policy, ScopeEntry},
     scope::Scope,
 };
@@ -16,13 +17,22 @@ use crate::wire;
 pub struct Target {
     method: String,
     segments: Vec<String>,
+    /// Scheme, host and port, where whoever asks knows them.
+    origin: Option<String>,
 }
 
 impl Target {
     /// Of a method and of the address as it was sent: path and query, of which the query takes no part.
     pub fn parse(method: &str, address: &str) -> Result<Self, &'static str> {
         let path = address.split('?').next().unwrap_or_default();
-        Ok(Self { method: method.to_owned(), segments: split(path)? })
+        Ok(Self { method: method.to_owned(), segments: split(path)?, origin: None })
+    }
+
+    /// At this origin: what belongs to a resource elsewhere opens nothing here.
+    #[must_use]
+    pub fn at(mut self, origin: Option<String>) -> Self {
+        self.origin = origin;
+        self
     }
 
     /// The segments of its path, decoded.
@@ -88,6 +98,10 @@ fn admits(entry: &ScopeEntry, asker: Asker<'_>) -> bool {
 fn opens(entry: &ScopeEntry, target: &Target, prefix: &str) -> bool {
     let path = target.segments.as_slice();
     let theirs = within(path, prefix);
+    let elsewhere = |origin: &String| !entry.resource.is_empty() && origin_of(&entry.resource) != origin;
+    if target.origin.as_ref().is_some_and(elsewhere) {
+        return false;
+    }
     entry.urls.iter().any(|url| Template::parse(url).is_ok_and(|template| template.fits(target)))
         || entry
             .folders

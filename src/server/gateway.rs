@@ -3,7 +3,10 @@
 use super::{Server, by_the_truth, log};
 use crate::{
     context::Context,
-    endpoints::gateway::{self, Passage},
+    endpoints::{
+        gateway::{self, Passage},
+        metadata,
+    },
     error::{Code, Error},
     host::{Away, Host},
     model::place::Region,
@@ -34,7 +37,17 @@ impl Server {
             Ok(passage) => forward(passage?).await.map_err(|away| failed(&cx, away)),
             Err(error) => Err(error),
         };
-        let refuse = |error: &Error| wire::refuse(error, Surface::Check, "", &request.path, &cx.trace);
+        let metadata = cx.policy().await.ok().and_then(|policy| metadata::of_resource(&policy, request));
+        let refuse = |error: &Error| {
+            let mut refused = wire::refuse(error, Surface::Check, "", &request.path, &cx.trace);
+            if let (Some((_, challenge)), Some(metadata)) =
+                (refused.headers.iter_mut().find(|(name, _)| *name == "www-authenticate"), &metadata)
+            {
+                // RFC 9728 §5.1. No address of ours has a quotation mark.
+                challenge.push_str(&format!(", resource_metadata=\"{metadata}\""));
+            }
+            refused
+        };
         let passed = passed.map_err(|error| (refuse(&error), error));
         let (status, error) = match &passed {
             Ok((status, _)) => (*status, None),

@@ -733,4 +733,18 @@ export const DEFECTS = [
     to: 'if upstream::is_issuer(config, route.host) && false {',
     test: 'gateway::a_route_on_the_issuers_host_or_to_this_server_is_refused',
   },
+  {
+    what: 'a token is given for a resource that was not granted',
+    file: 'model/grant/turn.rs',
+    from: 'terms.within.as_ref().map_or(scope.clone(), |within| scope.common(within));',
+    to: 'terms.within.clone().unwrap_or(scope);',
+    test: 'resources::',
+  },
+  {
+    what: 'a scope of another resource opens what the gateway serves',
+    file: 'model/resource.rs',
+    from: 'if target.origin.as_ref().is_some_and(elsewhere) {',
+    to: 'if target.origin.as_ref().is_some_and(elsewhere) && path.is_empty() {',
+    test: 'resources::the_gateway_says_where_a_resource_describes_itself',
+  },
 ];

@@ -169,6 +169,8 @@ function ofPeople(worker, { cookie, login, consent, code, state, victim }) {
     get('/style.css'),
     get('/healthz'),
     get('/.well-known/oauth-authorization-server'),
+    get('/.well-known/oauth-protected-resource'),
+    get('/.well-known/oauth-protected-resource/https%3A%2F%2Fapi.test%2Forders'),
     get(`/authorize?${new URLSearchParams(authorization('demo-web', { scope: 'reports orders.read' }))}`, { cookie }),
     form('/authorize', authorization('demo-spa'), { cookie, origin: worker.issuer }),
     get(`/invoke/pub.oauth/authorize?${new URLSearchParams(authorization('demo-web', { scope: 'reports' }))}`, { cookie }),

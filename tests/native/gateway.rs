@@ -39,7 +39,7 @@ fn pass(server: &Server, world: &World, asked: &Request) -> Option<Result<Passag
     now(server.pass(world, asked, Region::default(), forward))
 }
 
-fn send(site: &Site, asked: &Request) -> Option<Result<Passage, Response>> {
+pub fn send(site: &Site, asked: &Request) -> Option<Result<Passage, Response>> {
     pass(&site.server, &site.world, asked)
 }
 

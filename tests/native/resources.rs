@@ -191,3 +191,43 @@ fn a_resource_says_who_gives_tokens_for_it_and_with_which_scopes() {
     let metadata: Value = serde_json::from_slice(&metadata.body).unwrap();
     assert_eq!(metadata["protected_resources"], json!([ORDERS, "http://localhost:8787/reports"]));
 }
+
+#[test]
+fn the_gateway_says_where_a_resource_describes_itself_and_opens_nothing_of_another() {
+    let site = site();
+    site.patch(
+        "/admin/settings",
+        &json!({ "gateway.routes": "api.test=https://origin.example reports.test=https://r.example" }),
+    );
+    let pass = |host: &str, path: &str, token: Option<&Value>| {
+        let authorization = token.map(|token| format!("Bearer {}", string(token, "access_token")));
+        let headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
+        let mut asked = request(Method::GET, path, &headers, "");
+        (asked.host, asked.secure) = (host.to_owned(), true);
+        crate::gateway::send(&site, &asked)
+    };
+    let challenge = |host: &str, path: &str| {
+        let Some(Err(refused)) = pass(host, path, None) else { panic!("{path} passed") };
+        refused.header("www-authenticate").unwrap().to_owned()
+    };
+    let told = ", resource_metadata=\"https://api.test/.well-known/oauth-protected-resource/orders\"";
+    assert!(challenge("api.test", "/orders/7").ends_with(told));
+    assert!(!challenge("api.test", "/ordersx").contains("resource_metadata"));
+    assert!(
+        challenge("reports.test", "/x")
+            .ends_with("\"https://reports.test/.well-known/oauth-protected-resource\"")
+    );
+    for (host, path) in [
+        ("api.test", "/.well-known/oauth-protected-resource/orders"),
+        ("reports.test", "/.well-known/oauth-protected-resource"),
+    ] {
+        assert!(pass(host, path, None).is_none(), "{path} is answered here");
+    }
+    assert!(pass("api.test", "/.well-known/oauth-protected-resource/other", None).is_some());
+    let (_, token) = own(&site, &[]);
+    assert!(matches!(pass("reports.test", "/reports", Some(&token)), Some(Ok(_))));
+    assert!(
+        matches!(pass("api.test", "/reports", Some(&token)), Some(Err(_))),
+        "that scope is of another resource"
+    );
+}
