@@ -1,5 +1,6 @@
 //! From an authorization to the tokens that carry it (RFC 6749 §5.1): the only place that makes tokens. Writes nothing.
 
+use crate::json::json;
 use crate::{
     context::Context,
     crypto,
@@ -18,7 +19,7 @@ use crate::{
     wire::Response,
 };
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// What a grant type has found to be authorized.
 pub enum Authorization {

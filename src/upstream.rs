@@ -4,6 +4,7 @@
 //! internet, one of the setting's where that names any, and never this server itself; redirects are not followed, and size
 //! and time are bounded.
 
+use crate::json::json;
 use crate::{
     context::{Config, Context},
     error::{Code, Error},
@@ -16,7 +17,6 @@ use crate::{
     wire::Response,
 };
 use http::StatusCode;
-use serde_json::json;
 
 /// An address elsewhere that may be asked. Made only by [`Target::read`] and [`Target::within`].
 pub struct Target(pub(crate) String);

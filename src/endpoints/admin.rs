@@ -17,6 +17,7 @@ mod settings;
 mod users;
 
 use self::body::{keeps, members, members_if_any};
+use crate::json::json;
 use crate::{
     context::Context,
     error::{Code, Error, Fault},
@@ -30,7 +31,7 @@ use crate::{
     wire::{Params, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// The items of a page where the caller names no number, and the most it may name.
 const ITEMS: usize = 50;

@@ -7,6 +7,7 @@ use super::{
     introspect::{self, Inspected},
     revoke,
 };
+use crate::json::json;
 use crate::{
     context::Context,
     error::{Code, Error, quotable},
@@ -19,7 +20,7 @@ use crate::{
     wire::{self, Params, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Where the routes have these services, whatever the setting calls the prefix.
 pub const PREFIX: &str = "/invoke/";

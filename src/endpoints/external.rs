@@ -2,6 +2,7 @@
 //! `POST /admin/external/token`.
 
 use super::{admin, compat};
+use crate::json::json;
 use crate::{
     context::Context,
     error::{Code, Error},
@@ -11,7 +12,7 @@ use crate::{
     wire::{Params, Request, Response},
 };
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// What is passed on of an answer, where it is there.
 const OUTPUTS: &[&str] = &["token_type", "access_token", "expires_in", "refresh_token", "scope"];

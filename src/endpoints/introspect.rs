@@ -1,6 +1,7 @@
 //! `POST /introspect` (RFC 7662). An inactive token is exactly `{"active":false}`, whatever the reason.
 
 use super::foreign;
+use crate::json::json;
 use crate::{
     caller::Caller,
     context::{Context, Weighed},
@@ -17,7 +18,7 @@ use crate::{
     wire::{Params, Request, Response},
 };
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// A token that somebody presents, its seal opened.
 pub enum Presented {

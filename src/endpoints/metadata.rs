@@ -1,8 +1,8 @@
 //! `GET /.well-known/oauth-authorization-server` (RFC 8414), read off the tables that drive the server.
 
+use crate::json::json;
 use crate::{caller, context::Context, error::Error, grants, host::Host, wire::Response};
 use http::StatusCode;
-use serde_json::json;
 
 /// The metadata.
 pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {

@@ -4,6 +4,7 @@
 //! here, metadata that may not be, and whoever asks too often.
 
 use super::admin::body;
+use crate::json::json;
 use crate::{
     context::{Context, Limited},
     crypto,
@@ -24,7 +25,7 @@ use crate::{
     wire::{self, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Whoever is told to wait for a place is told to ask again in an hour at the latest.
 const LONGEST_WAIT: u64 = 3600;

@@ -8,6 +8,7 @@ use super::{
     mark::{Mark, Standing},
     patch::{self, Invalid},
 };
+use crate::json::json;
 use crate::{
     crypto::{self, Secret},
     error::quotable,
@@ -15,7 +16,7 @@ use crate::{
     json,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// The number of account shards, fixed for life.

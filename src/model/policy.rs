@@ -7,13 +7,14 @@ use super::{
     scope::Scope,
     settings::Settings,
 };
+use crate::json::json;
 use crate::{
     crypto::Secret,
     error::quotable,
     host::{Attempts, Seconds, Timestamp},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// The scope that lets its holder administer this server, if they have the right.

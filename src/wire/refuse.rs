@@ -2,9 +2,9 @@
 
 use super::{Response, Surface, params::answer_at};
 use crate::error::{Code, Error};
+use crate::json::json;
 use askama::Template;
 use http::StatusCode;
-use serde_json::json;
 
 /// The page for a refusal that may not be redirected (RFC 6749 §4.1.2.1).
 #[derive(Template)]

@@ -1,6 +1,7 @@
 //! `/admin/audit`: who changed what, the newest first.
 
 use super::{Page, lost, object, page, strange};
+use crate::json::json;
 use crate::{
     context::Context,
     crypto,
@@ -11,7 +12,7 @@ use crate::{
     wire::{self, Params, Request, Response},
 };
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// `GET`: a page of changes; as lines of JSON where `Accept` names `application/jsonl` and nothing before it.
 pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {

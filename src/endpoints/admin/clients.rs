@@ -4,6 +4,7 @@ use super::{
     Page, addressable, expected, following, invalid, keeps, lost, members, members_if_any, page,
     precondition_failed, settled, shown, strange, tell, unknown,
 };
+use crate::json::json;
 use crate::{
     context::Context,
     crypto,
@@ -23,7 +24,7 @@ use crate::{
     wire::{self, Params, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// The longest time that two secrets are good: thirty days.
 const LONGEST_OVERLAP: u64 = 2_592_000;

@@ -1,6 +1,7 @@
 //! `/admin/grants`: what people have allowed, to see and to end. The id of a grant is its address.
 
 use super::{Page, clients, lost, object, page, roster, strange, unknown, users};
+use crate::json::json;
 use crate::{
     context::Context,
     error::{Code, Error, quotable},
@@ -13,7 +14,7 @@ use crate::{
     wire::{Params, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Grants asked for at a time: a full page, and one more to know that there is more.
 const BATCH: usize = super::MOST + 1;

@@ -2,6 +2,7 @@
 //! everybody may.
 
 use super::{Page, invalid, members_if_any, object, page, strange, tell, unknown};
+use crate::json::json;
 use crate::{
     context::Context,
     crypto,
@@ -16,7 +17,7 @@ use crate::{
     wire::{Params, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// How long one is good where nothing is said: a week. At most a year.
 const LIFETIME: u64 = 604_800;

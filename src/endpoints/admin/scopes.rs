@@ -4,6 +4,7 @@ use super::{
     Page, addressable, clients, expected, following, invalid, keeps, lost, members, object, page,
     precondition_failed, settled, shown, strange, tell, unknown,
 };
+use crate::json::json;
 use crate::{
     context::Context,
     error::{Code, Error, quotable},
@@ -13,7 +14,7 @@ use crate::{
     wire::{self, Params, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Names that specifications or this server give a meaning of their own: not for anybody's API.
 const RESERVED: &[&str] =

@@ -4,6 +4,7 @@ use super::{
     Answer, Page, Visit, Wish, form,
     records::{self, Shown, Sort, hidden, show, show_new, show_settings},
 };
+use crate::json::json;
 use crate::{
     context::Context,
     endpoints::admin::Resource,
@@ -15,7 +16,7 @@ use crate::{
     wire::{Params, Request, Response, with_params},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// Members of which less cuts somebody off, and settings that begin so.

@@ -1,6 +1,7 @@
 //! Into the console and out of it, and the way to the first administrator.
 
 use super::{Seal, Visit, Wish};
+use crate::json::json;
 use crate::{
     context::{Context, Limited},
     endpoints::{admin::Resource, login::admitted},
@@ -18,7 +19,6 @@ use crate::{
     wire::{Params, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::json;
 
 const SIGN_IN: &str = "/console/sign-in";
 const ADMINISTRATOR: &str = "/console/administrator";

@@ -9,6 +9,7 @@ use super::{
     policy,
     rows::{CLIENTS, next},
 };
+use crate::json::json;
 use crate::{
     crypto::Secret,
     error::Fault,
@@ -31,7 +32,7 @@ use crate::{
         read, write,
     },
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Registration access tokens, by client.
 const REGISTERED: &str = "registered";
