@@ -1,12 +1,11 @@
 //! From an authorization to the tokens that carry it (RFC 6749 §5.1): the only place that makes tokens. Writes nothing.
 
-use crate::json::json;
 use crate::{
     context::Context,
     crypto,
     error::Error,
     host::{Host, Seconds, Timestamp},
-    json::object,
+    json::{json, object},
     model::{
         client::Client,
         grant::{Issued, Successor},

@@ -4,11 +4,11 @@
 //! internet, one of the setting's where that names any, and never this server itself; redirects are not followed, and size
 //! and time are bounded.
 
-use crate::json::json;
 use crate::{
     context::{Config, Context},
     error::{Code, Error},
     host::Host,
+    json::json,
     model::{
         outside,
         policy::Policy,

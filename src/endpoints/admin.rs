@@ -17,12 +17,11 @@ mod settings;
 mod users;
 
 use self::body::{keeps, members, members_if_any};
-use crate::json::json;
 use crate::{
     context::Context,
     error::{Code, Error, Fault},
     host::Host,
-    json::object,
+    json::{json, object},
     model::{patch::Invalid, remote::Kind},
     objects::protocol::{
         Told,

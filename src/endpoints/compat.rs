@@ -7,12 +7,12 @@ use super::{
     introspect::{self, Inspected},
     revoke,
 };
-use crate::json::json;
 use crate::{
     context::Context,
     error::{Code, Error, quotable},
     grants::{self, Door},
     host::Host,
+    json::json,
     model::{
         grant::{Active, Returned},
         policy::Policy,

@@ -2,11 +2,11 @@
 //! `POST /admin/external/token`.
 
 use super::{admin, compat};
-use crate::json::json;
 use crate::{
     context::Context,
     error::{Code, Error},
     host::Host,
+    json::json,
     model::provider::{self, Answer, Wish},
     upstream::{self, Target},
     wire::{Params, Request, Response},

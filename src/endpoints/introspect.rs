@@ -1,13 +1,13 @@
 //! `POST /introspect` (RFC 7662). An inactive token is exactly `{"active":false}`, whatever the reason.
 
 use super::foreign;
-use crate::json::json;
 use crate::{
     caller::Caller,
     context::{Context, Weighed},
     crypto::Kind,
     error::{Code, Error, Fault},
     host::Host,
+    json::json,
     model::{
         grant::{self, Active, Reply, Token},
         mark::ClientRef,

@@ -4,12 +4,12 @@
 //! here, metadata that may not be, and whoever asks too often.
 
 use super::admin::body;
-use crate::json::json;
 use crate::{
     context::{Context, Limited},
     crypto,
     error::{Code, Error, Fault},
     host::{self, Author, Host, Timestamp},
+    json::json,
     model::{
         client::{Client, Hashed},
         metadata::{AuthMethod, Metadata},

@@ -8,12 +8,11 @@ use super::{
     mark::{Mark, Standing},
     patch::{self, Invalid},
 };
-use crate::json::json;
 use crate::{
     crypto::{self, Secret},
     error::quotable,
     host::{Attempt, Attempts, Timestamp},
-    json,
+    json::{self, json},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -7,11 +7,11 @@ use super::{
     scope::Scope,
     settings::Settings,
 };
-use crate::json::json;
 use crate::{
     crypto::Secret,
     error::quotable,
     host::{Attempts, Seconds, Timestamp},
+    json::json,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

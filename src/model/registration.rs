@@ -5,11 +5,11 @@
 //! each change. Such a client acts for nobody but the person who allows it something, so it has no tokens of its own.
 
 use super::{client::Client, metadata::Metadata, patch::Invalid, policy::Policy, profile::Profile};
-use crate::json::json;
 use crate::{
     crypto::Secret,
     error::quotable,
     host::{Attempt, Seconds, Timestamp},
+    json::json,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -1,8 +1,10 @@
 //! The only place where an [`Error`] becomes a [`Response`].
 
 use super::{Response, Surface, params::answer_at};
-use crate::error::{Code, Error};
-use crate::json::json;
+use crate::{
+    error::{Code, Error},
+    json::json,
+};
 use askama::Template;
 use http::StatusCode;
 

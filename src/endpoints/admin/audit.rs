@@ -1,12 +1,12 @@
 //! `/admin/audit`: who changed what, the newest first.
 
 use super::{Page, lost, object, page, strange};
-use crate::json::json;
 use crate::{
     context::Context,
     crypto,
     error::Error,
     host::Host,
+    json::json,
     model::audit::Change,
     objects::protocol::registry::{self, Command, Registry, Reply},
     wire::{self, Params, Request, Response},

@@ -4,13 +4,12 @@ use super::{
     Page, addressable, expected, following, invalid, keeps, lost, members, members_if_any, page,
     precondition_failed, settled, shown, strange, tell, unknown,
 };
-use crate::json::json;
 use crate::{
     context::Context,
     crypto,
     error::{Code, Error, quotable},
     host::{Host, Seconds, Timestamp},
-    json,
+    json::{self, json},
     model::{
         client::{Client, Hashed},
         client_document,

@@ -1,11 +1,11 @@
 //! `/admin/grants`: what people have allowed, to see and to end. The id of a grant is its address.
 
 use super::{Page, clients, lost, object, page, roster, strange, unknown, users};
-use crate::json::json;
 use crate::{
     context::Context,
     error::{Code, Error, quotable},
     host::{Host, Timestamp},
+    json::json,
     model::{
         grant,
         place::{Address, Shard, Table},

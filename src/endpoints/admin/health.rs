@@ -1,11 +1,11 @@
 //! `/admin/health`: how the replica is, and every object. What does not answer is in the list, and says so.
 
 use super::{Page, lost, object, page, roster, strange};
-use crate::json::json;
 use crate::{
     context::Context,
     error::{Error, Fault},
     host::{self, Host, Timestamp},
+    json::json,
     model::policy::Policy,
     objects::protocol::{
         Health,

@@ -2,12 +2,12 @@
 //! everybody may.
 
 use super::{Page, invalid, members_if_any, object, page, strange, tell, unknown};
-use crate::json::json;
 use crate::{
     context::Context,
     crypto,
     error::{Code, Error, quotable},
     host::{FORMAT, Host, Seconds},
+    json::json,
     model::{
         patch::Invalid,
         registration::InitialToken,

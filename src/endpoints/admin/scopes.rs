@@ -4,11 +4,11 @@ use super::{
     Page, addressable, clients, expected, following, invalid, keeps, lost, members, object, page,
     precondition_failed, settled, shown, strange, tell, unknown,
 };
-use crate::json::json;
 use crate::{
     context::Context,
     error::{Code, Error, quotable},
     host::Host,
+    json::json,
     model::{client::Client, patch::Invalid, scope::Scope},
     objects::protocol::registry::{self, Catalogued, Command, Registry, Reply},
     wire::{self, Params, Request, Response},

@@ -4,13 +4,12 @@ use super::{
     Answer, Page, Visit, Wish, form,
     records::{self, Shown, Sort, hidden, show, show_new, show_settings},
 };
-use crate::json::json;
 use crate::{
     context::Context,
     endpoints::admin::Resource,
     error::{Code, Error},
     host::Host,
-    json,
+    json::{self, json},
     model::settings::Settings,
     pages::console::{Confirm, Hidden, Input, Kind, framed},
     wire::{Params, Request, Response, with_params},

@@ -1,13 +1,12 @@
 //! Into the console and out of it, and the way to the first administrator.
 
 use super::{Seal, Visit, Wish};
-use crate::json::json;
 use crate::{
     context::{Context, Limited},
     endpoints::{admin::Resource, login::admitted},
     error::{Code, Error},
     host::{Author, Host},
-    json,
+    json::{self, json},
     model::{account, ticket::Ticket as _},
     objects::protocol::account_shard::{AccountShard, Command},
     pages::{

@@ -1,7 +1,6 @@
 //! Lists and records: one table of what there is, and the two pages that show it.
 
 use super::{Answer, Visit, Wish, form, snippets};
-use crate::json::json;
 use crate::{
     context::Context,
     endpoints::admin::{
@@ -10,7 +9,7 @@ use crate::{
     },
     error::{Code, Error},
     host::Host,
-    json,
+    json::{self, json},
     model::{
         metadata::Metadata,
         profile::Profile,

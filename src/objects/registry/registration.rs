@@ -9,12 +9,11 @@ use super::{
     policy,
     rows::{CLIENTS, next},
 };
-use crate::json::json;
 use crate::{
     crypto::Secret,
     error::Fault,
     host::{FORMAT, Seconds, Store, Timestamp, Turn},
-    json,
+    json::{self, json},
     model::{
         client::Client,
         client_document,
