@@ -345,7 +345,6 @@ impl<'de> VariantAccess<'de> for Content {
 mod tests {
     use super::*;
     use serde::Deserialize;
-    use serde_json::json;
     use std::collections::BTreeMap;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -388,6 +387,18 @@ mod tests {
             any: json!({ "n": null, "i": -5, "f": 1.5, "a": [1, { "o": {} }], "t": true }),
             new: Some(Box::new(Wrapped(vec![1, 2]))),
         }
+    }
+
+    #[test]
+    fn json_makes_what_serde_json_makes() {
+        let (name, list) = ("name", ["x"]);
+        let ours = json!({ "a": null, "b": { "c": [1, null, { "d": true }] }, name: list, "e": name.len() + 1, "f": {} });
+        let theirs = serde_json::json!({ "a": null, "b": { "c": [1, null, { "d": true }] }, name: list, "e": name.len() + 1, "f": {} });
+        assert_eq!(ours, theirs);
+        assert_eq!(
+            [json!({}), json!(null), json!([1, "x"])],
+            serde_json::json!([{}, null, [1, "x"]]).as_array().unwrap()[..]
+        );
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl Store for Disk {
 
     fn drop_table(&self, table: &str) -> Result<(), Fault> {
         self.rows(&format!("DROP TABLE IF EXISTS {}", quoted(table)?), Vec::new())?;
-        // They are read again: the code that takes one out of a set is larger than that is rare.
+        // Their names are read again: this is rare, and the code that takes one out of a set is large.
         *self.tables.borrow_mut() = None;
         Ok(())
     }

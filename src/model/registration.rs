@@ -263,6 +263,7 @@ impl InitialToken {
 mod tests {
     use super::*;
     use crate::model::{policy::ScopeEntry, scope::Scope, settings::Lifetime};
+    use serde_json::json;
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
