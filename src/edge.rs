@@ -37,7 +37,7 @@ const RESCUE: Seconds = Seconds(30);
 
 impl From<worker::Error> for Fault {
     fn from(error: worker::Error) -> Self {
-        Self(error.to_string())
+        Self::new(error)
     }
 }
 

@@ -203,27 +203,45 @@ impl DerefMut for Error {
 }
 
 /// The world failed us. Never the caller's fault, never shown to it.
+///
+/// One pointer wide, as [`Error`] is: every function that reads or writes a row may give one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault(pub String);
+pub struct Fault(Box<Cause>);
+
+/// What is known of a [`Fault`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Cause(String);
 
 impl Fault {
     /// A fault with what is known of it.
     #[allow(clippy::needless_pass_by_value)]
     pub fn new(what: impl ToString) -> Self {
-        Self(what.to_string())
+        Self(Box::new(Cause(what.to_string())))
+    }
+
+    /// What is known of it.
+    pub fn cause(&self) -> &str {
+        &self.0.0
+    }
+
+    /// As [`Fault::cause`], for whoever keeps nothing else of it.
+    pub fn into_cause(self) -> String {
+        self.0.0
     }
 }
 
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
-        Self::new(Code::TemporarilyUnavailable, "storage did not answer: repeat the request").because(fault.0)
+        let detail = "storage did not answer: repeat the request";
+        Self::new(Code::TemporarilyUnavailable, detail).because(fault.into_cause())
     }
 }
 
 impl From<serde_json::Error> for Fault {
     fn from(error: serde_json::Error) -> Self {
         // Not the text of the error: it can quote the row.
-        Self(format!("stored or sent JSON does not read: line {} column {}", error.line(), error.column()))
+        let (line, column) = (error.line(), error.column());
+        Self::new(format_args!("stored or sent JSON does not read: line {line} column {column}"))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{error::Fault, json};
 use base64ct::Encoding as _;
 use http::Method;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use std::{future::poll_fn, pin::Pin, task::Poll};
 
 /// An instant: milliseconds since 1970.
@@ -305,7 +306,7 @@ impl From<Away> for Fault {
     fn from(away: Away) -> Self {
         match away {
             Away::Late => Self::new("a server elsewhere did not answer in time"),
-            Away::Lost(why) => Self(why),
+            Away::Lost(why) => Self::new(why),
         }
     }
 }
@@ -405,13 +406,18 @@ pub async fn ask<O: Protocol, H: Host>(
     let sent = Some(host.now());
     let message = json::write(&Envelope { format: FORMAT, attempt, sent, by, command })?;
     let to = Place { binding: O::BINDING, name: name.to_owned(), near: O::near(name), patience: O::PATIENCE };
+    Ok(json::take(exchange(host, to, message).await?)?)
+}
+
+/// What an object replies. One function for all protocols: as little as can be of asking is there once for each.
+async fn exchange<H: Host>(host: &H, to: Place, message: String) -> Result<Value, Fault> {
     let text = match host.deliver(&to, message.clone()).await {
         Ok(text) => text,
         Err(_) => host.deliver(&to, message).await?,
     };
-    let answer: Answer<O::Reply> = json::read(&text)?;
+    let answer: Answer<Value> = json::read(&text)?;
     if answer.format != FORMAT {
         return Err(Fault::new("an object answered in an unknown format"));
     }
-    answer.reply.map_err(Fault)
+    answer.reply.map_err(Fault::new)
 }

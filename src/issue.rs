@@ -5,7 +5,7 @@ use crate::{
     crypto,
     error::Error,
     host::{Host, Seconds, Timestamp},
-    json::object,
+    json::{json, object},
     model::{
         client::Client,
         grant::{Issued, Successor},
@@ -18,7 +18,7 @@ use crate::{
     wire::Response,
 };
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// What a grant type has found to be authorized.
 pub enum Authorization {

@@ -36,10 +36,52 @@ pub fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Map<St
     let mut object = Map::new();
     // One by one: what collects them sorts them first, and every sort is two kilobytes of the Worker.
     for (name, value) in members {
-        object.insert(name.to_owned(), value);
+        put(&mut object, name, value);
     }
     object
 }
+
+/// What a value is in JSON. `null` where it is nothing that JSON has.
+pub fn value<T: Serialize + ?Sized>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+/// Sets a member.
+pub fn put(object: &mut Map<String, Value>, name: &str, value: Value) {
+    object.insert(name.to_owned(), value);
+}
+
+/// As `serde_json::json`, whose every member is a name that is copied, a result that is unwrapped and a member that is
+/// dropped, all in place: here it is two calls.
+macro_rules! json {
+    (@members $object:ident) => {};
+    (@members $object:ident $name:tt: null $(, $($rest:tt)*)?) => {
+        $crate::json::put(&mut $object, $name, serde_json::Value::Null);
+        $crate::json::json!(@members $object $($($rest)*)?);
+    };
+    (@members $object:ident $name:tt: { $($inner:tt)* } $(, $($rest:tt)*)?) => {
+        $crate::json::put(&mut $object, $name, $crate::json::json!({ $($inner)* }));
+        $crate::json::json!(@members $object $($($rest)*)?);
+    };
+    (@members $object:ident $name:tt: [ $($inner:tt)* ] $(, $($rest:tt)*)?) => {
+        $crate::json::put(&mut $object, $name, serde_json::json!([ $($inner)* ]));
+        $crate::json::json!(@members $object $($($rest)*)?);
+    };
+    (@members $object:ident $name:tt: $value:expr $(, $($rest:tt)*)?) => {
+        $crate::json::put(&mut $object, $name, $crate::json::value(&$value));
+        $crate::json::json!(@members $object $($($rest)*)?);
+    };
+    ({}) => { serde_json::Value::Object(serde_json::Map::new()) };
+    ({ $($members:tt)+ }) => {{
+        let mut object = serde_json::Map::new();
+        $crate::json::json!(@members object $($members)+);
+        serde_json::Value::Object(object)
+    }};
+    ([ $($elements:tt)* ]) => { serde_json::json!([ $($elements)* ]) };
+    (null) => { serde_json::Value::Null };
+    ($value:expr) => { $crate::json::value(&$value) };
+}
+pub(crate) use json;
 
 /// JSON that is not of the type it should be. Says no more: what says more can quote a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,7 +345,6 @@ impl<'de> VariantAccess<'de> for Content {
 mod tests {
     use super::*;
     use serde::Deserialize;
-    use serde_json::json;
     use std::collections::BTreeMap;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -346,6 +387,18 @@ mod tests {
             any: json!({ "n": null, "i": -5, "f": 1.5, "a": [1, { "o": {} }], "t": true }),
             new: Some(Box::new(Wrapped(vec![1, 2]))),
         }
+    }
+
+    #[test]
+    fn json_makes_what_serde_json_makes() {
+        let (name, list) = ("name", ["x"]);
+        let ours = json!({ "a": null, "b": { "c": [1, null, { "d": true }] }, name: list, "e": name.len() + 1, "f": {} });
+        let theirs = serde_json::json!({ "a": null, "b": { "c": [1, null, { "d": true }] }, name: list, "e": name.len() + 1, "f": {} });
+        assert_eq!(ours, theirs);
+        assert_eq!(
+            [json!({}), json!(null), json!([1, "x"])],
+            serde_json::json!([{}, null, [1, "x"]]).as_array().unwrap()[..]
+        );
     }
 
     #[test]

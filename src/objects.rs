@@ -24,11 +24,12 @@ pub mod registry;
 
 use crate::{
     error::Fault,
-    host::{Answer, Envelope, FORMAT, Host, Object, Store, Timestamp, Turn},
+    host::{Answer, Attempt, Author, Envelope, FORMAT, Host, Object, Seconds, Store, Timestamp, Turn},
     json,
 };
 use protocol::Health;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 /// Answers one message. Whatever happens inside becomes an answer: an object never panics, and its caller never hangs.
 pub async fn serve<O: Object, H: Host, S: Store>(host: &H, store: &S, name: &str, message: &str) -> String {
@@ -47,7 +48,7 @@ pub async fn finish<O: Object, H: Host, S: Store>(
         Ok(reply) => O::follow(host, store, reply).await,
         Err(fault) => Err(fault),
     };
-    let reply = reply.map_err(|fault| fault.0);
+    let reply = reply.map_err(Fault::into_cause);
     let text = json::write(&Answer { format: FORMAT, reply });
     text.unwrap_or_else(|_| {
         format!("{{\"format\":{FORMAT},\"reply\":{{\"Err\":\"the reply could not be written\"}}}}")
@@ -61,15 +62,21 @@ pub async fn turn<O: Object, H: Host, S: Store>(
     name: &str,
     message: &str,
 ) -> Result<O::Reply, Fault> {
-    let envelope: Envelope<O::Command> = json::read(message)?;
+    let (attempt, by, command) = open(message, host.now(), O::PATIENCE)?;
+    let command: O::Command = json::take(command)?;
+    O::prepare(host, store, name, &command).await?;
+    let turn = Turn { store, now: host.now(), dice: host.random(), attempt, by };
+    O::handle(&turn, command)
+}
+
+/// What a message is: the wish that it is a delivery of, who is behind it, and the command of whatever protocol.
+fn open(message: &str, now: Timestamp, patience: Seconds) -> Result<(Attempt, Option<Author>, Value), Fault> {
+    let envelope: Envelope<Value> = json::read(message)?;
     if envelope.format != FORMAT {
         return Err(Fault::new("a command of an unknown format"));
     }
-    envelope.refuse_late(host.now(), O::PATIENCE)?;
-    O::prepare(host, store, name, &envelope.command).await?;
-    let turn =
-        Turn { store, now: host.now(), dice: host.random(), attempt: envelope.attempt, by: envelope.by };
-    O::handle(&turn, envelope.command)
+    envelope.refuse_late(now, patience)?;
+    Ok((envelope.attempt, envelope.by, envelope.command))
 }
 
 /// The alarm of an object. Gives the instant of the next one, also where this one failed.
@@ -77,7 +84,7 @@ pub async fn alarm<O: Object, H: Host, S: Store>(host: &H, store: &S) -> Option<
     let now = host.now();
     if let Err(fault) = O::sweep(host, store, now).await {
         host.log(
-            &serde_json::json!({ "event": "sweep.failed", "object": O::BINDING, "cause": fault.0 })
+            &crate::json::json!({ "event": "sweep.failed", "object": O::BINDING, "cause": fault.cause() })
                 .to_string(),
         );
     }

@@ -14,13 +14,13 @@ use crate::{
     error::{Code, Error},
     grants,
     host::Host,
+    json::json,
     model::place::Region,
     pages,
     wire::{self, BODY_LIMIT, HEADER_LIMIT, Request, Response, Surface},
 };
 use http::{Method, StatusCode};
 use routes::{Cors, Endpoint, Here, ours, routes_of, surface_of};
-use serde_json::json;
 
 /// What a deployment is made of, and lives as long as its isolate.
 pub struct Server {

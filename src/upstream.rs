@@ -8,6 +8,7 @@ use crate::{
     context::{Config, Context},
     error::{Code, Error},
     host::Host,
+    json::json,
     model::{
         outside,
         policy::Policy,
@@ -16,7 +17,6 @@ use crate::{
     wire::{self, Response},
 };
 use http::StatusCode;
-use serde_json::json;
 
 /// An address elsewhere that may be asked. Made only by [`Target::read`] and [`Target::within`].
 pub struct Target(pub(crate) String);

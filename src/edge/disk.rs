@@ -66,12 +66,6 @@ impl Disk {
         }
         Ok(self.known()?.contains(table))
     }
-
-    fn note(&self, change: impl FnOnce(&mut BTreeSet<String>)) {
-        if let Some(known) = self.tables.borrow_mut().as_mut() {
-            change(known);
-        }
-    }
 }
 
 /// Table names are made by `model::place` and constants, of lower-case letters, digits and underscores; anything else is
@@ -103,9 +97,9 @@ impl Store for Disk {
                  PRIMARY KEY (owner, key)) WITHOUT ROWID"
             );
             self.rows(&create, Vec::new())?;
-            self.note(|known| {
+            if let Some(known) = self.tables.borrow_mut().as_mut() {
                 known.insert(table.to_owned());
-            });
+            }
         }
         let query = format!(
             "INSERT INTO {name} (owner, key, row) VALUES (?, ?, ?) ON CONFLICT (owner, key) DO UPDATE SET row = excluded.row"
@@ -179,9 +173,8 @@ impl Store for Disk {
 
     fn drop_table(&self, table: &str) -> Result<(), Fault> {
         self.rows(&format!("DROP TABLE IF EXISTS {}", quoted(table)?), Vec::new())?;
-        self.note(|known| {
-            known.remove(table);
-        });
+        // Their names are read again: this is rare, and the code that takes one out of a set is large.
+        *self.tables.borrow_mut() = None;
         Ok(())
     }
 }

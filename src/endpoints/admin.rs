@@ -21,7 +21,7 @@ use crate::{
     context::Context,
     error::{Code, Error, Fault},
     host::Host,
-    json::object,
+    json::{json, object},
     model::{patch::Invalid, remote::Kind},
     objects::protocol::{
         Told,
@@ -30,7 +30,7 @@ use crate::{
     wire::{Params, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// The items of a page where the caller names no number, and the most it may name.
 const ITEMS: usize = 50;

@@ -89,7 +89,7 @@ async fn fetch<H: Host>(
         Error::new(Code::TemporarilyUnavailable, detail).because(why)
     };
     let fetched = cx.host.fetch(&Asked::document(id, LARGEST)).await;
-    let fetched = fetched.map_err(|lost| away(Fault::from(lost).0))?;
+    let fetched = fetched.map_err(|lost| away(Fault::from(lost).into_cause()))?;
     let status = fetched.status;
     match StatusCode::from_u16(status) {
         Ok(StatusCode::OK) => {}

@@ -12,6 +12,7 @@ use crate::{
     error::{Code, Error, quotable},
     grants::{self, Door},
     host::Host,
+    json::json,
     model::{
         grant::{Active, Returned},
         policy::Policy,
@@ -19,7 +20,7 @@ use crate::{
     wire::{self, Params, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Where the routes have these services, whatever the setting calls the prefix.
 pub const PREFIX: &str = "/invoke/";

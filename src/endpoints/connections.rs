@@ -10,7 +10,7 @@ use crate::{
     crypto::Secret,
     error::{Code, Error, Fault, quotable},
     host::{Host, Seconds},
-    json::object,
+    json::{json, object},
     model::{
         held::{Broken, Failure},
         provider::Answer,
@@ -26,7 +26,7 @@ use crate::{
     wire::{Params, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Where other servers send browsers back to.
 pub const CALLBACK: &str = "/external/callback";

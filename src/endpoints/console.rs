@@ -242,7 +242,7 @@ impl<'a> Wish<'a> {
         if response.status == StatusCode::NO_CONTENT {
             return Ok(Answer { body: Map::new(), tag, owed: false });
         }
-        match serde_json::from_slice(&response.body) {
+        match serde_json::from_str(&String::from_utf8_lossy(&response.body)) {
             Ok(Value::Object(body)) => {
                 Ok(Answer { body, tag, owed: response.status == StatusCode::ACCEPTED })
             }

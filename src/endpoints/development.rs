@@ -6,6 +6,7 @@ use crate::{
     crypto::{self, Kind},
     error::{Code, Error, Fault},
     host::{Attempts, FORMAT, Host, Timestamp},
+    json,
     model::{
         account::{self, Account},
         client::{Client, Hashed},
@@ -27,7 +28,7 @@ use crate::{
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The format of the data below. Raise it with any change: older data is brought up to it at the next request.
@@ -111,6 +112,9 @@ async fn people<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
     for (username, password, groups, claims) in people {
         let shard = account::shard_of_name(username).to_string();
         cx.ask::<Registry>(registry::NAME, registry::Command::JoinAccounts { shard: shard.clone() }).await?;
+        let mut known = BTreeSet::new();
+        // What collects them sorts them.
+        known.extend(groups.iter().map(|group| (*group).to_owned()));
         let account = Account {
             format: FORMAT,
             sub: account::draw_sub(username, cx.host.random()),
@@ -122,7 +126,7 @@ async fn people<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
             not_before: Timestamp::default(),
             changed: cx.now,
             enabled: true,
-            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            groups: known,
             roles: BTreeSet::new(),
             claims,
             shards: BTreeSet::new(),
@@ -175,42 +179,46 @@ fn scopes() -> BTreeMap<String, ScopeEntry> {
         groups,
         ..ScopeEntry::default()
     };
-    BTreeMap::from([
-        ("orders.read".to_owned(), entry("See orders", &[], &["GET /orders", "GET /orders/{id}"], staff())),
-        ("orders.write".to_owned(), entry("Place orders", &[], &["POST /orders"], staff())),
-        ("reports".to_owned(), entry("Read reports", &["reports"], &[], Vec::new())),
-    ])
+    let mut scopes = BTreeMap::new();
+    // One by one: what takes all at once sorts them.
+    for (name, entry) in [
+        ("orders.read", entry("See orders", &[], &["GET /orders", "GET /orders/{id}"], staff())),
+        ("orders.write", entry("Place orders", &[], &["POST /orders"], staff())),
+        ("reports", entry("Read reports", &["reports"], &[], Vec::new())),
+    ] {
+        scopes.insert(name.to_owned(), entry);
+    }
+    scopes
 }
+
+/// As text: read, it is a tenth of the code that would build it.
+const ALICE: &str = r#"{
+    "name": "Alice Liddell",
+    "given_name": "Alice",
+    "family_name": "Liddell",
+    "middle_name": "Pleasance",
+    "nickname": "Al",
+    "preferred_username": "alice",
+    "profile": "https://looking-glass.example/alice",
+    "picture": "https://looking-glass.example/alice.png",
+    "website": "https://looking-glass.example",
+    "email": "alice@looking-glass.example",
+    "email_verified": true,
+    "gender": "female",
+    "birthdate": "1852-05-04",
+    "zoneinfo": "Europe/London",
+    "locale": "en-GB",
+    "phone_number": "+44 20 7946 0000",
+    "phone_number_verified": true,
+    "address": { "street_address": "Christ Church", "locality": "Oxford", "region": "Oxfordshire",
+                 "postal_code": "OX1 1DP", "country": "United Kingdom",
+                 "formatted": "Christ Church\nOxford\nOX1 1DP\nUnited Kingdom" },
+    "updated_at": 1767225600
+}"#;
 
 /// The full set of OpenID Connect Core §5.1.
 fn alice() -> Map<String, Value> {
-    let claims = json!({
-        "name": "Alice Liddell",
-        "given_name": "Alice",
-        "family_name": "Liddell",
-        "middle_name": "Pleasance",
-        "nickname": "Al",
-        "preferred_username": "alice",
-        "profile": "https://looking-glass.example/alice",
-        "picture": "https://looking-glass.example/alice.png",
-        "website": "https://looking-glass.example",
-        "email": "alice@looking-glass.example",
-        "email_verified": true,
-        "gender": "female",
-        "birthdate": "1852-05-04",
-        "zoneinfo": "Europe/London",
-        "locale": "en-GB",
-        "phone_number": "+44 20 7946 0000",
-        "phone_number_verified": true,
-        "address": { "street_address": "Christ Church", "locality": "Oxford", "region": "Oxfordshire",
-                     "postal_code": "OX1 1DP", "country": "United Kingdom",
-                     "formatted": "Christ Church\nOxford\nOX1 1DP\nUnited Kingdom" },
-        "updated_at": 1_767_225_600,
-    });
-    match claims {
-        Value::Object(claims) => claims,
-        _ => Map::new(),
-    }
+    json::read(ALICE).unwrap_or_default()
 }
 
 /// The walk's own state: the verifier, sealed and bound to the browser, so that nothing is stored.

@@ -6,12 +6,13 @@ use crate::{
     context::Context,
     error::{Code, Error},
     host::Host,
+    json::json,
     model::provider::{self, Answer, Wish},
     upstream::{self, Target},
     wire::{Params, Request, Response},
 };
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// What is passed on of an answer, where it is there.
 const OUTPUTS: &[&str] = &["token_type", "access_token", "expires_in", "refresh_token", "scope"];

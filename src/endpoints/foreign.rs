@@ -82,7 +82,8 @@ async fn ask<H: Host>(
         params: vec![("token", token), ("token_type_hint", "access_token")],
     };
     let asked = crate::host::Asked { patience: PATIENCE, ..wish.asked(&address) };
-    let fetched = cx.host.fetch(&asked).await.map_err(|away| silent(crate::error::Fault::from(away).0))?;
+    let fetched =
+        cx.host.fetch(&asked).await.map_err(|away| silent(crate::error::Fault::from(away).into_cause()))?;
     let said = fetched.body.as_deref().and_then(|body| serde_json::from_slice(body).ok());
     match (fetched.status, said) {
         (200, Some(Value::Object(said))) if said.get("active").is_some_and(Value::is_boolean) => Ok(said),

@@ -5,5 +5,5 @@ use http::StatusCode;
 
 /// 200; everything that could be wrong was checked before.
 pub fn get() -> Response {
-    Response::json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))
+    Response::json(StatusCode::OK, &crate::json::json!({ "status": "ok" }))
 }

@@ -7,6 +7,7 @@ use crate::{
     crypto::Kind,
     error::{Code, Error, Fault},
     host::Host,
+    json::json,
     model::{
         grant::{self, Active, Reply, Token},
         mark::ClientRef,
@@ -18,7 +19,7 @@ use crate::{
     wire::{Params, Request, Response},
 };
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// A token that somebody presents, its seal opened.
 pub enum Presented {

@@ -7,11 +7,11 @@ use crate::{
     error::{Code, Error},
     grants,
     host::Host,
+    json::json,
     model::policy::Policy,
     wire::{self, Request, Response},
 };
 use http::StatusCode;
-use serde_json::json;
 
 /// Where a resource says of itself.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";

@@ -9,6 +9,7 @@ use crate::{
     crypto,
     error::{Code, Error, Fault},
     host::{self, Author, Host, Timestamp},
+    json::json,
     model::{
         client::{Client, Hashed},
         metadata::{AuthMethod, Metadata},
@@ -24,7 +25,7 @@ use crate::{
     wire::{self, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Whoever is told to wait for a place is told to ask again in an hour at the latest.
 const LONGEST_WAIT: u64 = 3600;

@@ -12,10 +12,10 @@ use crate::{
     crypto::{self, Secret},
     error::quotable,
     host::{Attempt, Attempts, Timestamp},
-    json,
+    json::{self, json},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// The number of account shards, fixed for life.

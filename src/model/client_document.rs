@@ -7,8 +7,11 @@
 use super::{
     metadata::Metadata, outside, patch::Invalid, policy::Policy, registration::SAID, settings::Settings,
 };
-use crate::host::{Seconds, Timestamp};
-use serde_json::{Map, Value, json};
+use crate::{
+    host::{Seconds, Timestamp},
+    json::json,
+};
+use serde_json::{Map, Value};
 
 /// The longest address, in bytes: it is the key of a record in the replica, and stands on a page.
 const LONGEST: usize = 200;

@@ -10,9 +10,10 @@ use super::{
     scope::Scope,
     settings::{Lifetime, NEVER},
 };
+use crate::json::json;
 use crate::{error::quotable, host::Timestamp, json};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Grant types a client may be registered with. `password` and `implicit` are known names that no endpoint serves yet.
 pub const GRANT_TYPES: &[&str] =

@@ -11,9 +11,10 @@ use crate::{
     crypto::Secret,
     error::quotable,
     host::{Attempts, Seconds, Timestamp},
+    json::json,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// The scope that lets its holder administer this server, if they have the right.

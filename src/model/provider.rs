@@ -81,7 +81,7 @@ impl Answer {
             Ok(fetched) => fetched,
             Err(away) => return away.into(),
         };
-        let body = fetched.body.and_then(|body| serde_json::from_slice(&body).ok());
+        let body = fetched.body.and_then(|body| serde_json::from_str(str::from_utf8(&body).ok()?).ok());
         match (fetched.status, body) {
             (200, Some(Value::Object(members)))
                 if members.get("access_token").and_then(Value::as_str).is_some_and(is_token) =>

@@ -9,9 +9,10 @@ use crate::{
     crypto::Secret,
     error::quotable,
     host::{Attempt, Seconds, Timestamp},
+    json::json,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// What a client says of itself (RFC 7591 §2).
 pub const SAID: &[&str] = &[
@@ -262,6 +263,7 @@ impl InitialToken {
 mod tests {
     use super::*;
     use crate::model::{policy::ScopeEntry, scope::Scope, settings::Lifetime};
+    use serde_json::json;
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 

@@ -10,9 +10,10 @@ use crate::{
     crypto::{self, Secret},
     error::quotable,
     host::Attempt,
+    json::json,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// The longest text, in bytes.
 const LONGEST: usize = 2000;

@@ -8,12 +8,12 @@ use crate::{
     crypto::Secret,
     error::Fault,
     host::{Asked, FORMAT, Host, Object, Store, Timestamp, Turn},
+    json::json,
     model::{
         held::{Back, Failure, Held, LISTEN, Sent, Step},
         provider::{self, Answer},
     },
 };
-use serde_json::json;
 
 const TABLE: &str = "held";
 /// How long somebody who waits pauses between looks, in milliseconds: at first, and at most.

@@ -342,6 +342,6 @@ fn again<H: Host, S: Store>(
 }
 
 fn report<H: Host>(host: &H, kind: Kind, fault: &Fault) {
-    let line = serde_json::json!({ "event": "outbox.failed", "kind": kind.owner(), "cause": fault.0 });
+    let line = crate::json::json!({ "event": "outbox.failed", "kind": kind.owner(), "cause": fault.cause() });
     host.log(&line.to_string());
 }

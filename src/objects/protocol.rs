@@ -8,7 +8,7 @@ pub mod registry;
 
 use crate::host::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
 
 /// How far a change has got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,5 +41,5 @@ pub struct Health {
     /// When its alarm has something to do.
     pub wake: Option<Timestamp>,
     /// Security events of the last thirty days.
-    pub events: BTreeMap<String, u64>,
+    pub events: Map<String, Value>,
 }

@@ -8,7 +8,7 @@ use crate::{
     host::{Seconds, Store, Timestamp},
     model::place::Table,
 };
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
 
 /// How long they are kept.
 const KEPT: Seconds = Seconds(30 * 86_400);
@@ -50,14 +50,15 @@ pub fn count<S: Store>(store: &S, event: Security, now: Timestamp) -> Result<(),
 }
 
 /// All that is kept, by event.
-pub fn sum<S: Store>(store: &S, now: Timestamp) -> Result<BTreeMap<String, u64>, Fault> {
-    let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+pub fn sum<S: Store>(store: &S, now: Timestamp) -> Result<Map<String, Value>, Fault> {
+    let mut sums = Map::new();
     let counts = |(sort, table): (&str, Table)| sort == SORT && table.end().is_some_and(|end| now < end);
     for table in store.tables()? {
         if Table::parse(&table).is_some_and(counts) {
             for (event, _, row) in store.scan(&table, None, None, usize::MAX)? {
-                let sum = sums.entry(event).or_default();
-                *sum = sum.saturating_add(super::decode(&row)?);
+                let before = sums.get(&event).and_then(Value::as_u64).unwrap_or_default();
+                let day: u64 = super::decode(&row)?;
+                sums.insert(event, before.saturating_add(day).into());
             }
         }
     }

@@ -1,10 +1,12 @@
 //! The only place where an [`Error`] becomes a [`Response`].
 
 use super::{Response, Surface, params::answer_at};
-use crate::error::{Code, Error};
+use crate::{
+    error::{Code, Error},
+    json::json,
+};
 use askama::Template;
 use http::StatusCode;
-use serde_json::json;
 
 /// The page for a refusal that may not be redirected (RFC 6749 §4.1.2.1).
 #[derive(Template)]

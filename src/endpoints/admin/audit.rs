@@ -6,12 +6,13 @@ use crate::{
     crypto,
     error::Error,
     host::Host,
+    json::json,
     model::audit::Change,
     objects::protocol::registry::{self, Command, Registry, Reply},
     wire::{self, Params, Request, Response},
 };
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// `GET`: a page of changes; as lines of JSON where `Accept` names `application/jsonl` and nothing before it.
 pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {

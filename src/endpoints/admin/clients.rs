@@ -9,7 +9,7 @@ use crate::{
     crypto,
     error::{Code, Error, quotable},
     host::{Host, Seconds, Timestamp},
-    json,
+    json::{self, json},
     model::{
         client::{Client, Hashed},
         client_document,
@@ -23,7 +23,7 @@ use crate::{
     wire::{self, Params, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// The longest time that two secrets are good: thirty days.
 const LONGEST_OVERLAP: u64 = 2_592_000;

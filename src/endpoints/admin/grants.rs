@@ -5,6 +5,7 @@ use crate::{
     context::Context,
     error::{Code, Error, quotable},
     host::{Host, Timestamp},
+    json::json,
     model::{
         grant,
         place::{Address, Shard, Table},
@@ -13,7 +14,7 @@ use crate::{
     wire::{Params, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Grants asked for at a time: a full page, and one more to know that there is more.
 const BATCH: usize = super::MOST + 1;

@@ -5,6 +5,7 @@ use crate::{
     context::Context,
     error::{Error, Fault},
     host::{self, Host, Timestamp},
+    json::json,
     model::policy::Policy,
     objects::protocol::{
         Health,
@@ -14,7 +15,7 @@ use crate::{
     },
     wire::{Params, Request, Response},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Objects that one request asks. What is left is behind `next`.
 const MOST: usize = 40;
@@ -63,7 +64,7 @@ async fn item<H: Host>(cx: &Context<'_, H>, name: &str) -> Value {
     let mut members = match found {
         Ok(members) => members,
         Err(fault) => {
-            let cause = fault.map_or_else(|| strange().detail.to_string(), |Fault(cause)| cause);
+            let cause = fault.map_or_else(|| strange().detail.to_string(), Fault::into_cause);
             cx.note(|event| event.reason = Some(cause));
             object([("error", json!("did not answer"))])
         }

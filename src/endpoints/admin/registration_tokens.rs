@@ -7,6 +7,7 @@ use crate::{
     crypto,
     error::{Code, Error, quotable},
     host::{FORMAT, Host, Seconds},
+    json::json,
     model::{
         patch::Invalid,
         registration::InitialToken,
@@ -16,7 +17,7 @@ use crate::{
     wire::{Params, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// How long one is good where nothing is said: a week. At most a year.
 const LIFETIME: u64 = 604_800;

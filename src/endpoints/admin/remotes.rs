@@ -11,6 +11,7 @@ use crate::{
     endpoints::connections::{self, CALLBACK, TIME, changing, status_of, terms},
     error::{Code, Error},
     host::{FORMAT, Host, Timestamp, all},
+    json::json,
     model::{
         patch::Invalid,
         pkce::Challenge,
@@ -25,7 +26,7 @@ use crate::{
     wire::{Params, Request, Response, with_params},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// `GET`: a page of them. `POST`: a new one.
 pub(super) async fn collection<H: Host>(

@@ -8,12 +8,13 @@ use crate::{
     context::Context,
     error::{Code, Error, quotable},
     host::Host,
+    json::json,
     model::{client::Client, patch::Invalid, scope::Scope},
     objects::protocol::registry::{self, Catalogued, Command, Registry, Reply},
     wire::{self, Params, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Names that specifications or this server give a meaning of their own: not for anybody's API.
 const RESERVED: &[&str] =

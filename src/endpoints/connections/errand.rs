@@ -6,7 +6,7 @@ use crate::{
     endpoints::admin::{self, body},
     error::{Code, Error, quotable},
     host::{Asked, Away, Fetched, Host},
-    json::object,
+    json::{json, object},
     model::{
         provider::{Answer, WAIT},
         remote::Remote,
@@ -16,7 +16,7 @@ use crate::{
 };
 use base64ct::{Base64, Encoding as _};
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// The largest answer of a resource that is passed on, in bytes.
 const LARGEST: usize = 1024 * 1024;

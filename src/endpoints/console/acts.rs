@@ -9,13 +9,13 @@ use crate::{
     endpoints::admin::Resource,
     error::{Code, Error},
     host::Host,
-    json,
+    json::{self, json},
     model::settings::Settings,
     pages::console::{Confirm, Hidden, Input, Kind, framed},
     wire::{Params, Request, Response, with_params},
 };
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// Members of which less cuts somebody off, and settings that begin so.

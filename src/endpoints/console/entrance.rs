@@ -6,7 +6,7 @@ use crate::{
     endpoints::{admin::Resource, login::admitted},
     error::{Code, Error},
     host::{Author, Host},
-    json,
+    json::{self, json},
     model::{account, ticket::Ticket as _},
     objects::protocol::account_shard::{AccountShard, Command},
     pages::{
@@ -18,7 +18,6 @@ use crate::{
     wire::{Params, Request, Response},
 };
 use http::{Method, StatusCode};
-use serde_json::json;
 
 const SIGN_IN: &str = "/console/sign-in";
 const ADMINISTRATOR: &str = "/console/administrator";

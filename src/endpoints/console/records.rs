@@ -9,7 +9,7 @@ use crate::{
     },
     error::{Code, Error},
     host::Host,
-    json,
+    json::{self, json},
     model::{
         metadata::Metadata,
         profile::Profile,
@@ -19,7 +19,7 @@ use crate::{
     wire::{Params, Request, Response, encode, with_params},
 };
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// A kind of record.
 pub(super) struct Sort {
@@ -294,9 +294,13 @@ pub(super) fn show<H: Host>(
     framed(status, &visit.head(sort.path, &title).saying(&problem, notice), &page)
 }
 
+/// The name of a sort begins a title. ASCII: the capitals of all of Unicode are a table of several kilobytes.
 fn capital(name: &str) -> String {
-    let mut letters = name.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    let mut title = name.to_owned();
+    if let Some(first) = title.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    title
 }
 
 /// What a record is called on its page. A grant's address says nothing to a person.

@@ -13,7 +13,7 @@ use crate::{
     crypto::Secret,
     error::Fault,
     host::{FORMAT, Seconds, Store, Timestamp, Turn},
-    json,
+    json::{self, json},
     model::{
         client::Client,
         client_document,
@@ -31,7 +31,7 @@ use crate::{
         read, write,
     },
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Registration access tokens, by client.
 const REGISTERED: &str = "registered";

@@ -161,6 +161,16 @@ pub(super) fn delete<S: Store>(
     write(turn, before, name, None)
 }
 
+/// Takes a scope out of the catalogue, by filling another one: no other map of its kind is taken from, and the code that
+/// takes from a map is larger.
+fn drop_entry(policy: &mut Policy, name: &str) {
+    for (other, entry) in std::mem::take(&mut policy.scopes) {
+        if other != name {
+            policy.scopes.insert(other, entry);
+        }
+    }
+}
+
 /// Writes the catalogue with one scope as it is from now on, or without it. Where it decides otherwise about resources
 /// than before, every shard hears that there is a newer catalogue: who asks one by an older is told so.
 fn write<S: Store>(
@@ -176,10 +186,10 @@ fn write<S: Store>(
     policy.attempts.push(&turn.attempt);
     match entry {
         Some(entry) => {
-            policy.scopes.insert(name.to_owned(), ScopeEntry { version: policy.version, ..entry.clone() })
+            policy.scopes.insert(name.to_owned(), ScopeEntry { version: policy.version, ..entry.clone() });
         }
-        None => policy.scopes.remove(name),
-    };
+        None => drop_entry(&mut policy, name),
+    }
     // One that is too large already may still be made smaller.
     if entry.is_some() && crate::json::write(&policy)?.len() > LARGEST.max(size) {
         let why = format!("would make the catalogue larger than {LARGEST} bytes");
