@@ -153,7 +153,7 @@ async fn ask<H: Host>(
 /// An access token of another server, and what was said of it.
 struct Token {
     access: String,
-    token_type: String,
+    kind: String,
     scope: String,
     expires_in: Option<u64>,
 }
@@ -170,7 +170,7 @@ async fn token<H: Host>(
             let access = String::from_utf8(access.0).map_err(|_| strange())?;
             // By the clock of now: the provider may have been asked in between.
             let expires_in = expires.map(|expires| expires.since(cx.host.now()).0);
-            Ok((connection, Token { access, token_type, scope, expires_in }))
+            Ok((connection, Token { access, kind: token_type, scope, expires_in }))
         }
         Reply::New => {
             let detail =
@@ -233,7 +233,7 @@ pub async fn fresh<H: Host>(cx: &Context<'_, H>, request: &Request, name: &str) 
         Err(response) => return Ok(response),
     };
     cx.note(|event| (event.event, event.important) = ("external.token", true));
-    let mut body = object([("access_token", json!(token.access)), ("token_type", json!(token.token_type))]);
+    let mut body = object([("access_token", json!(token.access)), ("token_type", json!(token.kind))]);
     if let Some(left) = token.expires_in {
         body.insert("expires_in".to_owned(), json!(left));
     }

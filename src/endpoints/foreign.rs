@@ -125,7 +125,7 @@ async fn believe<H: Host>(
     };
     let theirs = |id: &str| format!("{}:{id}", server.name);
     let client_id = text("client_id").unwrap_or_default();
-    let issued = time("iat").unwrap_or(cx.now);
+    let since = time("iat").unwrap_or(cx.now);
     let person = match server.text("username") {
         "" => text("sub").filter(|sub| *sub != client_id).map(|sub| Person {
             sub: theirs(sub),
@@ -135,10 +135,10 @@ async fn believe<H: Host>(
         }),
         username => {
             let account = admin::find_user(cx, username).await?;
-            let spared = account.filter(|account| account.mark().spares(account.version, issued));
+            let spared = account.filter(|account| account.mark().spares(account.version, since));
             let Some(account) = spared else {
                 cx.note(|event| {
-                    event.reason = Some("the user of the external server may not be used".to_owned())
+                    event.reason = Some("the user of the external server may not be used".to_owned());
                 });
                 return Ok(None);
             };
@@ -150,7 +150,7 @@ async fn believe<H: Host>(
     let stranger = server.text("username").is_empty();
     // What opens this server itself is given by no other.
     let scope = Policy::usual(&scope);
-    let active = Active { scope, client_id: theirs(client_id), person, issued, expires };
+    let active = Active { scope, client_id: theirs(client_id), person, issued: since, expires };
     Ok(Some(Weighed { active, groups, stranger }))
 }
 

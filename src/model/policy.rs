@@ -199,7 +199,7 @@ impl Policy {
                 return Err("resource is not one that is registered here");
             }
         }
-        Ok(Some(Scope::of(names.into_iter())))
+        Ok(Some(Scope::of(names)))
     }
 
     /// The resources that a scope is good at.

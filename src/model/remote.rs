@@ -195,9 +195,9 @@ impl Remote {
         }
         if said == Said::Nothing && self.client_secret.is_some() && after.of() != self.of() {
             // Else whoever may write it could have it sent to themselves.
-            let whose = self.kind.fields().iter().filter(|field| field.whose).map(|field| field.name);
-            let whose = whose.collect::<Vec<_>>().join(", ");
-            let why = format!("must be said again where one of these changes: {whose}");
+            let names = self.kind.fields().iter().filter(|field| field.whose).map(|field| field.name);
+            let names = names.collect::<Vec<_>>().join(", ");
+            let why = format!("must be said again where one of these changes: {names}");
             return Err(Invalid::new(SECRET, why));
         }
         if said == Said::None {

@@ -44,7 +44,7 @@ impl Server {
                 (refused.headers.iter_mut().find(|(name, _)| *name == "www-authenticate"), &metadata)
             {
                 // RFC 9728 §5.1. No address of ours has a quotation mark.
-                challenge.push_str(&format!(", resource_metadata=\"{metadata}\""));
+                *challenge = format!("{challenge}, resource_metadata=\"{metadata}\"");
             }
             refused
         };

@@ -736,8 +736,8 @@ export const DEFECTS = [
   {
     what: 'a token is given for a resource that was not granted',
     file: 'model/grant/turn.rs',
-    from: 'terms.within.as_ref().map_or(scope.clone(), |within| scope.common(within));',
-    to: 'terms.within.clone().unwrap_or(scope);',
+    from: 'terms.within.as_ref().map_or_else(|| scope.clone(), |within| scope.common(within));',
+    to: 'terms.within.clone().unwrap_or_else(|| scope.clone());',
     test: 'resources::',
   },
   {

@@ -93,7 +93,7 @@ impl Store for Disk {
         Ok(())
     }
 
-    fn life(&self) -> &str {
+    fn life(&self) -> &'static str {
         "the first"
     }
 

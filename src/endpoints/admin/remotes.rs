@@ -159,7 +159,7 @@ pub(super) async fn authorize<H: Host>(cx: &Context<'_, H>, name: &str) -> Resul
         let policy = cx.policy().await?;
         Target::read(cx.config, &policy, "token_endpoint", connection.text("token_endpoint"))?;
         let command = connection::Command::Expect {
-            terms: terms(cx, &connection).await?,
+            terms: Box::new(terms(cx, &connection).await?),
             nonce: nonce.clone(),
             verifier: Secret(verifier.clone().into_bytes()),
             lifetime: TIME,

@@ -147,7 +147,7 @@ impl Errand {
         connection: &Remote,
         token: &Token,
     ) -> Result<Result<Fetched, Away>, Error> {
-        if !token.token_type.eq_ignore_ascii_case("bearer") {
+        if !token.kind.eq_ignore_ascii_case("bearer") {
             let detail = "the other server's access tokens are not bearer tokens (RFC 6750)";
             return Err(Error::new(Code::Conflict, detail));
         }

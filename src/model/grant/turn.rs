@@ -179,7 +179,7 @@ impl Grant {
         if let State::Live { generation, .. } = self.state
             && own
         {
-            return Ok(self.issued(aimed(self.scope.clone(), terms)?, generation, Some(self.changed), at));
+            return Ok(self.issued(aimed(&self.scope, terms)?, generation, Some(self.changed), at));
         }
         let binding = match &self.state {
             State::Offered { binding, .. } | State::Live { binding, .. } => binding.clone(),
@@ -199,7 +199,7 @@ impl Grant {
                 if !self.scope.is_within(&terms.allowed) {
                     return Err(Reply::Refused(Refusal::Withdrawn));
                 }
-                let scope = aimed(self.scope.clone(), terms)?;
+                let scope = aimed(&self.scope, terms)?;
                 self.begin(binding, terms, at);
                 self.commit(at);
                 Ok(self.issued(scope, u32::from(terms.refreshable), None, at))
@@ -248,7 +248,7 @@ impl Grant {
             // RFC 9700 §4.14.2: a refresh token used twice ends the family, whatever is asked beside it.
             return Err(self.end(Refusal::Replayed, at));
         }
-        let scope = aimed(self.narrow(scope, &terms.allowed)?, terms)?;
+        let scope = aimed(&self.narrow(scope, &terms.allowed)?, terms)?;
         if generation == current {
             let again = own && !terms.rotate;
             if remaining == Some(0) && !again {
@@ -490,7 +490,7 @@ fn ended(why: Refusal) -> Refusal {
 }
 
 /// What is left of a scope for the resources that are asked for.
-fn aimed(scope: Scope, terms: &Terms) -> Result<Scope, Reply> {
-    let scope = terms.within.as_ref().map_or(scope.clone(), |within| scope.common(within));
+fn aimed(scope: &Scope, terms: &Terms) -> Result<Scope, Reply> {
+    let scope = terms.within.as_ref().map_or_else(|| scope.clone(), |within| scope.common(within));
     if scope.is_empty() { Err(Reply::Refused(Refusal::Elsewhere)) } else { Ok(scope) }
 }

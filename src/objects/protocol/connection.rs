@@ -55,7 +55,7 @@ pub enum Command {
     /// A browser is about to be sent to the provider.
     Expect {
         /// By what.
-        terms: Terms,
+        terms: Box<Terms>,
         /// Which one.
         nonce: String,
         /// Of PKCE.
