@@ -57,7 +57,7 @@ fn a_scope_is_made_changed_and_deleted() {
         read(&site, path),
         json!({
             "name": name, "description": format!("Use {name}"), "folders": [], "services": [], "urls": [],
-            "groups": [], "client_groups": [], "clients": [],
+            "groups": [], "client_groups": [], "resource": "", "clients": [],
         })
     );
 
