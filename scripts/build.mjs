@@ -65,7 +65,7 @@ export async function build(machine) {
     if (missing) throw new SetupError(`worker-build made no ${missing}: remove build/ and run this again.`);
     // Once: worker-build would have done it before, with more. What is small by itself is smaller compressed than what has
     // been put into its only caller; functions of like names are of like code, and are compressed side by side. The names
-    // are an eighth of the file, and nobody but a debugger reads them. `docs/decisions/027-size.md`
+    // are an eighth of the file, and nobody but a debugger reads them. `docs/decisions/028-size.md`
     const wasm = outputs[1];
     await runOrFail(machine, machine.env.WASM_OPT_BIN ?? 'wasm-opt', [wasm, ...FEATURES, ...PASSES, '--output', wasm], {
       output: 'show',

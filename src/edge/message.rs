@@ -24,8 +24,16 @@ const HEADERS: &[&str] = &[
 
 /// Those that it reads of a proxy that asks about a request, and of a request that may have to be passed on. Each costs a
 /// call to the runtime, so nobody else pays for them.
-const MORE: &[&str] =
-    &["upgrade", "x-original-method", "x-original-uri", "x-forwarded-method", "x-forwarded-uri"];
+const MORE: &[&str] = &[
+    "upgrade",
+    "x-original-method",
+    "x-original-origin",
+    "x-original-uri",
+    "x-forwarded-host",
+    "x-forwarded-method",
+    "x-forwarded-proto",
+    "x-forwarded-uri",
+];
 
 /// Reads a request but for its body, of which it says only whether there is one. `passes`: whether one to that host may have to be passed on. The URL is taken apart as text: the `url` crate would make this Worker larger.
 pub fn head(

@@ -51,7 +51,13 @@ impl<'a> Original<'a> {
         // nginx adds to what came in: then there are two.
         let once = !method.contains(',') && rest.is_empty();
         once.then_some(())?;
-        Some(Self { method, address: request.header(address)?.to_owned(), origin: None })
+        // Where it came to, if the proxy says so: what belongs to a resource elsewhere opens nothing there.
+        let origin = match (source, request.header("x-forwarded-proto"), request.header("x-forwarded-host")) {
+            ("nginx", ..) => request.header("x-original-origin").map(str::to_owned),
+            (_, Some(proto), Some(host)) => Some(format!("{proto}://{host}")),
+            _ => None,
+        };
+        Some(Self { method, address: request.header(address)?.to_owned(), origin })
     }
 
     fn query(&self) -> &str {

@@ -23,12 +23,12 @@ use serde_json::{Map, Value};
 /// The longest token that anybody is asked about, in bytes.
 const LONGEST: usize = 8192;
 
-/// What a token is good for, by the server that made it; and that server's issuer. `None`: it is nobody's, or good for nothing.
+/// What a token is good for, by the server that made it; and that server. `None`: it is nobody's, or good for nothing.
 pub async fn weigh<H: Host>(
     cx: &Context<'_, H>,
     policy: &Policy,
     token: &str,
-) -> Result<Option<(Weighed, String)>, Error> {
+) -> Result<Option<(Weighed, Remote)>, Error> {
     // What has the form of ours is told to nobody.
     if policy.servers.is_empty() || token.len() > LONGEST || Kind::claimed_by(token).is_some() {
         return Ok(None);
@@ -36,14 +36,20 @@ pub async fn weigh<H: Host>(
     let issuer =
         issuer_of(token).filter(|issuer| policy.servers.iter().any(|own| own.text("issuer") == issuer));
     let issuer = issuer.unwrap_or_default();
+    let mut silent = None;
     // Of who names no issuer all other tokens may be.
     for server in policy.servers.iter().filter(|server| server.text("issuer") == issuer) {
-        let said = ask(cx, policy, server, token).await?;
-        if let Some(weighed) = believe(cx, server, &said).await? {
-            return Ok(Some((weighed, issuer)));
+        match ask(cx, policy, server, token).await {
+            Ok(said) => {
+                if let Some(weighed) = believe(cx, policy, server, &said).await? {
+                    return Ok(Some((weighed, server.clone())));
+                }
+            }
+            // Perhaps it is the next one's.
+            Err(error) => silent = Some(error),
         }
     }
-    Ok(None)
+    silent.map_or(Ok(None), Err)
 }
 
 /// `iss` of a JWT (RFC 7519 §4.1.1), to know whom to ask. Nobody has checked it.
@@ -94,9 +100,15 @@ async fn ask<H: Host>(
 /// What its server's answer makes of a token here.
 async fn believe<H: Host>(
     cx: &Context<'_, H>,
+    policy: &Policy,
     server: &Remote,
     said: &Map<String, Value>,
 ) -> Result<Option<Weighed>, Error> {
+    // What is not of its type says nothing that could be believed.
+    let is_text = |name: &&str| said.get(*name).is_none_or(|value| value.is_string() || value.is_null());
+    let is_time = |name: &&str| said.get(*name).is_none_or(|value| value.is_u64() || value.is_null());
+    let typed = ["iss", "scope", "token_type", "client_id", "sub"].iter().all(is_text)
+        && ["exp", "nbf", "iat"].iter().all(is_time);
     let text = |name: &str| said.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let time = |name: &str| {
         let seconds = said.get(name).and_then(Value::as_u64);
@@ -117,17 +129,23 @@ async fn believe<H: Host>(
     // Who else holds it could not use it where it is bound to a key (RFC 7800), and that is not looked at here.
     let bound = said.contains_key("cnf");
     let active = said.get("active") == Some(&Value::Bool(true));
-    if !active || !meant || !bearer || !lives || bound || !(issuer.is_empty() || is("iss", issuer)) {
+    if !typed || !active || !meant || !bearer || !lives || bound || !(issuer.is_empty() || is("iss", issuer))
+    {
         return Ok(None);
     }
-    let Ok(scope) = Scope::parse(text("scope").unwrap_or(server.text("default_scope"))) else {
+    // One that says it is good for nothing is.
+    let scope = said.get("scope").and_then(Value::as_str).unwrap_or(server.text("default_scope"));
+    let Ok(scope) = Scope::parse(scope) else { return Ok(None) };
+    let (client_id, sub) = (text("client_id").unwrap_or_default(), text("sub").unwrap_or(""));
+    // Those stand in headers, and tell people apart.
+    let named = !(client_id.is_empty() && sub.is_empty()) || !server.text("username").is_empty();
+    if !named || ![client_id, sub].iter().all(|id| id.bytes().all(|byte| byte.is_ascii_graphic())) {
         return Ok(None);
-    };
+    }
     let theirs = |id: &str| format!("{}:{id}", server.name);
-    let client_id = text("client_id").unwrap_or_default();
     let since = time("iat").unwrap_or(cx.now);
     let person = match server.text("username") {
-        "" => text("sub").filter(|sub| *sub != client_id).map(|sub| Person {
+        "" => Some(sub).filter(|sub| !sub.is_empty() && *sub != client_id).map(|sub| Person {
             sub: theirs(sub),
             username: String::new(),
             version: 0,
@@ -148,8 +166,12 @@ async fn believe<H: Host>(
     };
     let groups = person.as_ref().map(|person| person.groups.clone()).unwrap_or_default();
     let stranger = server.text("username").is_empty();
-    // What opens this server itself is given by no other.
-    let scope = Policy::usual(&scope);
+    // What opens this server itself is given by no other; nor what is not in the catalogue, or more than it may.
+    let known = Scope::of(policy.scopes.keys().map(String::as_str));
+    let mut scope = scope.common(&known);
+    if let Some(most) = Scope::parse(server.text("scope")).ok().filter(|most| !most.is_empty()) {
+        scope = scope.common(&most);
+    }
     let active = Active { scope, client_id: theirs(client_id), person, issued: since, expires };
     Ok(Some(Weighed { active, groups, stranger }))
 }

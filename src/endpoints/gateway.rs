@@ -31,14 +31,14 @@ const DROPPED: &[&str] = &[
     "trailer",
     "transfer-encoding",
     "upgrade",
-    "x-forwarded-host",
-    "x-forwarded-proto",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
-    "x-original-url",
     "x-rewrite-url",
 ];
+/// And those whose names begin so, but for who asked before whom.
+const FAMILIES: &[&str] = &["x-auth-", "x-forwarded-", "x-original-"];
+const HOPS: &str = "x-forwarded-for";
 
 /// A request that may pass.
 #[derive(Clone, Debug)]
@@ -87,7 +87,8 @@ fn without(pairs: &str, separator: char, is_ours: fn(&str) -> bool) -> String {
 /// To some servers an underscore, or a dot, is a hyphen.
 fn is_dropped(name: &str) -> bool {
     let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-    name.starts_with("x-auth-") || DROPPED.contains(&name.as_str())
+    let of_family = name != HOPS && FAMILIES.iter().any(|family| name.starts_with(family));
+    of_family || DROPPED.contains(&name.as_str())
 }
 
 /// What the setting may not say in this deployment, beside what it may say in none.
@@ -122,6 +123,12 @@ pub async fn admit<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Op
     development::refuse_in_production(cx.config, &policy)?;
     if request.header("upgrade").is_some_and(|to| to.to_ascii_lowercase().contains("websocket")) {
         return Err(Error::new(Code::NotImplemented, "WebSockets are not passed on"));
+    }
+    if !request.secure && !cx.config.development && policy.settings.require_https {
+        return Err(Error::new(
+            Code::InvalidRequest,
+            "the request must come over https (setting requireHTTPS)",
+        ));
     }
     let method = request.method.as_str();
     if request.body.is_none() && matches!(method, "GET" | "HEAD") {

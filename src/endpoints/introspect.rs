@@ -12,7 +12,6 @@ use crate::{
         grant::{self, Active, Reply, Token},
         mark::ClientRef,
         place::Address,
-        policy::Policy,
         ticket::{Access, Claims, Refresh, Subject, Ticket as _},
     },
     objects::protocol::grant_shard::{self, Command, GrantShard, Wish},
@@ -163,13 +162,6 @@ pub struct Inspected {
     pub audience: Vec<String>,
 }
 
-impl Inspected {
-    fn of(active: Active, refresh: bool, issuer: String, policy: &Policy) -> Self {
-        let audience = policy.audience(&active.scope).into_iter().map(str::to_owned).collect();
-        Self { active, refresh, issuer, audience }
-    }
-}
-
 /// What a token is good for; nothing where it is good for nothing.
 pub async fn inspect<H: Host>(
     cx: &Context<'_, H>,
@@ -188,14 +180,24 @@ pub async fn inspect<H: Host>(
             return Ok(None);
         }
         let weighed = foreign::weigh(cx, &caller.policy, token).await?;
-        return Ok(
-            weighed.map(|(weighed, issuer)| Inspected::of(weighed.active, false, issuer, &caller.policy))
-        );
+        return Ok(weighed.map(|(weighed, server)| {
+            // What it says of itself, by who knows it.
+            let audience = Some(server.text("audience").to_owned()).filter(|audience| !audience.is_empty());
+            let issuer = server.text("issuer").to_owned();
+            Inspected {
+                active: weighed.active,
+                refresh: false,
+                issuer,
+                audience: audience.into_iter().collect(),
+            }
+        }));
     };
     let refresh = matches!(&presented, Presented::OfGrant(_, Token::Refresh { .. }));
     match ask(cx, &caller, presented, Wish::Inspect(caller.client.metadata.resource_server)).await? {
         Reply::Active(active) => {
-            Ok(Some(Inspected::of(*active, refresh, cx.config.issuer.clone(), &caller.policy)))
+            let audience = caller.policy.audience(&active.scope).into_iter().map(str::to_owned).collect();
+            let issuer = cx.config.issuer.clone();
+            Ok(Some(Inspected { active: *active, refresh, issuer, audience }))
         }
         Reply::Stale => Err(Error::stale()),
         _ => Ok(None),

@@ -90,7 +90,8 @@ pub fn of_resource(policy: &Policy, request: &Request) -> Option<String> {
         here.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     let known = resources(policy).into_iter().filter(covers).max_by_key(|known| known.len())?;
-    let path = known.strip_prefix(&origin)?.strip_suffix('/').unwrap_or(known.strip_prefix(&origin)?);
+    // Of the root of a host the slash goes, and no other (RFC 9728 §3.1).
+    let path = known.strip_prefix(&origin).map(|path| if path == "/" { "" } else { path })?;
     Some(format!("{origin}{WELL_KNOWN}{path}"))
 }
 

@@ -80,6 +80,7 @@ const SERVER: &[Field] = &[
     field("client_id",                  Form::Line,    true,  true),
     field("token_endpoint_auth_method", METHODS,       false, false),
     field("audience",                   Form::Line,    false, false),
+    field("scope",                      Form::Scope,   false, false),
     field("default_scope",              Form::Scope,   false, false),
     field("username",                   Form::Line,    false, false),
 ];
@@ -253,7 +254,9 @@ impl Form {
 /// Whether one may be called so.
 pub fn is_name(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    (1..=64).contains(&text.len()) && text.bytes().all(plain) && !matches!(text, "." | "..")
+    (1..=64).contains(&text.len())
+        && text.bytes().all(plain)
+        && !matches!(text, "." | ".." | "http" | "https")
 }
 
 #[cfg(test)]
@@ -328,7 +331,7 @@ mod tests {
     fn a_name_is_a_segment_of_an_address() {
         assert!(is_name("mail") && is_name("Partner-7._x"));
         let long = "x".repeat(65);
-        for name in ["", ".", "..", "a b", "a/b", "ä", &long] {
+        for name in ["", ".", "..", "https", "a b", "a/b", "ä", &long] {
             assert!(!is_name(name), "{name}");
         }
     }

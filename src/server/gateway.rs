@@ -37,7 +37,8 @@ impl Server {
             Ok(passage) => forward(passage?).await.map_err(|away| failed(&cx, away)),
             Err(error) => Err(error),
         };
-        let metadata = cx.policy().await.ok().and_then(|policy| metadata::of_resource(&policy, request));
+        let policy = if passed.is_err() { cx.policy().await.ok() } else { None };
+        let metadata = policy.and_then(|policy| metadata::of_resource(&policy, request));
         let refuse = |error: &Error| {
             let mut refused = wire::refuse(error, Surface::Check, "", &request.path, &cx.trace);
             if let (Some((_, challenge)), Some(metadata)) =

@@ -31,7 +31,7 @@ let untouched;
 
 before(async () => {
   // Whoever is asked elsewhere gives tokens: what is bent is asked of this server.
-  worker = await Worker.start({ internet: () => Response.json({ access_token: 'theirs', token_type: 'Bearer' }) });
+  worker = await Worker.start({ internet: () => Response.json({ access_token: 'theirs', token_type: 'Bearer', active: false }) });
   // Or the first bent requests would close the address to the others.
   const limits = { 'login.failuresPerUser': 100, 'login.failuresPerAddress': 1_000_000, 'client.failuresPerMinute': 1_000_000, 'registration.perHour': 1_000_000, 'registration.unusedMost': 100_000, 'registration.open': 2, requirePost: false };
   const answer = await administer(worker, 'PATCH', '/admin/settings', limits);

@@ -12,9 +12,9 @@ export const FORM = 'application/x-www-form-urlencoded';
 
 /** @typedef {import('./worker.mjs').Worker} Worker */
 
-/** The routes that `src/server.rs` declares; of any method one. @returns {{ method: string, path: string, open: boolean }[]} `{}` in a path is one segment */
+/** The routes that `src/server/routes.rs` declares; of any method one. @returns {{ method: string, path: string, open: boolean }[]} `{}` in a path is one segment */
 export function readRoutes() {
-  const source = readFileSync(new URL('../../src/server.rs', import.meta.url), 'utf8');
+  const source = readFileSync(new URL('../../src/server/routes.rs', import.meta.url), 'utf8');
   const routes = [...source.matchAll(/^ {4}(?:route\(Method::(\w+),|any\()\s*"([^"]+)",.*Cors::(\w+),/gm)];
   // What follows `/check` is an address of somebody else's, and there is none unless a setting says so.
   const own = routes.filter(([, , path]) => !path.endsWith('{*}'));
@@ -36,7 +36,7 @@ export function isOf(pattern, path) {
  */
 export async function makeGood(worker, mark) {
   const victim = `victim-${mark}`;
-  await make(worker, '/admin/scopes', { name: victim, description: 'To be changed' });
+  await make(worker, '/admin/scopes', { name: victim, description: 'To be changed', resource: worker.issuer });
   await make(worker, '/admin/scopes', { name: `${victim}.doomed` });
   await make(worker, '/admin/users', { username: victim, password: 'open-the-doors' });
   await make(worker, '/admin/users', { username: `${victim}.doomed`, password: 'open-the-doors' });
@@ -59,7 +59,7 @@ export async function makeGood(worker, mark) {
     ...ofPeople(worker, { cookie, login, consent: field(page, 'pending'), code, state, victim }),
     ...ofClients({ code, tokens, own }),
     ...ofThemselves(registered, doomed),
-    ...ofOthers(),
+    ...(await ofOthers(worker, mark)),
     ...(await ofConsole(worker, mark)),
     ...ofAdministrators(victim, items[0].id, invitation.id),
   ];
@@ -170,7 +170,6 @@ function ofPeople(worker, { cookie, login, consent, code, state, victim }) {
     get('/healthz'),
     get('/.well-known/oauth-authorization-server'),
     get('/.well-known/oauth-protected-resource'),
-    get('/.well-known/oauth-protected-resource/https%3A%2F%2Fapi.test%2Forders'),
     get(`/authorize?${new URLSearchParams(authorization('demo-web', { scope: 'reports orders.read' }))}`, { cookie }),
     form('/authorize', authorization('demo-spa'), { cookie, origin: worker.issuer }),
     get(`/invoke/pub.oauth/authorize?${new URLSearchParams(authorization('demo-web', { scope: 'reports' }))}`, { cookie }),
@@ -182,8 +181,8 @@ function ofPeople(worker, { cookie, login, consent, code, state, victim }) {
   ];
 }
 
-/** Of this server as a client of another. @returns {Sent[]} */
-function ofOthers() {
+/** Of this server as a client of another, by connections and servers of its own. @param {Worker} worker @param {string} mark @returns {Promise<Sent[]>} */
+async function ofOthers(worker, mark) {
   const authorization = `Bearer ${ADMIN_TOKEN}`;
   const wish = { token_endpoint: 'https://as.example/token', client_id: 'we', client_secret: 'hush' };
   const code = { ...wish, grant_type: 'authorization_code', code: 'theirs', redirect_uri: CALLBACK };
@@ -194,27 +193,37 @@ function ofOthers() {
     client_id: 'we', scope: 'a b', allowed_origins: ['https://api.example'], token_endpoint_auth_method: 'client_secret_post',
   };
   const server = { issuer: 'https://as.example', introspection_endpoint: 'https://as.example/introspect', client_id: 'we', default_scope: 'reports' };
-  const errand = { connection: 'mail', method: 'POST', url: 'https://api.example/x?y', headers: { accept: '*/*' }, body: '{}' };
+  const [mail, another, back, partner] = ['mail', 'another', 'back', 'partner'].map((name) => `${name}-${mark}`);
+  for (const name of [mail, another, back]) await make(worker, '/admin/connections', { ...connection, name });
+  /** The address that a browser comes back to. */
+  const begin = async (/** @type {string} */ name) => {
+    const { body } = await administer(worker, 'POST', `/admin/connections/${name}/authorize`);
+    const state = new URL(body.authorization_url).searchParams.get('state');
+    return `/external/callback?${new URLSearchParams({ state, code: 'theirs', iss: 'https://as.example' })}`;
+  };
+  assert.equal((await fetch(`${worker.issuer}${await begin(mail)}`)).status, 200);
+  const errand = { connection: mail, method: 'POST', url: 'https://api.example/x?y', headers: { accept: '*/*' }, body: '{}' };
+  const send = (/** @type {string} */ method, /** @type {string} */ target, /** @type {object} */ body) => ({ method, target, headers: json, body: JSON.stringify(body) });
   return [
-    { method: 'POST', target: '/admin/connections', headers: json, body: JSON.stringify({ ...connection, name: 'again' }) },
-    { method: 'PATCH', target: '/admin/connections/mail', headers: json, body: JSON.stringify({ scope: 'a', client_secret: 'hush' }) },
-    { method: 'PUT', target: '/admin/connections/mail', headers: json, body: JSON.stringify(connection) },
-    { method: 'POST', target: '/admin/connections/mail/authorize', headers: { authorization } },
-    get('/admin/connections?q=m&limit=5', { authorization }),
-    get('/admin/connections/mail', { authorization }),
-    get('/admin/connections/mail/token', { authorization }),
-    { method: 'DELETE', target: '/admin/connections/again', headers: { authorization } },
-    get(`/external/callback?${new URLSearchParams({ state: 'emo_a.b', code: 'theirs', iss: 'https://as.example' })}`),
-    get('/external/callback?error=access_denied'),
-    { method: 'POST', target: '/admin/connections/mail/token', headers: json, body: JSON.stringify({ refused: 'theirs' }) },
-    { method: 'POST', target: '/admin/external-servers', headers: json, body: JSON.stringify({ ...server, name: 'partner' }) },
-    { method: 'PATCH', target: '/admin/external-servers/partner', headers: json, body: JSON.stringify({ username: 'alice', audience: 'x' }) },
-    { method: 'PUT', target: '/admin/oauth/externalserver/partner', headers: json, body: JSON.stringify(server) },
+    send('POST', '/admin/connections', { ...connection, name: `${mail}.new` }),
+    send('PATCH', `/admin/connections/${mail}`, { scope: 'a', client_secret: 'hush' }),
+    send('PUT', `/admin/connections/${mail}`, connection),
+    send('POST', `/admin/connections/${mail}/authorize`, {}),
+    get(`/admin/connections?q=${mark}&limit=5`, { authorization }),
+    get(`/admin/connections/${mail}`, { authorization }),
+    get(`/admin/connections/${mail}/token`, { authorization }),
+    send('POST', `/admin/connections/${mail}/token`, { refused: 'theirs' }),
+    { method: 'DELETE', target: `/admin/connections/${another}`, headers: { authorization }, body: '' },
+    get(await begin(back)),
+    send('POST', '/admin/external-servers', { ...server, name: partner }),
+    send('PATCH', `/admin/external-servers/${partner}`, { username: 'alice', audience: 'x' }),
+    send('PUT', `/admin/external-servers/${partner}`, server),
+    get(`/admin/oauth/externalserver/${partner}`, { authorization }),
     get('/admin/external-servers?q=p&limit=5', { authorization }),
-    get('/admin/external-servers/partner', { authorization }),
-    { method: 'DELETE', target: '/admin/external-servers/partner', headers: { authorization } },
-    { method: 'POST', target: '/admin/external/request', headers: json, body: JSON.stringify(errand) },
-    { method: 'POST', target: '/invoke/pub.client.oauth/executeRequest', headers: json, body: JSON.stringify(errand) },
+    get(`/admin/external-servers/${partner}`, { authorization }),
+    { method: 'DELETE', target: `/admin/external-servers/${partner}`, headers: { authorization }, body: '' },
+    send('POST', '/admin/external/request', errand),
+    send('POST', '/invoke/pub.client.oauth/executeRequest', errand),
     { method: 'POST', target: '/admin/external/token', headers: json, body: JSON.stringify(code) },
     form('/invoke/pub.client.oauth:getExternalAccessToken', code, { authorization }),
     { method: 'POST', target: '/invoke/pub.client.oauth/getExternalAccessToken', headers: json, body: JSON.stringify(refresh) },

@@ -8,6 +8,8 @@ import { ADMIN_TOKEN } from './worker.mjs';
 
 const ROUTES = readRoutes();
 const PUBLIC = ['/style.css', '/.well-known/oauth-authorization-server', '/admin/openapi.json'];
+/** What resources say of themselves, and where. */
+const isOfResource = (/** @type {string} */ path) => /^\/\.well-known\/oauth-protected-resource(\/|$)/.test(path);
 /** Addresses that may answer with a page. */
 const PAGES = ['/', '/style.css', '/authorize', '/invoke/pub.oauth/authorize', '/login', '/consent', '/dev/callback'];
 
@@ -82,9 +84,9 @@ function isWritten(path) {
 function judgeHeaders(path, { status, head, headers }) {
   // Of two that fit the first is meant.
   const first = isWritten(path) ? ROUTES.find((route) => isOf(route.path, path)) : undefined;
-  const open = ROUTES.some((route) => route.open && route.path === first?.path);
+  const open = isOfResource(path) || ROUTES.some((route) => route.open && route.path === first?.path);
   const cached = headers.get('cache-control') ?? '';
-  const mayBeKept = (status === 200 && PUBLIC.includes(path)) || status === 204;
+  const mayBeKept = (status === 200 && (PUBLIC.includes(path) || isOfResource(path))) || status === 204;
   const names = head.split('\r\n').slice(1).map((line) => line.split(':')[0].toLowerCase());
   const foreign = names.filter((name) => !HEADERS.has(name));
   const twice = names.filter((name, at) => name !== 'set-cookie' && names.indexOf(name) !== at);

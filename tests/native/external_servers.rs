@@ -158,6 +158,16 @@ fn an_answer_that_does_not_hold_here_and_now_is_none() {
         bent("aud", Value::Null),
         bent("token_type", json!("DPoP")),
         bent("cnf", json!({ "jkt": "x" })),
+        bent("exp", json!("1800000600")),
+        bent("exp", json!(1_800_000_600.5)),
+        bent("nbf", json!("x")),
+        bent("token_type", json!(["DPoP"])),
+        bent("iss", json!(["x"])),
+        bent("scope", json!(["reports"])),
+        bent("sub", json!("carol ")),
+        bent("sub", json!("a\nb")),
+        bent("client_id", json!("sh op")),
+        bent("sub", json!(7)),
         bent("scope", json!("a  \n b")),
     ] {
         says(&site, ENDPOINT, 200, &said);
@@ -182,6 +192,8 @@ fn a_server_that_says_no_scope_has_the_default_of_the_administrator() {
     said.as_object_mut().unwrap().remove("scope");
     says(&site, ENDPOINT, 200, &said);
     assert_eq!(check(&site, "opaque", "/reports").header("x-auth-scope"), Some("reports"));
+    says(&site, ENDPOINT, 200, &with("scope", json!("")));
+    assert_eq!(check(&site, "opaque", "/reports").status, 403, "what says that it is good for nothing is");
 }
 
 #[test]
@@ -274,4 +286,53 @@ fn a_location_may_go_on_by_what_another_server_said_for_as_long_as_the_setting_s
     assert_eq!((check(&site, "opaque", "/reports").status.as_u16(), site.world.asked().len()), (200, 0));
     site.world.pass(edgemint::host::Seconds(10));
     assert_eq!(check(&site, "opaque", "/reports").status, 401);
+}
+
+#[test]
+fn a_server_gives_no_more_than_it_may_and_nothing_that_is_not_in_the_catalogue() {
+    let site = made(&json!({ "audience": "https://api.example" }));
+    let mut said = with("scope", json!("reports orders.read superuser external"));
+    said["aud"] = json!("https://api.example");
+    site.patch("/admin/scopes/reports", &json!({ "resource": "https://reports.test" }));
+    says(&site, ENDPOINT, 200, &said);
+    assert_eq!(check(&site, "opaque", "/reports").header("x-auth-scope"), Some("orders.read reports"));
+    assert_eq!(
+        inspect(&site, "opaque")["aud"],
+        "https://api.example",
+        "what it says itself, not what we would"
+    );
+    assert_eq!(
+        site.admin(Method::PATCH, "/admin/external-servers/partner", &json!({ "scope": "reports" })).0,
+        200
+    );
+    assert_eq!(check(&site, "opaque", "/reports").header("x-auth-scope"), Some("reports"));
+    assert_eq!(
+        site.admin(Method::PATCH, "/admin/external-servers/partner", &json!({ "scope": "nothing" })).0,
+        200
+    );
+    assert_eq!(check(&site, "opaque", "/reports").status, 403);
+}
+
+#[test]
+fn a_silent_server_does_not_stand_before_the_next() {
+    let site = made(&json!({}));
+    add(&site, "a", OTHER, &json!({}));
+    says(&site, OTHER, 500, &json!({}));
+    says(&site, ENDPOINT, 200, &active());
+    assert_eq!(check(&site, "opaque", "/reports").status, 200);
+    says(&site, ENDPOINT, 200, &json!({ "active": false }));
+    assert_eq!(check(&site, "opaque", "/reports").status, 503, "it may be the silent one's");
+}
+
+#[test]
+fn who_has_no_name_at_the_other_server_is_nobody_here() {
+    let site = made(&json!({}));
+    let nameless = json!({ "active": true, "scope": "reports" });
+    says(&site, ENDPOINT, 200, &nameless);
+    assert_eq!(check(&site, "opaque", "/reports").status, 401);
+    assert_eq!(
+        site.admin(Method::PATCH, "/admin/external-servers/partner", &json!({ "username": "alice" })).0,
+        200
+    );
+    assert_eq!(check(&site, "opaque", "/reports").status, 200);
 }

@@ -259,6 +259,14 @@ fn a_path_that_two_servers_could_read_as_two_is_passed_on_to_none() {
             assert!(send(&site, &asked).is_none_or(|passed| passed.is_err()), "{host}{path}");
         }
     }
+    site.patch("/admin/scopes/reports", &json!({ "urls": ["GET /{any}"] }));
+    let kept = passed(&site, &to("GET", "api.test/@evil.test", &token, &[]));
+    let (origin, path) = kept.address.split_at(kept.address.len() - "/@evil.test".len());
+    assert!(
+        origin.starts_with("https://") && !origin[8..].contains('/') && path == "/@evil.test",
+        "{}",
+        kept.address
+    );
     let without = Request { path: "@evil.test/".to_owned(), ..to("GET", "api.test/", &token, &[]) };
     assert_eq!(refused(&site, &without).status, 403);
 }

@@ -5,6 +5,7 @@ mod boot;
 mod choices;
 mod course;
 mod port;
+mod registration;
 mod scenes;
 mod trial;
 

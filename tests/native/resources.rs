@@ -231,3 +231,56 @@ fn the_gateway_says_where_a_resource_describes_itself_and_opens_nothing_of_anoth
         "that scope is of another resource"
     );
 }
+
+#[test]
+fn a_token_for_one_resource_opens_no_path_of_another_where_the_proxy_says_which_host_was_asked() {
+    let site = site();
+    for scope in ["orders.read", "reports"] {
+        site.patch(&format!("/admin/scopes/{scope}"), &json!({ "urls": ["GET /items"] }));
+    }
+    let (_, orders) = own(&site, &[("resource", ORDERS)]);
+    let authorization = format!("Bearer {}", string(&orders, "access_token"));
+    let ask = |headers: &[(&str, &str)]| {
+        let mut all = vec![("authorization", authorization.as_str())];
+        all.extend(headers);
+        site.send(&request(Method::GET, "/check", &all, "")).status.as_u16()
+    };
+    let nginx = [("x-original-method", "GET"), ("x-original-uri", "/items")];
+    let at = |origin: &'static str| [nginx[0], nginx[1], ("x-original-origin", origin)];
+    assert_eq!((ask(&at("https://api.test")), ask(&at(REPORTS)), ask(&nginx)), (200, 403, 200));
+    site.patch("/admin/settings", &json!({ "check.source": "caddy" }));
+    let caddy = |host: &'static str| {
+        [
+            ("x-forwarded-method", "GET"),
+            ("x-forwarded-uri", "/items"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", host),
+        ]
+    };
+    assert_eq!((ask(&caddy("api.test")), ask(&caddy("reports.test"))), (200, 403));
+}
+
+#[test]
+fn what_a_challenge_names_answers() {
+    let site = site();
+    site.patch("/admin/settings", &json!({ "gateway.routes": "api.test=https://origin.example" }));
+    for resource in
+        ["https://api.test", "https://api.test/", "https://api.test/orders", "https://api.test/orders/"]
+    {
+        for scope in ["orders.read", "orders.write"] {
+            site.patch(&format!("/admin/scopes/{scope}"), &json!({ "resource": resource }));
+        }
+        let to = |path: &str| {
+            let mut asked = request(Method::GET, path, &[], "");
+            (asked.host, asked.secure) = ("api.test".to_owned(), true);
+            asked
+        };
+        let Some(Err(refused)) = crate::gateway::send(&site, &to("/orders/7")) else { panic!("it passed") };
+        let challenge = refused.header("www-authenticate").unwrap().to_owned();
+        let named =
+            challenge.split("resource_metadata=\"https://api.test").nth(1).unwrap().trim_end_matches('"');
+        assert!(crate::gateway::send(&site, &to(named)).is_none(), "{named} is answered here");
+        let said: Value = serde_json::from_slice(&site.send(&to(named)).body).unwrap();
+        assert_eq!(said["resource"], resource);
+    }
+}

@@ -176,6 +176,7 @@ pub const EXTERNAL_SERVER: &[Member] = &[
     member("token_endpoint_auth_method", "Authentication",         Choice(&["client_secret_basic", "client_secret_post"]), Always, "How the secret is sent (RFC 6749 section 2.3.1)."),
     member("has_client_secret",          "Has a secret",           Switch,  Never,  "Whether client_secret has been said."),
     member("audience",                   "Audience",               Text,    Always, "What aud of its tokens must name; empty: anything."),
+    member("scope",                      "Scope",                  Text,    Always, "The most that its tokens are good for; empty: any of the catalogue."),
     member("default_scope",              "Default scope",          Text,    Always, "What its tokens are good for of which it says no scope."),
     member("username",                   "User",                   Text,    Always, "Who its tokens are here; empty: nobody, in no group."),
 ];

@@ -50,7 +50,9 @@ fn headers(request: &Request, response: &Response) {
     assert_eq!(status == StatusCode::UNAUTHORIZED, has("www-authenticate"), "{status}");
     assert_eq!(status.is_redirection(), status == StatusCode::SEE_OTHER);
 
-    let public = status == StatusCode::OK && PUBLIC.contains(&request.path.as_str());
+    let of_resource = request.path.strip_prefix("/.well-known/oauth-protected-resource");
+    let of_resource = of_resource.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let public = status == StatusCode::OK && (of_resource || PUBLIC.contains(&request.path.as_str()));
     let kept = response.header("cache-control").unwrap_or_default();
     assert!(
         kept.starts_with(if public { "public" } else { "no-store" }) || status == 204,
@@ -62,7 +64,7 @@ fn headers(request: &Request, response: &Response) {
             && !id.contains('/')
             && edgemint::wire::decode(id.replace('+', "%2B").as_bytes()).is_some()
     });
-    let open = OPEN.contains(&request.path.as_str()) || managed;
+    let open = OPEN.contains(&request.path.as_str()) || managed || of_resource;
     assert_eq!(response.header("access-control-allow-origin"), open.then_some("*"), "{}", request.path);
     assert!(!has("access-control-allow-credentials"));
 

@@ -3,6 +3,7 @@
 use super::{
     administration, boot,
     course::{Plan, Steps, Wish},
+    registration,
     trial::{Reply, Trial, Verdict, demand, is_dead, is_refused, is_spent},
 };
 use crate::world::*;
@@ -138,6 +139,7 @@ pub fn all(base: &Site) -> Vec<Scene> {
     scenes.extend(consents(base));
     scenes.extend(administration::disablings(base));
     scenes.extend(administration::changes(base));
+    scenes.extend(registration::scenes(base));
     scenes.extend(boot::boots());
     scenes
 }
