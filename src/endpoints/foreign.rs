@@ -138,8 +138,8 @@ async fn believe<H: Host>(
     let Ok(scope) = Scope::parse(scope) else { return Ok(None) };
     let (client_id, sub) = (text("client_id").unwrap_or_default(), text("sub").unwrap_or(""));
     // Those stand in headers, and tell people apart.
-    let named = !(client_id.is_empty() && sub.is_empty()) || !server.text("username").is_empty();
-    if !named || ![client_id, sub].iter().all(|id| id.bytes().all(|byte| byte.is_ascii_graphic())) {
+    let nameless = client_id.is_empty() && sub.is_empty() && server.text("username").is_empty();
+    if nameless || ![client_id, sub].iter().all(|id| id.bytes().all(|byte| byte.is_ascii_graphic())) {
         return Ok(None);
     }
     let theirs = |id: &str| format!("{}:{id}", server.name);
