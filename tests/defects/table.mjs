@@ -661,14 +661,14 @@ export const DEFECTS = [
     file: 'model/held.rs',
     from: 'if calling.life == life && now < calling.since.plus(LOST) {',
     to: 'if calling.life == life && now < calling.since {',
-    test: 'model::held',
+    test: 'model::held::',
   },
   {
     what: 'a refresh whose caller died is never made again',
     file: 'model/held.rs',
     from: '        if calling.again {\n            self.calling = None;',
     to: '        if calling.again || calling.code.is_none() {\n            self.calling = None;',
-    test: 'model::held',
+    test: 'model::held::',
   },
   {
     what: 'a browser that nobody expects connects a connection',
@@ -689,7 +689,7 @@ export const DEFECTS = [
     file: 'model/remote.rs',
     from: 'if said == Said::Nothing && self.client_secret.is_some() && after.of() != self.of() {',
     to: 'if said == Said::None && self.client_secret.is_some() && after.of() != self.of() {',
-    test: 'connections::a_connection_is_made_shown_changed_and_ended',
+    test: 'connections::a_connection_is_made_shown_changed_and_ended_and_its_secret_is_never_shown_or_kept_in_clear',
   },
   {
     what: 'a token is sent wherever the caller likes',
@@ -745,6 +745,6 @@ export const DEFECTS = [
     file: 'model/resource.rs',
     from: 'if target.origin.as_ref().is_some_and(elsewhere) {',
     to: 'if target.origin.as_ref().is_some_and(elsewhere) && path.is_empty() {',
-    test: 'resources::the_gateway_says_where_a_resource_describes_itself',
+    test: 'resources::the_gateway_says_where_a_resource_describes_itself_and_opens_nothing_of_another',
   },
 ];
