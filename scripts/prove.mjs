@@ -28,7 +28,7 @@ const NATIVE = ['model::', 'orders::', 'seeds::'];
 /** Edge tests that do more when they are asked to. */
 const EDGE = ['crash', 'fuzz'].map((name) => `tests/edge/${name}.test.mjs`);
 /** Seconds for each parser. */
-const FUZZING = 6;
+const FUZZING = 4;
 
 /** @type {Proof[][]} */
 const CHAINS = [

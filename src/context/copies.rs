@@ -53,7 +53,9 @@ pub struct Found<T> {
 pub struct Memory {
     clients: RefCell<HashMap<String, Entry<Option<Rc<Client>>>>>,
     policy: RefCell<Option<Entry<Rc<Policy>>>>,
-    strangers: RefCell<(Timestamp, u64)>,
+    strangers: Bucket,
+    /// Of ids that were drawn here, and are nobody's any more.
+    gone: Bucket,
     /// Clients whose use was told to the registry, or was to be, and when.
     told: RefCell<Vec<(String, Timestamp)>>,
     /// Documents of clients.
@@ -141,11 +143,18 @@ impl Memory {
         let (client, confirmed) = match copy {
             Some(client) => (Some(client), Timestamp::default()),
             None => {
-                if !known && !sealed && !policy.has_generated(id) {
-                    self.charge_stranger(now)?;
+                // A client that is new is not in the replica yet: only an answer that there is none is charged to its kind.
+                let drawn = policy.has_generated(id);
+                if !known && !sealed {
+                    if drawn { self.gone.demand(now)? } else { self.strangers.charge(now)? }
                 }
                 let command = registry::Command::Client(id.to_owned());
                 match host::ask::<Registry, H>(host, registry::NAME, command, None).await? {
+                    registry::Reply::Client(None) if drawn => {
+                        // That one more is too many is told to the next.
+                        let _ = self.gone.charge(now);
+                        (None, now)
+                    }
                     registry::Reply::Client(client) => (client.map(|client| *client), now),
                     _ => return Err(Fault::new("the registry gave no client").into()),
                 }
@@ -186,18 +195,34 @@ impl Memory {
         told.push((id.to_owned(), now));
         true
     }
+}
 
-    /// A token bucket: ids that nobody knows reach the registry only so often.
-    fn charge_stranger(&self, now: Timestamp) -> Result<(), Error> {
-        let mut bucket = self.strangers.borrow_mut();
-        let (since, used) = *bucket;
+/// A token bucket: ids that nobody knows reach the registry only so often.
+#[derive(Default)]
+struct Bucket(RefCell<(Timestamp, u64)>);
+
+impl Bucket {
+    /// How many it has given, less what has come back since.
+    fn used(&self, now: Timestamp) -> (Timestamp, u64) {
+        let (since, used) = *self.0.borrow();
         let refilled = now.since(since).0.saturating_mul(RATE);
-        let used = used.saturating_sub(refilled);
-        if used >= BURST {
-            let detail = "too many unknown clients are asking: repeat the request in a second";
-            return Err(Error::new(Code::TooManyRequests, detail).because("unknown client ids"));
+        (if refilled > 0 { now } else { since }, used.saturating_sub(refilled))
+    }
+
+    /// Refuses where it is empty.
+    fn demand(&self, now: Timestamp) -> Result<(), Error> {
+        if self.used(now).1 < BURST {
+            return Ok(());
         }
-        *bucket = (if refilled > 0 { now } else { since }, used + 1);
+        let detail = "too many unknown clients are asking: repeat the request in a second";
+        Err(Error::new(Code::TooManyRequests, detail).because("unknown client ids"))
+    }
+
+    /// Takes one.
+    fn charge(&self, now: Timestamp) -> Result<(), Error> {
+        self.demand(now)?;
+        let (since, used) = self.used(now);
+        *self.0.borrow_mut() = (since, used + 1);
         Ok(())
     }
 }

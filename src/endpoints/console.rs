@@ -8,6 +8,7 @@ mod acts;
 mod entrance;
 mod form;
 mod home;
+mod questions;
 mod records;
 mod snippets;
 

@@ -13,6 +13,8 @@ const PLACES: &[(&str, &str)] = &[
     ("/console/users", "Users"),
     ("/console/grants", "Grants"),
     ("/console/registration-tokens", "Registration tokens"),
+    ("/console/connections", "Connections"),
+    ("/console/external-servers", "External servers"),
     ("/console/settings", "Settings"),
     ("/console/audit", "Audit log"),
 ];

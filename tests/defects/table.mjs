@@ -661,14 +661,14 @@ export const DEFECTS = [
     file: 'model/held.rs',
     from: 'if calling.life == life && now < calling.since.plus(LOST) {',
     to: 'if calling.life == life && now < calling.since {',
-    test: 'model::held::',
+    test: 'model::held::who_asks_gets_a_good_token_waits_for_the_one_who_calls_or_is_told_why_not',
   },
   {
     what: 'a refresh whose caller died is never made again',
     file: 'model/held.rs',
     from: '        if calling.again {\n            self.calling = None;',
     to: '        if calling.again || calling.code.is_none() {\n            self.calling = None;',
-    test: 'model::held::',
+    test: 'model::held::a_provider_that_forgives_a_retry_is_never_lost_by_one_death',
   },
   {
     what: 'a browser that nobody expects connects a connection',
@@ -738,7 +738,7 @@ export const DEFECTS = [
     file: 'model/grant/turn.rs',
     from: 'terms.within.as_ref().map_or_else(|| scope.clone(), |within| scope.common(within));',
     to: 'terms.within.clone().unwrap_or_else(|| scope.clone());',
-    test: 'resources::',
+    test: 'resources::a_code_that_is_asked_for_another_resource_than_was_granted_stays_good',
   },
   {
     what: 'a scope of another resource opens what the gateway serves',

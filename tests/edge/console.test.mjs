@@ -288,6 +288,43 @@ test('a registration token is made, shown once, registers a client, and is ended
   await page.context().close();
 });
 
+test('a connection is made, keeps its secret to itself, says where somebody is to go, and is ended', async () => {
+  await makeUser('connector', ['administrator']);
+  const page = await enter('connector');
+  await page.goto(at('/console'));
+  await page.click('text=Connections');
+  await page.click('#new');
+  for (const [name, value] of Object.entries({ name: 'mail', issuer: 'https://as.test', authorization_endpoint: 'https://as.test/authorize', client_id: 'we', client_secret: 'hush-hush' })) await page.fill(`#in-${name}`, value);
+  await page.fill('#in-token_endpoint', 'http://as.test/token');
+  await page.click('#save');
+  assert.match(await page.textContent('#in-token_endpoint-problem'), /not https/);
+  assert(!(await page.content()).includes('hush-hush'));
+  await page.fill('#in-token_endpoint', 'https://as.test/token');
+  await page.fill('#in-client_secret', 'hush-hush');
+  await page.click('#save');
+  assert.match(await page.textContent('dl'), /Status\s*new/);
+  await page.fill('#in-token_endpoint', 'https://other.test/token');
+  await page.click('#save');
+  assert.match(await page.textContent('#in-client_secret-problem'), /said again/);
+  await page.fill('#in-client_secret', 'hush-again');
+  await page.click('#save');
+  assert.equal(await page.textContent('#notice'), 'It is saved.');
+  await page.click('#act-authorize');
+  assert.match(await page.textContent('#secret'), /^https:\/\/as\.test\/authorize\?response_type=code&client_id=we&/);
+  await page.click('#act-delete');
+  assert.match(await page.textContent('main'), /forgotten/);
+  await page.click('#confirm-yes');
+  assert.equal(await page.textContent('#notice'), 'It is deleted.');
+  await page.click('text=External servers');
+  await page.click('#new');
+  for (const [name, value] of Object.entries({ name: 'partner', introspection_endpoint: 'https://as.test/introspect', client_id: 'we', username: 'alice' })) await page.fill(`#in-${name}`, value);
+  await page.click('#save');
+  assert.equal(await page.textContent('#notice'), 'It is made.');
+  await page.click('text=External servers');
+  assert.match(await page.textContent('#list'), /partner/);
+  await page.context().close();
+});
+
 test('who holds no role sees nothing, and an auditor changes nothing, whatever is sent', async () => {
   await makeUser('nobody', []);
   await makeUser('reader', ['auditor']);
@@ -331,6 +368,11 @@ const PAGES = [
   '/console/grants',
   '/console/registration-tokens',
   '/console/new/registration-tokens',
+  '/console/connections',
+  '/console/connections/mail',
+  '/console/new/connections',
+  '/console/external-servers/partner',
+  '/console/new/external-servers',
   '/console/settings',
   '/console/audit',
 ];
@@ -341,6 +383,8 @@ describe('each page', () => {
 
   before(async () => {
     await makeUser('guide', ['administrator']);
+    const connection = { name: 'mail', issuer: 'https://as.test', authorization_endpoint: 'https://as.test/authorize', token_endpoint: 'https://as.test/token', client_id: 'we' };
+    assert.equal((await administer(worker, 'POST', '/admin/connections', connection)).status, 201);
     page = await enter('guide', { javaScriptEnabled: true });
   });
 

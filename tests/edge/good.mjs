@@ -104,6 +104,10 @@ async function ofConsole(worker, mark) {
   await make(worker, '/admin/users', { username: `${name}.other`, password: 'open-the-doors' });
   await make(worker, '/admin/scopes', { name });
   await make(worker, '/admin/clients', { client_id: name, redirect_uris: ['https://a.test/cb'], scope: name });
+  const connection = { issuer: 'https://as.example', authorization_endpoint: 'https://as.example/authorize', token_endpoint: 'https://as.example/token', client_id: 'we' };
+  const server = { issuer: 'https://as.example', introspection_endpoint: 'https://as.example/introspect', client_id: 'we' };
+  await make(worker, '/admin/connections', { ...connection, name });
+  await make(worker, '/admin/external-servers', { ...server, name });
   await makeTokens(worker);
   const grant = (await administer(worker, 'GET', '/admin/grants?username=alice&limit=1')).body.items[0].id;
   const { body: invitation } = await administer(worker, 'POST', '/admin/registration-tokens', {});
@@ -120,7 +124,7 @@ async function ofConsole(worker, mark) {
   const outside = { cookie: cookieOf(stranger), 'sec-fetch-site': 'same-origin' };
   const [inside, leaving] = [await enter(), await enter()];
   const { cookie, seal } = inside;
-  const pages = ['', '/new/clients', '/new/scopes', '/new/users', '/clients?q=demo&after=demo-api', `/clients/${name}`, '/scopes', `/scopes/${name}`, '/users?q=a', `/users/${name}`, '/grants?username=alice', `/grants/${encodeURIComponent(grant)}`, '/registration-tokens', '/new/registration-tokens', `/registration-tokens/${invitation.id}`, '/settings', '/audit?q=a'];
+  const pages = ['', '/new/clients', '/new/scopes', '/new/users', '/clients?q=demo&after=demo-api', `/clients/${name}`, '/scopes', `/scopes/${name}`, '/users?q=a', `/users/${name}`, '/grants?username=alice', `/grants/${encodeURIComponent(grant)}`, '/registration-tokens', '/new/registration-tokens', `/registration-tokens/${invitation.id}`, '/new/connections', '/connections?q=a', `/connections/${name}`, '/new/external-servers', '/external-servers', `/external-servers/${name}`, '/settings', '/audit?q=a'];
   const act = (/** @type {string} */ path, /** @type {Record<string, string>} */ fields) => form(`/console${path}`, { seal, ...fields }, { cookie });
   return [
     ...pages.map((path) => get(`/console${path}`, { cookie })),
@@ -136,6 +140,10 @@ async function ofConsole(worker, mark) {
     act('/users', { username: `${name}.new`, password: 'open-the-doors', enabled: 'true', claims: '{"name":"D"}' }),
     act(`/users/${name}.other`, { act: 'password', password: 'open-the-doors', confirm: 'yes' }),
     act(`/grants/${encodeURIComponent(grant)}`, { act: 'revoke' }),
+    act('/connections', { ...connection, name: `${name}.new`, client_secret: 'hush' }),
+    act(`/connections/${name}`, { act: 'authorize' }),
+    act('/external-servers', { ...server, name: `${name}.new`, username: 'alice' }),
+    act(`/external-servers/${name}`, { act: 'delete', confirm: 'yes' }),
     act('/registration-tokens', { description: 'x', uses: '2', expires_in: '3600' }),
     act(`/registration-tokens/${invitation.id}`, { act: 'delete' }),
     // A question: what holds for everybody is not changed here.

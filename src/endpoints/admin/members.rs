@@ -50,8 +50,10 @@ pub enum Written {
     Never,
     /// When the record is made.
     Once,
-    /// It is written and never shown.
+    /// When the record is made; it is never shown.
     Only,
+    /// Always; it is never shown.
+    Anew,
     /// By the answer to a request that draws it.
     Drawn,
     /// As `null` alone.
@@ -71,7 +73,7 @@ const fn member(
 }
 
 use Form::{Any, Choice, Instant, Names, Number, Object, Switch, Text, Texts, Tristate};
-use Written::{Always, Drawn, Listed, Never, Once, Only, Opens};
+use Written::{Always, Anew, Drawn, Listed, Never, Once, Only, Opens};
 
 /// A client, under the names of RFC 7591 §2 and our own.
 #[rustfmt::skip]
@@ -154,7 +156,7 @@ pub const CONNECTION: &[Member] = &[
     member("authorization_endpoint",     "Authorization endpoint", Text,    Always, "Where a browser is sent; may have a query."),
     member("token_endpoint",             "Token endpoint",         Text,    Always, "What is asked for tokens."),
     member("client_id",                  "Client id",              Text,    Always, "Who this server is there."),
-    member("client_secret",              "Client secret",          Text,    Only,   "Sealed. Said again where issuer, token_endpoint or client_id changes; null: a public client."),
+    member("client_secret",              "Client secret",          Text,    Anew,   "Sealed. Said again where issuer, token_endpoint or client_id changes; null: a public client."),
     member("token_endpoint_auth_method", "Authentication",         Choice(&["client_secret_basic", "client_secret_post"]), Always, "How the secret is sent (RFC 6749 section 2.3.1)."),
     member("scope",                      "Scope",                  Text,    Always, "What is asked for; empty: what the server gives by itself."),
     member("allowed_origins",            "Allowed origins",        Texts,   Always, "Where requests may go with its token."),
@@ -172,7 +174,7 @@ pub const EXTERNAL_SERVER: &[Member] = &[
     member("issuer",                     "Issuer",                 Text,    Always, "Of its tokens, where they are JWTs: only those that name it are asked about. Empty: all tokens that are nobody else's."),
     member("introspection_endpoint",     "Introspection endpoint", Text,    Always, "What is asked about tokens (RFC 7662)."),
     member("client_id",                  "Client id",              Text,    Always, "Who this server is there."),
-    member("client_secret",              "Client secret",          Text,    Only,   "Sealed. Said again where issuer, introspection_endpoint or client_id changes; null: a public client."),
+    member("client_secret",              "Client secret",          Text,    Anew,   "Sealed. Said again where issuer, introspection_endpoint or client_id changes; null: a public client."),
     member("token_endpoint_auth_method", "Authentication",         Choice(&["client_secret_basic", "client_secret_post"]), Always, "How the secret is sent (RFC 6749 section 2.3.1)."),
     member("has_client_secret",          "Has a secret",           Switch,  Never,  "Whether client_secret has been said."),
     member("audience",                   "Audience",               Text,    Always, "What aud of its tokens must name; empty: anything."),

@@ -2,6 +2,7 @@
 
 use super::{
     Answer, Page, Visit, Wish, form,
+    questions::question,
     records::{self, Shown, Sort, hidden, show, show_new, show_settings},
 };
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     host::Host,
     json::{self, json},
     model::settings::Settings,
-    pages::console::{Confirm, Hidden, Input, Kind, framed},
+    pages::console::{Confirm, Hidden, Input, framed},
     wire::{Params, Request, Response, with_params},
 };
 use http::{Method, StatusCode};
@@ -228,7 +229,7 @@ async fn perform<H: Host>(
     form: &Params,
 ) -> Result<Response, Error> {
     let no_such_act = || Error::new(Code::InvalidRequest, "the form does not say what is to be done");
-    if !is_sure(form) && act != "unlock" {
+    if !is_sure(form) && !matches!(act, "unlock" | "authorize") {
         let (title, label, what, inputs) = question(sort, act, None).ok_or_else(no_such_act)?;
         let consequences = vec![what.to_owned(), affected(cx, sort, segment).await?];
         return ask(visit, sort, segment, title, label, consequences, (repeated(form), inputs));
@@ -250,7 +251,18 @@ async fn perform<H: Host>(
             let body = json::object([("overlap_seconds", json!(overlap))]);
             Wish::change(Method::POST, Resource::Secret, segment, tag, body).ask(cx).await
         }
-        (Resource::Client | Resource::Scope | Resource::User | Resource::RegistrationToken, "delete")
+        (Resource::Connection, "authorize") => {
+            Wish::change(Method::POST, Resource::ConnectionAuthorize, segment, "", Map::new()).ask(cx).await
+        }
+        (
+            Resource::Client
+            | Resource::Scope
+            | Resource::User
+            | Resource::RegistrationToken
+            | Resource::Connection
+            | Resource::ExternalServer,
+            "delete",
+        )
         | (Resource::Grant, "revoke") => Wish::delete(sort.one, segment, tag, String::new()).ask(cx).await,
         (Resource::Client | Resource::User, "cut") => {
             Wish::delete(Resource::Grants, "", "", of(&[])).ask(cx).await
@@ -266,6 +278,11 @@ async fn perform<H: Host>(
         _ => return Err(no_such_act()),
     };
     match outcome {
+        Ok(answer) if act == "authorize" => {
+            let record = Wish::get(sort.one, segment, String::new()).ask(cx).await?;
+            let secret = Some(answer.text("authorization_url"));
+            show(cx, visit, StatusCode::OK, &Shown { secret, ..Shown::of(sort, segment, &record) })
+        }
         Ok(answer) if act == "secret" => {
             let notice = if answer.owed { OWED } else { "" };
             let secret = Some(answer.text("client_secret"));
@@ -297,62 +314,6 @@ async fn perform<H: Host>(
         }
         Err(error) => Err(error),
     }
-}
-
-/// Title, button, what it means, and what is still to be said.
-type Question = (&'static str, &'static str, &'static str, Vec<Input>);
-
-fn question(sort: &Sort, act: &str, wrong: Option<&Error>) -> Option<Question> {
-    let none = Vec::new();
-    Some(match (sort.one, act) {
-        (Resource::Client, "secret") => {
-            let choice = |seconds: &str, text: &str| (seconds.to_owned(), text.to_owned());
-            let choices = vec![
-                choice("0", "not at all"),
-                choice("3600", "for an hour"),
-                choice("86400", "for a day"),
-                choice("604800", "for a week"),
-                choice("2592000", "for thirty days"),
-            ];
-            let about = "Bring the new secret to every place where the client runs before this is over.";
-            let overlap = Input {
-                kind: Kind::Choice(choices),
-                value: "86400".to_owned(),
-                ..Input::line("overlap_seconds", "The old secret works on", about, "text")
-            };
-            let what = "The client gets a new secret, which is shown once. Where the old one is used after its end, \
-                        the client gets no tokens.";
-            ("Make a new secret?", "Make a new secret", what, vec![overlap])
-        }
-        (Resource::User, "password") => {
-            let password = Input {
-                problem: wrong.map(|error| error.detail.to_string()),
-                ..Input::line("password", "New password", "8 to 1000 bytes.", "password")
-            };
-            let what = "The person is signed out everywhere, and what they allowed ends.";
-            ("Set a password?", "Set the password", what, vec![password])
-        }
-        (Resource::User, "sessions") => {
-            let what = "The person is signed out everywhere, and what they allowed ends.";
-            ("Sign out everywhere?", "Sign out", what, none)
-        }
-        (Resource::Client | Resource::User | Resource::Scope, "cut") => {
-            ("End all these grants?", "End them", "Every code and token of them stops working at once.", none)
-        }
-        (Resource::Client | Resource::User, "delete") => {
-            ("Delete it for good?", "Delete", "Every code and token stops working at once.", none)
-        }
-        (Resource::Scope, "delete") => {
-            ("Delete it for good?", "Delete", "It can be deleted once no client may have it.", none)
-        }
-        (Resource::RegistrationToken, "delete") => {
-            ("End this token?", "End it", "Nobody registers a client with it any more.", none)
-        }
-        (Resource::Grant, "revoke") => {
-            ("Revoke this grant?", "Revoke", "Every code and token of it stops working at once.", none)
-        }
-        _ => return None,
-    })
 }
 
 fn ask(
@@ -405,8 +366,12 @@ async fn affected<H: Host>(cx: &Context<'_, H>, sort: &Sort, segment: &str) -> R
         let (client, user) = (answer.text("client_id"), answer.text("username"));
         return Ok(format!("This is what {user} allowed {client}: {}.", answer.text("scope")));
     }
-    if sort.one == Resource::RegistrationToken {
-        return Ok("Clients that registered with it stay.".to_owned());
+    match sort.one {
+        Resource::RegistrationToken => return Ok("Clients that registered with it stay.".to_owned()),
+        Resource::Connection | Resource::ExternalServer => {
+            return Ok("Who goes by it is not known here.".to_owned());
+        }
+        _ => {}
     }
     let mut said = count(cx, &[(key_of_grants(sort), segment)]).await?;
     if sort.one == Resource::Client {

@@ -18,7 +18,7 @@ pub(super) const REPEATABLE: &[&str] = &["grant_types", "roles"];
 /// Whether a member has a field in the form.
 fn is_asked(member: &Member, making: bool) -> bool {
     let written = match member.written {
-        Written::Always => true,
+        Written::Always | Written::Anew => true,
         Written::Once | Written::Only => making,
         Written::Never | Written::Drawn | Written::Opens | Written::Listed => false,
     };
@@ -28,7 +28,7 @@ fn is_asked(member: &Member, making: bool) -> bool {
 
 /// Whether a member is written and never shown again.
 fn is_password(member: &Member) -> bool {
-    member.written == Written::Only && member.form == Form::Text
+    matches!(member.written, Written::Only | Written::Anew) && member.form == Form::Text
 }
 
 /// The fields of a form. `problem` stands next to the field that it names; `now` is what the record says by now, where

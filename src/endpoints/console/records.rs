@@ -73,6 +73,15 @@ pub(super) const SORTS: &[Sort] = &[
            columns: &["id", "description", "created_at", "expires_at", "uses"],
            secret: ("The registration token", "give it to whoever registers the client"),
            new: Some(("/console/new/registration-tokens", "New registration token")), members: members::REGISTRATION_TOKEN },
+    Sort { many: Resource::Connections, one: Resource::Connection, path: "/console/connections", title: "Connections", name: "connection", key: "name",
+           search: &[("q", "Search", "A part of a connection’s name or issuer.")],
+           columns: &["name", "issuer", "scope", "status", "broken_since"],
+           secret: ("The address", "open it in the browser of whoever lets this server in there"),
+           new: Some(("/console/new/connections", "New connection")), members: members::CONNECTION },
+    Sort { many: Resource::ExternalServers, one: Resource::ExternalServer, path: "/console/external-servers", title: "External servers", name: "external server", key: "name",
+           search: &[("q", "Search", "A part of a server’s name or issuer.")],
+           columns: &["name", "issuer", "introspection_endpoint", "username"],
+           secret: NONE, new: Some(("/console/new/external-servers", "New external server")), members: members::EXTERNAL_SERVER },
     Sort { many: Resource::Audit, one: Resource::Audit, path: "/console/audit", title: "Audit log", name: "change", key: "",
            search: &[("q", "Search", "A part of what was done, to what, or of who did it.")],
            columns: &["time", "by", "action", "target", "before", "after", "address", "trace_id"],
@@ -347,6 +356,8 @@ fn acts(sort: &Sort, answer: &Answer) -> Vec<(&'static str, &'static str)> {
         }
         Resource::Grant => vec![("revoke", "Revoke…")],
         Resource::RegistrationToken => vec![("delete", "End it…")],
+        Resource::Connection => vec![("authorize", "Let this server in there…"), ("delete", "Delete…")],
+        Resource::ExternalServer => vec![("delete", "Delete…")],
         _ => Vec::new(),
     }
 }

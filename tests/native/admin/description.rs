@@ -67,7 +67,9 @@ fn every_choice_in_the_description_is_a_list_and_where_there_is_none_nothing_is_
 
 /// The names of a table, without those that an answer to `GET` does not have.
 fn shown(members: &[Member]) -> BTreeSet<String> {
-    let shown = members.iter().filter(|member| !matches!(member.written, Written::Drawn | Written::Only));
+    let shown = members
+        .iter()
+        .filter(|member| !matches!(member.written, Written::Drawn | Written::Only | Written::Anew));
     shown.map(|member| member.name.to_owned()).collect()
 }
 
@@ -101,7 +103,7 @@ fn a_member_can_be_written_when_the_description_says_so_and_at_no_other_time() {
         let item = read(&site, target);
         for member in members {
             let value = match member.written {
-                Written::Only => json!("open the doors"),
+                Written::Only | Written::Anew => json!("open the doors"),
                 Written::Always | Written::Listed => item[member.name].clone(),
                 Written::Opens => Value::Null,
                 _ => json!("another"),

@@ -3,7 +3,7 @@
 use edgemint::endpoints::admin::members::{
     Form::{Any, Choice, Instant, Names, Number, Object, Switch, Text, Texts, Tristate},
     Member,
-    Written::{Always, Drawn, Listed, Never, Once, Only, Opens},
+    Written::{Always, Anew, Drawn, Listed, Never, Once, Only, Opens},
 };
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ fn of(member: &Member) -> (String, Value) {
     schema["description"] = json!(member.about);
     match member.written {
         Never | Drawn => schema["readOnly"] = json!(true),
-        Only => schema["writeOnly"] = json!(true),
+        Only | Anew => schema["writeOnly"] = json!(true),
         Always | Once | Opens | Listed => {}
     }
     (member.name.to_owned(), schema)

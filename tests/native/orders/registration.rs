@@ -1,7 +1,7 @@
 //! Clients that register and manage themselves: places that two want, changes and ends at the same time.
 
 use super::{
-    scenes::{Law, SMALL, Scene, WIDE, scene},
+    scenes::{EVERY, FAULT, Law, Mode, PLAIN, Scene, WIDE, scene},
     trial::{Reply, Verdict, demand},
 };
 use crate::{
@@ -11,6 +11,9 @@ use crate::{
 use edgemint::{host::Store as _, wire::Request};
 use http::Method;
 use serde_json::{Value, json};
+
+/// Two that meet in the registry alone.
+const MEETING: (&[Mode], &[Mode]) = (&[PLAIN, EVERY], &[FAULT]);
 
 /// All of them.
 pub fn scenes(base: &Site) -> Vec<Scene> {
@@ -70,7 +73,7 @@ fn places(base: &Site) -> Scene {
     });
     scene("register, register (one place)", &site, vec![registering(), registering()], law)
         .half_warm()
-        .explored(SMALL)
+        .explored(MEETING)
 }
 
 /// Two changes by one registration access token: whoever is answered can go on.
@@ -91,7 +94,7 @@ fn changes(base: &Site) -> Scene {
             "each is told its own change".to_owned()
         })
     });
-    scene("change oneself, change oneself", &site, requests, law).half_warm().explored(SMALL)
+    scene("change oneself, change oneself", &site, requests, law).half_warm().explored(MEETING)
 }
 
 /// Once its end is answered, no change brings it back.
@@ -115,7 +118,7 @@ fn change_and_end(base: &Site) -> Scene {
         }
         Ok(())
     });
-    scene("change oneself, end oneself", &site, requests, law).half_warm().explored(SMALL)
+    scene("change oneself, end oneself", &site, requests, law).half_warm().explored(MEETING)
 }
 
 /// Once its end is answered, nothing that it got is good.

@@ -114,3 +114,25 @@ fn who_asks_to_be_bound_is_told_that_nobody_is() {
         register(&site, &with(application(), json!({ name: false })));
     }
 }
+
+#[test]
+fn ids_of_clients_that_ended_reach_the_registry_only_so_often_and_keep_no_new_client_away() {
+    let site = open();
+    site.patch("/admin/settings", &json!({ "registration.perHour": 100_000 }));
+    let ended: Vec<String> = (0..120)
+        .map(|_| {
+            let id = id(&register(&site, &application()));
+            assert_eq!(site.admin(Method::DELETE, &format!("/admin/clients/{id}"), &Value::Null).0, 204);
+            id
+        })
+        .collect();
+    let elsewhere = site.beside();
+    assert_eq!(elsewhere.get("/healthz").status, 200);
+    site.world.operations();
+    let statuses: Vec<u16> = ended.iter().map(|id| asks(&elsewhere, id).status.as_u16()).collect();
+    let asked = site.world.operations().iter().filter(|to| *to == "REGISTRY").count();
+    assert!(asked <= 101, "the registry was asked {asked} times");
+    assert_eq!((statuses[0], statuses[119]), (400, 429));
+    let client = register(&site, &application());
+    assert_eq!(asks(&elsewhere, &id(&client)).status, 200, "its copy is there");
+}
