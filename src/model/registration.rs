@@ -81,7 +81,7 @@ impl Metadata {
         for name in SAID {
             let silent = match *name {
                 // RFC 7591 §2: without it the server decides. Each scope is for a person to allow.
-                "scope" => json!(usual.to_string()),
+                "scope" => json!(usual.first().to_string()),
                 "token_endpoint_auth_method" => json!(self.token_endpoint_auth_method),
                 _ => Value::Null,
             };

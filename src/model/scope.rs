@@ -36,6 +36,12 @@ impl Scope {
         self.0.is_subset(&other.0)
     }
 
+    /// As many of its names as a client can have.
+    #[must_use]
+    pub fn first(&self) -> Self {
+        Self::of(self.names().take(MOST))
+    }
+
     /// The names in both.
     #[must_use]
     pub fn common(&self, other: &Self) -> Self {

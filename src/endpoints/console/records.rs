@@ -75,7 +75,7 @@ pub(super) const SORTS: &[Sort] = &[
            new: Some(("/console/new/registration-tokens", "New registration token")), members: members::REGISTRATION_TOKEN },
     Sort { many: Resource::Connections, one: Resource::Connection, path: "/console/connections", title: "Connections", name: "connection", key: "name",
            search: &[("q", "Search", "A part of a connection’s name or issuer.")],
-           columns: &["name", "issuer", "scope", "status", "broken_since"],
+           columns: &["name", "status", "issuer", "scope", "broken_since"],
            secret: ("The address", "open it in the browser of whoever lets this server in there"),
            new: Some(("/console/new/connections", "New connection")), members: members::CONNECTION },
     Sort { many: Resource::ExternalServers, one: Resource::ExternalServer, path: "/console/external-servers", title: "External servers", name: "external server", key: "name",

@@ -136,3 +136,16 @@ fn ids_of_clients_that_ended_reach_the_registry_only_so_often_and_keep_no_new_cl
     let client = register(&site, &application());
     assert_eq!(asks(&elsewhere, &id(&client)).status, 200, "its copy is there");
 }
+
+#[test]
+fn a_catalogue_of_more_scopes_than_a_client_can_have_closes_registration_to_nobody() {
+    let site = open();
+    for number in 0..100 {
+        let scope = json!({ "name": format!("more.{number}") });
+        assert_eq!(site.admin(Method::POST, "/admin/scopes", &scope).0, 201);
+    }
+    let client = register(&site, &application());
+    assert_eq!(client["scope"].as_str().unwrap().split(' ').count(), 100);
+    let last = register(&site, &with(application(), json!({ "scope": "reports" })));
+    assert_eq!(last["scope"], "reports");
+}
