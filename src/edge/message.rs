@@ -35,7 +35,8 @@ const MORE: &[&str] = &[
     "x-forwarded-uri",
 ];
 
-/// Reads a request but for its body, of which it says only whether there is one. `passes`: whether one to that host may have to be passed on. The URL is taken apart as text: the `url` crate would make this Worker larger.
+/// Reads a request but for its body, of which it says only whether there is one. `passes`: whether one to that host may
+/// have to be passed on. The URL is taken apart as text: the `url` crate would make this Worker larger.
 pub fn head(
     request: &Request,
     passes: impl Fn(&str) -> bool,

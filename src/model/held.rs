@@ -105,6 +105,9 @@ pub struct Calling {
     pub again: bool,
     /// With a code: of which browser, and code and verifier, sealed. Else with the refresh token.
     pub code: Option<[String; 3]>,
+    /// The answer that brought the code named the provider. Who has the address could say so: it counts once the code is good.
+    #[serde(default)]
+    pub named: bool,
 }
 
 /// Why there will be no token until somebody goes to the provider again.
@@ -236,9 +239,13 @@ impl Held {
         if vault.open(VERIFIER, &verifier).is_none() {
             return Ok(Step::Sealed);
         }
-        (self.pending, self.names_itself) = (None, named);
+        self.pending = None;
         let code = [nonce.to_owned(), vault.seal(CODE, code)?, verifier];
-        Ok(self.begin(now, life, Some(code)))
+        let step = self.begin(now, life, Some(code));
+        if let Some(calling) = &mut self.calling {
+            calling.named = named;
+        }
+        Ok(step)
     }
 
     /// Somebody asks for a token. `refused`: a resource did not take this one. `waited`: for the end of this call, which is
@@ -327,6 +334,7 @@ impl Held {
         let nonce = calling.code.map(|[nonce, ..]| nonce);
         let (status, late, said) = match answer {
             Answer::Tokens(members) => {
+                self.names_itself |= calling.named;
                 let before = self.tokens.take();
                 self.tokens = Some(Tokens::read(vault, &members, (before, nonce, scope), (number, now))?);
                 (self.broken, self.failure, self.failures) = (None, None, 0);
@@ -380,7 +388,8 @@ impl Held {
     fn begin(&mut self, now: Timestamp, life: &str, code: Option<[String; 3]>) -> Step {
         self.calls += 1;
         let number = self.calls;
-        self.calling = Some(Calling { number, since: now, life: life.to_owned(), again: false, code });
+        self.calling =
+            Some(Calling { number, since: now, life: life.to_owned(), again: false, code, named: false });
         Step::Call(number)
     }
 

@@ -128,6 +128,21 @@ async function letInAtStrict(name, seconds) {
   assert.equal(back.status, 200, await back.text());
 }
 
+/** The runtime is killed while the provider's answer to a refresh is on its way, and started again. @param {string} name */
+async function killInRefresh(name) {
+  asked = [];
+  const { promise, resolve: release } = Promise.withResolvers();
+  held = promise;
+  const lost = fresh(name).catch(() => undefined);
+  await until('the provider is asked', () => asked.length === 1);
+  const { state, port } = worker;
+  await worker.crash();
+  release();
+  held = undefined;
+  await lost;
+  worker = await Worker.start({ internet: goThere, state, port });
+}
+
 test('a person lets this server in at another Edgemint, which is asked for a token once and then not until it has to be', async () => {
   await make('reports', 3600);
   assert.equal((await fresh('reports')).status, 409);
@@ -153,17 +168,7 @@ test('fifty who ask at once with an expired token cause one refresh, and get one
 
 test('killed in the middle of a refresh: a provider that forgives a retry gives tokens without a person', async () => {
   await makeExpired('killed');
-  asked = [];
-  const { promise, resolve: release } = Promise.withResolvers();
-  held = promise;
-  const lost = fresh('killed').catch(() => undefined);
-  await until('the provider is asked', () => asked.length === 1);
-  const { state, port } = worker;
-  await worker.crash();
-  release();
-  held = undefined;
-  await lost;
-  worker = await Worker.start({ internet: goThere, state, port });
+  await killInRefresh('killed');
   const [one, two] = await Promise.all([fresh('killed'), fresh('killed')]);
   assert.deepEqual([one.status, two.status], [200, 200], one.text);
   assert.equal(one.body.access_token, two.body.access_token);
@@ -174,17 +179,7 @@ test('killed in the middle of a refresh: a provider that forgives a retry gives 
 
 test('killed in the middle of a refresh: a provider that forgives nothing breaks the connection, which says since when and why', async () => {
   await letInAtStrict('strict', 1);
-  asked = [];
-  const { promise, resolve: release } = Promise.withResolvers();
-  held = promise;
-  const lost = fresh('strict').catch(() => undefined);
-  await until('the provider is asked', () => asked.length === 1);
-  const { state, port } = worker;
-  await worker.crash();
-  release();
-  held = undefined;
-  await lost;
-  worker = await Worker.start({ internet: goThere, state, port });
+  await killInRefresh('strict');
   const began = Math.floor(Date.now() / 1000);
   const broken = await fresh('strict');
   assert.equal(broken.status, 409, broken.text);

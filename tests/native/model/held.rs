@@ -370,3 +370,18 @@ fn a_provider_that_named_itself_once_always_does() {
     let back = Back { nonce: "n", code: "good", named: false };
     assert_eq!(course.held.come_back(&course.vault, back, course.now, "0").unwrap(), Step::Unexpected);
 }
+
+#[test]
+fn who_has_the_address_and_no_good_code_makes_no_provider_one_that_names_itself() {
+    let mut course = Course::new(true);
+    for (nonce, code, named, status) in [("forged", "bad", true, "new"), ("own", "good", false, "connected")]
+    {
+        let until = course.now.plus(Seconds(600));
+        course.held.expect(&course.vault, nonce.to_owned(), "verifier", until).unwrap();
+        let back = Back { nonce, code, named };
+        let step = course.held.come_back(&course.vault, back, course.now, "0").unwrap();
+        course.step(step);
+        course.happen(&Event::Answered);
+        assert_eq!(course.held.status(), status, "{nonce}");
+    }
+}
