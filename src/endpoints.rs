@@ -16,6 +16,7 @@ pub mod gateway;
 pub mod healthz;
 pub mod interaction;
 pub mod introspect;
+pub mod jwks;
 pub mod login;
 pub mod metadata;
 pub mod register;

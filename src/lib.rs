@@ -32,6 +32,7 @@
 //! | [`model`] | what things are and do: grants, marks, clients, scopes, accounts, addresses, tickets; pure |
 //! | [`objects`] | what surrounds the pure functions so that they happen exactly once: rows, marks, outbox, roster. [`objects::protocol`] is what they can be asked |
 //! | [`context`] | one request: configuration, instant, copies of clients and settings, what it tells the log |
+//! | [`jws`] | signed tokens, under keys of this server |
 //! | [`caller`], [`session`] | the client that proved itself; the browser that is signed in |
 //! | [`issue`] | the only place that makes access and refresh tokens |
 //! | [`grants`] | the token endpoint; a file a grant type |
@@ -113,6 +114,7 @@ pub mod model {
     pub mod gateway;
     pub mod grant;
     pub mod held;
+    pub mod keyring;
     pub mod mark;
     pub mod metadata;
     pub mod outside;
@@ -136,6 +138,8 @@ pub mod model {
 pub mod objects;
 
 pub mod context;
+
+pub mod jws;
 
 pub mod caller;
 pub mod session;

@@ -28,6 +28,7 @@ pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
         "token_endpoint": cx.url("/token"),
         "revocation_endpoint": cx.url("/revoke"),
         "introspection_endpoint": cx.url("/introspect"),
+        "jwks_uri": cx.url("/jwks"),
         "scopes_supported": scopes,
         "response_types_supported": ["code", "token"],
         "response_modes_supported": ["query", "fragment"],
