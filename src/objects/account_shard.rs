@@ -42,7 +42,7 @@ impl Object for AccountShard {
                 logins::admit(turn, &sub, version, id, (lifetime, shard))
             }
             Command::Session(session) => Ok(match signed_in(turn, &session)? {
-                Some((account, _)) => Reply::Person(person(&account)),
+                Some((account, since)) => Reply::Person(person(&account, since)),
                 None => Reply::NoSession,
             }),
             Command::Holder(session) => Ok(match signed_in(turn, &session)? {
@@ -63,13 +63,13 @@ impl Object for AccountShard {
                 Ok(Reply::Health(super::health(turn.store, Self::wake(turn.store)?, turn.now)?))
             }
             Command::Note { session, shard } => {
-                let Some((mut account, _)) = signed_in(turn, &session)? else {
+                let Some((mut account, since)) = signed_in(turn, &session)? else {
                     return Ok(Reply::NoSession);
                 };
                 if account.shards.insert(shard) {
                     write(turn.store, ACCOUNTS, &account.sub, "", &account)?;
                 }
-                Ok(Reply::Person(person(&account)))
+                Ok(Reply::Person(person(&account, since)))
             }
             Command::Create(account) => changes::create(turn, *account),
             Command::Read(who) => Ok(match find(turn.store, &who)? {
@@ -168,12 +168,13 @@ fn sessions(named: &SessionRef) -> String {
     named.table.name("sessions")
 }
 
-fn person(account: &Account) -> Person {
+fn person(account: &Account, since: Timestamp) -> Person {
     Person {
         sub: account.sub.clone(),
         username: account.username.clone(),
         version: account.version,
         groups: account.groups.iter().cloned().collect(),
+        auth_time: Some(since),
     }
 }
 

@@ -210,7 +210,13 @@ impl Given {
         let offer = |client: ClientRef, scope: &Scope, person: u64| {
             Box::new(Offer {
                 client,
-                person: Person { sub: "sub".into(), username: "ada".into(), version: person, groups: vec![] },
+                person: Person {
+                    sub: "sub".into(),
+                    username: "ada".into(),
+                    version: person,
+                    groups: vec![],
+                    auth_time: None,
+                },
                 scope: scope.clone(),
                 binding: Binding {
                     challenge: profile.challenge.then(|| Challenge::of(VERIFIER)),
