@@ -16,6 +16,7 @@ mod external_servers;
 mod gateway;
 mod hostile;
 mod http;
+mod jwt;
 mod leaks;
 mod limits;
 mod logins;
