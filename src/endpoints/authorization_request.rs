@@ -48,6 +48,9 @@ pub struct Sealed {
     /// The response type is `token` (RFC 6749 §4.2.1).
     #[serde(default)]
     pub token: bool,
+    /// The person is to be asked, whatever they allowed before (`prompt`, OpenID Connect Core §3.1.2.1).
+    #[serde(default)]
+    pub ask: bool,
 }
 
 /// Verifies what is asked. Until client and redirect URI are verified, errors are pages; then they go there.
@@ -76,8 +79,14 @@ pub async fn verify<H: Host>(
         scope,
         code_challenge,
         token,
+        ask: prompts(params, "consent"),
     };
     Ok(Asked { client, policy, redirect_uri, back, request: sealed })
+}
+
+/// Whether `prompt` names something that is to be done.
+pub fn prompts(params: &Params, what: &str) -> bool {
+    params.optional("prompt").is_some_and(|given| given.split(' ').any(|word| word == what))
 }
 
 /// Verifies again what a form carries: the client may have changed while the page was open.
