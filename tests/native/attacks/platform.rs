@@ -67,7 +67,8 @@ fn a_second_devices_sign_in_leaves_the_first_ones_family_alone_and_so_does_its_e
     device.refresh(&string(&third, "refresh_token"));
     assert_eq!(device.refresh(&string(&second, "refresh_token")).0, 400);
     assert_eq!(site.inspect(&string(&third, "access_token")), dead());
-    device.sign_in(&device.decide(&device.authorize("demo-web", &[]), "switch", &[]), "bob", "builder");
+    let page = device.authorize("demo-web", &[("prompt", "consent")]);
+    device.sign_in(&device.decide(&page, "switch", &[]), "bob", "builder");
     assert_eq!(site.inspect(&string(&next, "access_token"))["active"], true);
     assert_eq!(site.refresh(&string(&next, "refresh_token")).0, 200);
 }

@@ -413,7 +413,8 @@ fn two_tabs_of_one_browser_end_in_two_grants_or_in_a_sign_in_and_never_in_each_o
     let bobs = site.decide(&consents[1], "all", &[]);
     assert_eq!(parameter(&bobs, "state").as_deref(), Some("2"));
     // Two consent pages of one session are two grants.
-    let pages = ["3", "4"].map(|state| site.authorize("demo-web", &[("state", state)]));
+    let pages =
+        ["3", "4"].map(|state| site.authorize("demo-web", &[("state", state), ("prompt", "consent")]));
     let codes = pages.each_ref().map(|page| parameter(&site.decide(page, "all", &[]), "code").unwrap());
     let [first, second] = codes.map(|code| site.redeem(&code).1);
     assert_eq!(site.post("/revoke", WEB, &[("token", &string(&first, "refresh_token"))]).0, 200);
