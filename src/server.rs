@@ -9,7 +9,7 @@ use crate::{
     context::{Config, Context, Event, Limited, Memory, config::Vars, draw_trace},
     endpoints::{
         account, admin, authorize, check, choose, compat, connections, consent, console, development,
-        external, healthz, introspect, login, metadata, register, revoke,
+        external, healthz, introspect, jwks, login, metadata, register, revoke, userinfo,
     },
     error::{Code, Error},
     grants,
@@ -174,6 +174,8 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
         Endpoint::Style => Ok(pages::style()),
         Endpoint::Healthz => Ok(healthz::get()),
         Endpoint::Metadata => metadata::get(cx).await,
+        Endpoint::Jwks => jwks::get(cx).await,
+        Endpoint::Userinfo => userinfo::get_or_post(cx, request).await,
         Endpoint::ResourceMetadata => metadata::resource(cx, request, segment).await,
         Endpoint::Authorize => authorize::get_or_post(cx, request).await,
         Endpoint::Login => login::post(cx, request).await,

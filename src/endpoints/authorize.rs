@@ -1,11 +1,7 @@
 //! `/authorize` (RFC 6749 §3.1, RFC 9207): the sign-in page; where the browser is signed in the consent page, or at once the
 //! answer where the person has allowed all this before.
 
-use super::{
-    authorization_request::{prompts, verify},
-    choose::ask_who,
-    consent::go_on,
-};
+use super::{authorization_request::verify, choose::ask_who, consent::go_on};
 use crate::{
     context::Context,
     error::{Code, Error},
@@ -47,14 +43,18 @@ pub async fn answer<H: Host>(
     }
     let asked = verify(cx, request, params).await?;
     let browser = Browser::of(cx, request);
-    let selects = prompts(params, "select_account");
-    let session = session::named(cx, request).filter(|_| !selects);
+    let prompt = asked.request.person.prompt;
+    let session = session::named(cx, request).filter(|_| !prompt.select && !prompt.login);
     let answer = match &session {
         Some(session) => go_on(cx, request, &asked, &browser.mark, session).await?,
         None => None,
     };
     let response = match answer {
         Some(answer) => answer,
+        None if prompt.none => {
+            let detail = "the person has to sign in, and no page may be shown";
+            return Err(Error::new(Code::LoginRequired, detail).at(&asked.back));
+        }
         None => ask_who(cx, request, &asked, &browser.mark, session.as_ref()).await?,
     };
     Ok(match browser.cookie {

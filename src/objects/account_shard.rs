@@ -49,15 +49,15 @@ impl Object for AccountShard {
                 })
             }
             Command::Recall { session, recall } => Ok(match signed_in(turn, &session)? {
-                Some((account, _)) if own::recall(turn, &account.sub, &recall)? => {
-                    Reply::Remembered(None, person(&account))
+                Some((account, since)) if own::recall(turn, &account.sub, &recall)? => {
+                    Reply::Remembered(None, person(&account, since))
                 }
-                Some((account, _)) => Reply::Person(person(&account)),
+                Some((account, since)) => Reply::Person(person(&account, since)),
                 None => Reply::NoSession,
             }),
             Command::Own { session, act } => own::act(turn, &session, act),
             Command::Session(session) => Ok(match signed_in(turn, &session)? {
-                Some((account, _)) => Reply::Person(person(&account)),
+                Some((account, since)) => Reply::Person(person(&account, since)),
                 None => Reply::NoSession,
             }),
             Command::Holder(session) => Ok(match signed_in(turn, &session)? {
@@ -78,7 +78,7 @@ impl Object for AccountShard {
                 Ok(Reply::Health(super::health(turn.store, Self::wake(turn.store)?, turn.now)?))
             }
             Command::Note { session, shard, wanted } => {
-                let Some((mut account, _)) = signed_in(turn, &session)? else {
+                let Some((mut account, since)) = signed_in(turn, &session)? else {
                     return Ok(Reply::NoSession);
                 };
                 if let Some(wanted) = wanted {
@@ -87,7 +87,7 @@ impl Object for AccountShard {
                 if account.shards.insert(shard) {
                     write(turn.store, ACCOUNTS, &account.sub, "", &account)?;
                 }
-                Ok(Reply::Person(person(&account)))
+                Ok(Reply::Person(person(&account, since)))
             }
             Command::Create(account) => changes::create(turn, *account),
             Command::Read(who) => Ok(match find(turn.store, &who)? {
@@ -186,12 +186,13 @@ fn sessions(named: &SessionRef) -> String {
     named.table.name("sessions")
 }
 
-fn person(account: &Account) -> Person {
+fn person(account: &Account, since: Timestamp) -> Person {
     Person {
         sub: account.sub.clone(),
         username: account.username.clone(),
         version: account.version,
         groups: account.groups.iter().cloned().collect(),
+        auth_time: Some(since),
     }
 }
 

@@ -64,8 +64,9 @@ fn errors_after_that_go_to_the_redirect_uri_with_state_and_issuer() {
     for (more, error) in [
         (vec![("response_type", "")], "invalid_request"),
         (vec![("response_type", "token")], "unauthorized_client"),
-        (vec![("response_type", "code id_token")], "unsupported_response_type"),
-        (vec![("response_mode", "fragment")], "invalid_request"),
+        (vec![("response_type", "code id_token")], "unauthorized_client"),
+        (vec![("response_type", "code code")], "unsupported_response_type"),
+        (vec![("response_mode", "web_message")], "invalid_request"),
         (vec![("request", "x.y.z")], "request_not_supported"),
         (vec![("request_uri", "https://app.test/request")], "request_uri_not_supported"),
         (vec![("code_challenge", "")], "invalid_request"),

@@ -172,7 +172,7 @@ pub fn admit<S: Store>(
         if account.shards.insert(shard) {
             write(turn.store, ACCOUNTS, sub, "", &account)?;
         }
-        return Ok(Reply::Person(person(&account)));
+        return Ok(Reply::Person(person(&account, turn.now)));
     }
     let ends = turn.now.plus(lifetime);
     let table = Table::daily(ends);
@@ -190,8 +190,8 @@ pub fn admit<S: Store>(
             session
         }
     };
-    let session = SessionRef { sub: sub.to_owned(), table, id, proof: session.proof() };
-    Ok(Reply::Admitted(session, person(&account)))
+    let reference = SessionRef { sub: sub.to_owned(), table, id, proof: session.proof() };
+    Ok(Reply::Admitted(reference, person(&account, session.auth_time)))
 }
 
 fn forgive<S: Store>(turn: &Turn<'_, S>, sub: &str, id: &str) -> Result<(), Fault> {
