@@ -1,11 +1,7 @@
 //! `/authorize` (RFC 6749 §3.1, RFC 9207): the sign-in page; where the browser is signed in the consent page, or at once the
 //! answer where the person has allowed all this before.
 
-<<<<<<< HEAD
 use super::{authorization_request::verify, choose::ask_who, consent::go_on, interaction::ask_login};
-=======
-use super::{authorization_request::verify, choose::ask_who, consent::go_on};
->>>>>>> account
 use crate::{
     context::Context,
     error::{Code, Error},
@@ -48,11 +44,7 @@ pub async fn answer<H: Host>(
     let asked = verify(cx, request, params).await?;
     let browser = Browser::of(cx, request);
     let prompt = asked.request.person.prompt;
-<<<<<<< HEAD
     let session = session::named(cx, request).filter(|_| !prompt.login && !prompt.select);
-=======
-    let session = session::named(cx, request).filter(|_| !prompt.select && !prompt.login);
->>>>>>> account
     let answer = match &session {
         Some(session) => go_on(cx, request, &asked, &browser.mark, session).await?,
         None => None,
@@ -63,10 +55,7 @@ pub async fn answer<H: Host>(
             let detail = "the person has to sign in, and no page may be shown";
             return Err(Error::new(Code::LoginRequired, detail).at(&asked.back));
         }
-<<<<<<< HEAD
         None if prompt.login => ask_login(cx, &asked, &browser.mark)?,
-=======
->>>>>>> account
         None => ask_who(cx, request, &asked, &browser.mark, session.as_ref()).await?,
     };
     Ok(match browser.cookie {
