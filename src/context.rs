@@ -4,6 +4,7 @@ pub mod config;
 mod copies;
 mod documents;
 mod event;
+mod keyring;
 mod limits;
 mod tokens;
 mod usage;

@@ -4,12 +4,13 @@
 mod disk;
 mod message;
 mod passage;
+mod subtle;
 
 use crate::{
     context::config::Vars,
     crypto,
     error::Fault,
-    host::{Asked, Away, Fetched, Host, Object, PATIENCE, Place, Seconds, Timestamp},
+    host::{Algorithm, Asked, Away, Fetched, Host, Jwk, Object, PATIENCE, Place, Seconds, Timestamp},
     objects::{
         self,
         protocol::{account_shard, connection, grant_shard, registry},
@@ -108,6 +109,28 @@ impl Host for Edge {
             Some(answer) => answer.map_err(|error: worker::Error| Away::Lost(error.to_string())),
             None => Err(Away::Late),
         }
+    }
+
+    async fn generate_key(&self, algorithm: Algorithm) -> std::result::Result<Jwk, Fault> {
+        subtle::generate(algorithm).await
+    }
+
+    async fn sign(
+        &self,
+        key: (Algorithm, &str),
+        open: impl FnOnce() -> Option<Jwk>,
+        message: &[u8],
+    ) -> std::result::Result<Vec<u8>, Fault> {
+        subtle::sign(key, open, message).await
+    }
+
+    async fn verify(
+        &self,
+        key: (Algorithm, &Jwk),
+        message: &[u8],
+        signature: &[u8],
+    ) -> std::result::Result<bool, Fault> {
+        subtle::verify(key, message, signature).await
     }
 
     async fn drop_copy(&self, key: &str) -> std::result::Result<(), Fault> {

@@ -1,9 +1,11 @@
 //! What answers at an address, but for the token endpoint, which is `grants`.
 
+pub mod account;
 pub mod admin;
 pub mod authorization_request;
 pub mod authorize;
 pub mod check;
+pub mod choose;
 pub mod client_document;
 pub mod compat;
 pub mod connections;
@@ -16,7 +18,9 @@ pub mod gateway;
 pub mod healthz;
 pub mod interaction;
 pub mod introspect;
+pub mod jwks;
 pub mod login;
 pub mod metadata;
 pub mod register;
 pub mod revoke;
+pub mod userinfo;

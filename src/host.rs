@@ -7,7 +7,7 @@ use crate::{error::Fault, json};
 use base64ct::Encoding as _;
 use http::Method;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::{future::poll_fn, pin::Pin, task::Poll};
 
 /// An instant: milliseconds since 1970.
@@ -293,6 +293,43 @@ impl Asked {
     }
 }
 
+/// How a token is signed (RFC 7518 §3.1, RFC 8037 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// ECDSA with P-256 and SHA-256.
+    Es256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl Algorithm {
+    /// By their names.
+    pub const NAMES: &'static [&'static str] = &["ES256", "RS256", "PS256", "EdDSA"];
+
+    /// `alg`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+            Self::Ps256 => "PS256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    /// The one of a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        let all = [Self::Es256, Self::Rs256, Self::Ps256, Self::EdDsa];
+        all.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+}
+
+/// Members of a JWK (RFC 7517 §4).
+pub type Jwk = Map<String, Value>;
+
 /// Why a server elsewhere gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Away {
@@ -354,6 +391,31 @@ pub trait Host {
     /// Asks a server elsewhere, once, without following redirects, and waits a bounded time.
     async fn fetch(&self, _asked: &Asked) -> Result<Fetched, Away> {
         Err(Away::Lost("nothing is fetched here".to_owned()))
+    }
+
+    /// A new key pair, as a private JWK (RFC 7517 §4).
+    async fn generate_key(&self, _algorithm: Algorithm) -> Result<Jwk, Fault> {
+        Err(Fault::new("no keys are made here"))
+    }
+
+    /// A signature (RFC 7515 §5.1). The private key of a `kid` is opened only where this isolate has not had it yet.
+    async fn sign(
+        &self,
+        _key: (Algorithm, &str),
+        _open: impl FnOnce() -> Option<Jwk>,
+        _message: &[u8],
+    ) -> Result<Vec<u8>, Fault> {
+        Err(Fault::new("nothing is signed here"))
+    }
+
+    /// Whether a signature is one (RFC 7515 §5.2), by a public key.
+    async fn verify(
+        &self,
+        _key: (Algorithm, &Jwk),
+        _message: &[u8],
+        _signature: &[u8],
+    ) -> Result<bool, Fault> {
+        Err(Fault::new("nothing is verified here"))
     }
 
     /// `N` random bytes.

@@ -32,6 +32,7 @@
 //! | [`model`] | what things are and do: grants, marks, clients, scopes, accounts, addresses, tickets; pure |
 //! | [`objects`] | what surrounds the pure functions so that they happen exactly once: rows, marks, outbox, roster. [`objects::protocol`] is what they can be asked |
 //! | [`context`] | one request: configuration, instant, copies of clients and settings, what it tells the log |
+//! | [`jws`] | signed tokens, under keys of this server |
 //! | [`caller`], [`session`] | the client that proved itself; the browser that is signed in |
 //! | [`issue`] | the only place that makes access and refresh tokens |
 //! | [`grants`] | the token endpoint; a file a grant type |
@@ -113,8 +114,10 @@ pub mod model {
     pub mod gateway;
     pub mod grant;
     pub mod held;
+    pub mod keyring;
     pub mod mark;
     pub mod metadata;
+    pub mod openid;
     pub mod outside;
     pub mod patch;
     pub mod pkce;
@@ -126,6 +129,7 @@ pub mod model {
     pub mod registration;
     pub mod remote;
     pub mod resource;
+    pub mod response_type;
     pub mod scope;
     pub mod settings;
     pub mod throttle;
@@ -136,6 +140,8 @@ pub mod model {
 pub mod objects;
 
 pub mod context;
+
+pub mod jws;
 
 pub mod caller;
 pub mod session;

@@ -3,7 +3,7 @@
 //! **A positive answer may come from a copy, a refusal only from the truth.** A copy is used for 30 s. One that was read
 //! from the registry within 5 s counts as confirmed: a refusal may rest on it, and the registry is not asked again.
 
-use super::{documents::Documents, limits::Limits, tokens::Tokens};
+use super::{documents::Documents, keyring, limits::Limits, tokens::Tokens};
 use crate::{
     error::{Code, Error, Fault},
     host::{self, Host, Seconds, Timestamp},
@@ -58,6 +58,8 @@ pub struct Memory {
     gone: Bucket,
     /// Clients whose use was told to the registry, or was to be, and when.
     told: RefCell<Vec<(String, Timestamp)>>,
+    /// The keys that sign.
+    pub(super) keyring: keyring::Copy,
     /// Documents of clients.
     pub(super) documents: Documents,
     /// Access tokens that were good a moment ago.

@@ -150,6 +150,7 @@ async fn believe<H: Host>(
             username: String::new(),
             version: 0,
             groups: Vec::new(),
+            auth_time: None,
         }),
         username => {
             let account = admin::find_user(cx, username).await?;
@@ -161,7 +162,8 @@ async fn believe<H: Host>(
                 return Ok(None);
             };
             let groups = account.groups.iter().cloned().collect();
-            Some(Person { sub: account.sub, username: account.username, version: account.version, groups })
+            let (sub, username, version) = (account.sub, account.username, account.version);
+            Some(Person { sub, username, version, groups, auth_time: None })
         }
     };
     let groups = person.as_ref().map(|person| person.groups.clone()).unwrap_or_default();
@@ -172,7 +174,7 @@ async fn believe<H: Host>(
     if let Some(most) = Scope::parse(server.text("scope")).ok().filter(|most| !most.is_empty()) {
         scope = scope.common(&most);
     }
-    let active = Active { scope, client_id: theirs(client_id), person, issued: since, expires };
+    let active = Active { scope, client_id: theirs(client_id), person, issued: since, expires, openid: None };
     Ok(Some(Weighed { active, groups, stranger }))
 }
 

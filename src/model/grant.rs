@@ -9,11 +9,12 @@
 //! This file is what a grant is, is told and answers; [`handle`] is what it does. A code is a state, a refresh token is a generation number; the row keeps no token and no digest of
 //! one. Reuse is `generation < current`, for the whole life of the family, in constant space.
 
+mod binding;
 mod turn;
 
 pub use turn::handle;
 
-use super::{mark::ClientRef, pkce::Challenge, scope::Scope, ticket::Claims};
+use super::{mark::ClientRef, openid::Openid, pkce::Challenge, scope::Scope, ticket::Claims};
 use crate::{
     crypto::Secret,
     host::{Attempt, Attempts, Seconds, Timestamp},
@@ -31,6 +32,9 @@ pub struct Person {
     pub version: u64,
     /// The groups, copied so that a decision asks one shard.
     pub groups: Vec<String>,
+    /// When they proved themself (`None`: not known).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<Timestamp>,
 }
 
 /// What a code must be redeemed with.
@@ -76,6 +80,9 @@ pub struct Offer {
     pub absolute: Option<Seconds>,
     /// No token of this grant outlives this instant: the end of its table (`None`: never).
     pub until: Option<Timestamp>,
+    /// What it was asked beside, where the person signs in to the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openid: Option<Box<Openid>>,
 }
 
 /// Where a grant stands.
@@ -142,6 +149,9 @@ pub struct Grant {
     pub ends: Option<Timestamp>,
     /// No token of it outlives this.
     pub until: Option<Timestamp>,
+    /// What it was asked beside, where the person signs in to the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openid: Option<Box<Openid>>,
     /// Where it stands.
     pub state: State,
     /// The wishes that last changed it.
@@ -167,6 +177,9 @@ pub struct Terms {
     pub rotate: bool,
     /// Whether a refresh token is issued at all.
     pub refreshable: bool,
+    /// Only where `offline_access` was granted.
+    #[serde(default)]
+    pub offline: bool,
     /// How many refreshes the grant gives (`None`: unlimited).
     pub refreshes: Option<u32>,
     /// Whether access tokens have no end.
@@ -331,6 +344,9 @@ pub struct Issued {
     pub until: Option<Timestamp>,
     /// This answer was given before.
     pub again: bool,
+    /// What it was asked beside, where the person signs in to the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openid: Option<Box<Openid>>,
 }
 
 /// What introspection tells of an active token (RFC 7662 §2.2).
@@ -346,6 +362,9 @@ pub struct Active {
     pub issued: Timestamp,
     /// `exp`.
     pub expires: Option<Timestamp>,
+    /// What it was asked beside, where the person signs in to the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openid: Option<Box<Openid>>,
 }
 
 /// What a grant answers.

@@ -2,6 +2,7 @@
 
 mod changes;
 mod logins;
+mod own;
 
 use super::{
     drop_ended, first_end, outbox,
@@ -38,11 +39,25 @@ impl Object for AccountShard {
                 logins::fail(turn, &who, &stranger, &id, (limit, looked))
             }
             Command::Strike { key, count, limit } => logins::strike(turn, &key, count, limit),
-            Command::Admit { sub, version, id, lifetime, shard } => {
-                logins::admit(turn, &sub, version, id, (lifetime, shard))
+            Command::Admit { sub, version, id, lifetime, shard, recall, agent } => {
+                let admitted = logins::admit(turn, &sub, version, id, (lifetime, shard, agent))?;
+                Ok(match (admitted, recall) {
+                    (Reply::Admitted(session, person), Some(recall)) if own::recall(turn, &sub, &recall)? => {
+                        Reply::Remembered(Some(session), person)
+                    }
+                    (admitted, _) => admitted,
+                })
             }
+            Command::Recall { session, recall } => Ok(match signed_in(turn, &session)? {
+                Some((account, since)) if own::recall(turn, &account.sub, &recall)? => {
+                    Reply::Remembered(None, person(&account, since))
+                }
+                Some((account, since)) => Reply::Person(person(&account, since)),
+                None => Reply::NoSession,
+            }),
+            Command::Own { session, act } => own::act(turn, &session, act),
             Command::Session(session) => Ok(match signed_in(turn, &session)? {
-                Some((account, _)) => Reply::Person(person(&account)),
+                Some((account, since)) => Reply::Person(person(&account, since)),
                 None => Reply::NoSession,
             }),
             Command::Holder(session) => Ok(match signed_in(turn, &session)? {
@@ -62,14 +77,17 @@ impl Object for AccountShard {
             Command::Health => {
                 Ok(Reply::Health(super::health(turn.store, Self::wake(turn.store)?, turn.now)?))
             }
-            Command::Note { session, shard } => {
-                let Some((mut account, _)) = signed_in(turn, &session)? else {
+            Command::Note { session, shard, wanted } => {
+                let Some((mut account, since)) = signed_in(turn, &session)? else {
                     return Ok(Reply::NoSession);
                 };
+                if let Some(wanted) = wanted {
+                    own::remember(turn, &account, wanted)?;
+                }
                 if account.shards.insert(shard) {
                     write(turn.store, ACCOUNTS, &account.sub, "", &account)?;
                 }
-                Ok(Reply::Person(person(&account)))
+                Ok(Reply::Person(person(&account, since)))
             }
             Command::Create(account) => changes::create(turn, *account),
             Command::Read(who) => Ok(match find(turn.store, &who)? {
@@ -168,12 +186,13 @@ fn sessions(named: &SessionRef) -> String {
     named.table.name("sessions")
 }
 
-fn person(account: &Account) -> Person {
+fn person(account: &Account, since: Timestamp) -> Person {
     Person {
         sub: account.sub.clone(),
         username: account.username.clone(),
         version: account.version,
         groups: account.groups.iter().cloned().collect(),
+        auth_time: Some(since),
     }
 }
 

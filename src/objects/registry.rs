@@ -4,6 +4,7 @@
 //! restricting change is owed to every shard on the roster before the administrator hears that it holds.
 
 mod clients;
+mod keyring;
 mod policy;
 mod registration;
 mod remotes;
@@ -93,6 +94,7 @@ impl Object for Registry {
             }
             Command::PutRemote { remote, expected } => remotes::put(turn, *remote, expected),
             Command::DeleteRemote { kind, name, expected } => remotes::delete(turn, kind, &name, expected),
+            Command::Keyring(wish) => keyring::handle(turn, wish),
             Command::Join { shard } => {
                 let marks = store.scan(MARKS, None, None, usize::MAX)?;
                 let marks = marks

@@ -9,6 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["model"],
     &["objects"],
     &["context"],
+    &["jws"],
     &["caller", "session", "sign_in"],
     &["issue"],
     &["grants"],

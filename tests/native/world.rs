@@ -1,13 +1,14 @@
 //! The world in memory: a clock set by hand, dice that count, a replica that lags when told to, objects on maps, and
 //! every single operation open to be counted, failed or dropped.
 
+mod signing;
 mod site;
 
 pub use self::site::*;
 
 use edgemint::{
     error::Fault,
-    host::{Asked, Away, Fetched, Host, Object, Place, Row, Seconds, Store, Timestamp},
+    host::{Algorithm, Asked, Away, Fetched, Host, Jwk, Object, Place, Row, Seconds, Store, Timestamp},
     objects::{
         self,
         protocol::{
@@ -135,6 +136,7 @@ struct Inner {
     elsewhere: RefCell<BTreeMap<String, Fetched>>,
     asked: RefCell<Vec<Asked>>,
     late: Cell<bool>,
+    keys: RefCell<BTreeMap<String, Jwk>>,
 }
 
 impl World {
@@ -158,6 +160,11 @@ impl World {
             ..Inner::default()
         };
         Self(Rc::new(inner))
+    }
+
+    /// The isolate ends, and with it the private keys that it had opened.
+    pub fn forget_keys(&self) {
+        self.0.keys.borrow_mut().clear();
     }
 
     /// What a server elsewhere answers at an address. Where nothing was put, nobody answers.
@@ -340,6 +347,31 @@ impl Host for World {
         let answer = answer.ok_or_else(|| Away::Lost("nobody answers there".to_owned()))?;
         let body = answer.body.filter(|body| body.len() <= asked.most);
         Ok(Fetched { body, ..answer })
+    }
+
+    async fn generate_key(&self, algorithm: Algorithm) -> Result<Jwk, Fault> {
+        Ok(signing::generate(algorithm))
+    }
+
+    async fn sign(
+        &self,
+        (algorithm, kid): (Algorithm, &str),
+        open: impl FnOnce() -> Option<Jwk>,
+        message: &[u8],
+    ) -> Result<Vec<u8>, Fault> {
+        let known = self.0.keys.borrow().get(kid).cloned();
+        let jwk = known.or_else(open).ok_or_else(|| Fault::new("the private key is not to be had"))?;
+        self.0.keys.borrow_mut().insert(kid.to_owned(), jwk.clone());
+        Ok(signing::sign(algorithm, &jwk, message))
+    }
+
+    async fn verify(
+        &self,
+        (algorithm, public): (Algorithm, &Jwk),
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, Fault> {
+        Ok(signing::verify(algorithm, public, message, signature))
     }
 
     async fn write_copy(&self, _: &str, _: &str) -> Result<(), Fault> {

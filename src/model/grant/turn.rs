@@ -6,7 +6,7 @@
 use super::{
     super::{
         mark::{ClientRef, Mark, Marks},
-        redirect_uri::RedirectUri,
+        openid::{OFFLINE, OPENID},
         scope::Scope,
     },
     Active, Binding, Command, Grant, Instant, Issued, Offer, Refusal, Reply, Returned, State, Successor,
@@ -81,6 +81,7 @@ impl Grant {
             changed: at.now,
             ends: offer.absolute.map(|absolute| at.now.plus(absolute)),
             until: offer.until,
+            openid: offer.openid,
             state: State::Offered { binding: offer.binding, redeem_by: at.now.plus(offer.code_lifetime) },
             attempts: Attempts::of(&at.attempt),
         };
@@ -107,12 +108,17 @@ impl Grant {
         }
     }
 
+    /// Whether there is a refresh token (OpenID Connect Core §11).
+    fn is_refreshable(&self, terms: &Terms) -> bool {
+        terms.refreshable && (!terms.offline || self.scope.contains(OFFLINE))
+    }
+
     /// Tokens go out for the first time.
     fn begin(&mut self, binding: Binding, terms: &Terms, at: &Instant) {
         self.state = State::Live {
             binding,
             redeemed: at.now,
-            generation: u32::from(terms.refreshable),
+            generation: u32::from(self.is_refreshable(terms)),
             rotated: at.now,
             spent: false,
             remaining: terms.refreshes,
@@ -134,7 +140,7 @@ impl Grant {
         match (offered, row) {
             (Reply::Offered(_), Some(grant)) => {
                 grant.begin(binding, terms, at);
-                grant.issued(grant.scope.clone(), u32::from(terms.refreshable), None, at)
+                grant.issued(grant.scope.clone(), u32::from(grant.is_refreshable(terms)), None, at)
             }
             (refused, _) => refused,
         }
@@ -202,7 +208,7 @@ impl Grant {
                 let scope = aimed(&self.scope, terms)?;
                 self.begin(binding, terms, at);
                 self.commit(at);
-                Ok(self.issued(scope, u32::from(terms.refreshable), None, at))
+                Ok(self.issued(scope, u32::from(self.is_refreshable(terms)), None, at))
             }
             // Whoever holds the verifier lost the answer, or says so. It gets no tokens, and ends nothing.
             State::Live { redeemed, .. }
@@ -325,8 +331,8 @@ impl Grant {
         if let Some(groups) = marks.person.as_ref().and_then(|mark| mark.groups.clone()) {
             person.groups = groups;
         }
-        let client_id = self.client.id.clone();
-        Reply::Active(Box::new(Active { scope, client_id, person: Some(person), issued, expires }))
+        let (client_id, openid) = (self.client.id.clone(), self.openid.clone());
+        Reply::Active(Box::new(Active { scope, client_id, person: Some(person), issued, expires, openid }))
     }
 
     fn withdraw(&mut self, at: &Instant) -> Reply {
@@ -414,7 +420,9 @@ impl Grant {
     fn issued(&self, scope: Scope, generation: u32, again: Option<Timestamp>, at: &Instant) -> Reply {
         let refresh =
             (generation > 0).then(|| Successor { generation, proof: self.refresh_proof(generation) });
+        let openid = self.openid.clone().filter(|_| scope.contains(OPENID));
         Reply::Issued(Box::new(Issued {
+            openid,
             scope,
             person: self.person.clone(),
             refresh,
@@ -446,38 +454,6 @@ impl Grant {
 
     fn access_key(&self) -> Secret {
         self.secret.mac(&[b"access"])
-    }
-}
-
-impl Binding {
-    /// Whether the client could still ask for such a code.
-    fn is_allowed(&self, terms: &Terms) -> bool {
-        let own = RedirectUri::parse(&self.redirect_uri);
-        let mut registered = terms.redirect_uris.iter().filter_map(|uri| RedirectUri::parse(uri).ok());
-        let returned =
-            terms.redirect_uris.is_empty() || own.is_ok_and(|own| registered.any(|uri| uri.admits(&own)));
-        returned && (self.challenge.is_some() || !terms.require_pkce)
-    }
-
-    fn is_met(
-        &self,
-        (verifier, redirect_uri, returned): (Option<&str>, Option<&str>, Returned),
-        terms: &Terms,
-    ) -> bool {
-        let proved = match (&self.challenge, verifier) {
-            (Some(challenge), Some(verifier)) => challenge.is_met_by(verifier),
-            (None, None) => true,
-            // RFC 9700 §2.1.1: a verifier without a challenge is a sign of a downgrade.
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        let returned = match (redirect_uri, returned) {
-            (Some(given), Returned::Mirrored) => self.redirect_uri_sent && given == self.redirect_uri,
-            (Some(given), _) => given == self.redirect_uri,
-            (None, Returned::Usual) => !self.redirect_uri_required,
-            (None, Returned::Mirrored) => !self.redirect_uri_sent,
-            (None, Returned::WhereSeveral) => terms.redirect_uris.len() == 1,
-        };
-        proved && returned
     }
 }
 

@@ -160,7 +160,7 @@ pub fn admit<S: Store>(
     sub: &str,
     version: u64,
     id: String,
-    (lifetime, shard): (Seconds, Option<String>),
+    (lifetime, shard, agent): (Seconds, Option<String>, String),
 ) -> Result<Reply, Fault> {
     let Some(mut account) = account(turn.store, sub)? else { return Ok(Reply::Denied) };
     // A password that was changed meanwhile has not been checked.
@@ -172,7 +172,7 @@ pub fn admit<S: Store>(
         if account.shards.insert(shard) {
             write(turn.store, ACCOUNTS, sub, "", &account)?;
         }
-        return Ok(Reply::Person(person(&account)));
+        return Ok(Reply::Person(person(&account, turn.now)));
     }
     let ends = turn.now.plus(lifetime);
     let table = Table::daily(ends);
@@ -183,14 +183,15 @@ pub fn admit<S: Store>(
         None => {
             let attempt = turn.attempt.clone();
             let secret = Secret(turn.dice.to_vec());
-            let session = Session { format: FORMAT, secret, auth_time: turn.now, ends, version, attempt };
+            let auth_time = turn.now;
+            let session = Session { format: FORMAT, secret, auth_time, ends, version, attempt, agent };
             forgive(turn, sub, &id)?;
             write(turn.store, &name, sub, &id, &session)?;
             session
         }
     };
-    let session = SessionRef { sub: sub.to_owned(), table, id, proof: session.proof() };
-    Ok(Reply::Admitted(session, person(&account)))
+    let reference = SessionRef { sub: sub.to_owned(), table, id, proof: session.proof() };
+    Ok(Reply::Admitted(reference, person(&account, session.auth_time)))
 }
 
 fn forgive<S: Store>(turn: &Turn<'_, S>, sub: &str, id: &str) -> Result<(), Fault> {

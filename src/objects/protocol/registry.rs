@@ -7,6 +7,7 @@ use crate::{
     model::{
         audit::Change,
         client::{Client, Hashed},
+        keyring::{self, Keyring},
         mark::Mark,
         patch::Invalid,
         policy::{Policy, ScopeEntry},
@@ -213,6 +214,8 @@ pub enum Command {
         /// Its name.
         shard: String,
     },
+    /// The keys that sign.
+    Keyring(keyring::Wish),
     /// Every shard.
     Roster,
     /// How the registry is.
@@ -316,6 +319,8 @@ pub enum Reply {
     Remote(Option<Box<Remote>>),
     /// Other servers, and whether there are more.
     Remotes(Vec<Remote>, bool),
+    /// The keys that sign.
+    Keyring(Keyring),
     /// These clients have the scope.
     InUse(Vec<String>),
     /// Another client has that name and version.

@@ -210,7 +210,13 @@ impl Given {
         let offer = |client: ClientRef, scope: &Scope, person: u64| {
             Box::new(Offer {
                 client,
-                person: Person { sub: "sub".into(), username: "ada".into(), version: person, groups: vec![] },
+                person: Person {
+                    sub: "sub".into(),
+                    username: "ada".into(),
+                    version: person,
+                    groups: vec![],
+                    auth_time: None,
+                },
                 scope: scope.clone(),
                 binding: Binding {
                     challenge: profile.challenge.then(|| Challenge::of(VERIFIER)),
@@ -221,6 +227,7 @@ impl Given {
                 code_lifetime: profile.code,
                 absolute: profile.absolute,
                 until: profile.absolute.map(|absolute| now.plus(absolute).plus(ACCESS)),
+                openid: None,
             })
         };
         match &ask.wish {
