@@ -190,6 +190,18 @@ pub const EXTERNAL_SERVER: &[Member] = &[
     member("username",                   "User",                   Text,    Always, "Who its tokens are here; empty: nobody, in no group."),
 ];
 
+/// A key that signs.
+#[rustfmt::skip]
+pub const KEY: &[Member] = &[
+    member("kid",        "Key",       Text,    Never, "Its name in headers and at /jwks (RFC 7638)."),
+    member("algorithm",  "Algorithm", Choice(&["ES256", "RS256", "PS256", "EdDSA"]), Once, "How it signs."),
+    member("state",      "State",     Choice(&["published", "signing", "retired"]), Never, "published: it will sign; retired: what it signed is verified on."),
+    member("created_at", "Published", Instant, Never, "Since when others can know it."),
+    member("signs_at",   "Signs",     Instant, Never, "From when on it signs."),
+    member("retired_at", "Retires",   Instant, Never, "When the next one signs; null: there is none yet."),
+    member("gone_at",    "Gone",      Instant, Never, "When the last token is dead that it signed."),
+];
+
 /// What a person allowed a client.
 #[rustfmt::skip]
 pub const GRANT: &[Member] = &[
