@@ -5,9 +5,11 @@ import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync 
 import { join } from 'node:path';
 import { runScript, SetupError } from './failure.mjs';
 import { describeMachine } from './machine.mjs';
+import { orderBodies } from './order.mjs';
 import { runOrFail } from './process.mjs';
 import { setUp } from './setup.mjs';
 import { demandSmall, describeSize, measureWorker } from './size.mjs';
+import { nameByPlace, readBodies } from './wasm.mjs';
 
 /** What the Worker is made of; the lock files name the tools, too. */
 const SOURCES = [
@@ -20,7 +22,9 @@ const SOURCES = [
   '.cargo/config.toml',
   'package-lock.json',
   'scripts/build.mjs',
+  'scripts/order.mjs',
   'scripts/tools.mjs',
+  'scripts/wasm.mjs',
 ];
 /** What the compiler takes for granted in WebAssembly, and workerd has; nothing newer may come in. */
 const FEATURES = [
@@ -38,9 +42,9 @@ const PASSES = [
   '--low-memory-unused',
   '-O2',
   '--optimize-added-constants',
-  '--reorder-functions-by-name',
-  '--strip-debug',
 ];
+/** Once each function's name says where it belongs. The names are an eighth of the file, and nobody but a debugger reads them. */
+const LAST_PASSES = ['--reorder-functions-by-name', '--strip-debug'];
 const OUTPUTS = ['build/index.js', 'build/index_bg.wasm'];
 
 /**
@@ -64,18 +68,28 @@ export async function build(machine) {
     const missing = OUTPUTS.find((file) => !existsSync(join(machine.root, file)));
     if (missing) throw new SetupError(`worker-build made no ${missing}: remove build/ and run this again.`);
     // Once: worker-build would have done it before, with more. What is small by itself is smaller compressed than what has
-    // been put into its only caller; functions of like names are of like code, and are compressed side by side. The names
-    // are an eighth of the file, and nobody but a debugger reads them. `docs/decisions/028-size.md`
+    // been put into its only caller. `docs/decisions/028-size.md`
     const wasm = outputs[1];
-    await runOrFail(machine, machine.env.WASM_OPT_BIN ?? 'wasm-opt', [wasm, ...FEATURES, ...PASSES, '--output', wasm], {
-      output: 'show',
-      failure: 'The Worker could not be stripped of its names: wasm-opt failed as shown above.',
-    });
+    await optimize(machine, wasm, PASSES, 'The Worker could not be made small: wasm-opt failed as shown above.');
+    const optimized = readFileSync(wasm);
+    writeFileSync(wasm, nameByPlace(optimized, orderBodies(readBodies(optimized))));
+    await optimize(machine, wasm, LAST_PASSES, 'The Worker could not be stripped of its names: wasm-opt failed as shown above.');
     writeFileSync(stamp, sources);
   }
   const size = measureWorker(outputs[0]);
   console.log(describeSize(size));
   demandSmall(size);
+}
+
+/**
+ * @param {import('./machine.mjs').Machine} machine
+ * @param {string} wasm the file, which is replaced
+ * @param {string[]} passes
+ * @param {string} failure
+ */
+async function optimize(machine, wasm, passes, failure) {
+  const args = [wasm, ...FEATURES, ...passes, '--output', wasm];
+  await runOrFail(machine, machine.env.WASM_OPT_BIN ?? 'wasm-opt', args, { output: 'show', failure });
 }
 
 /**

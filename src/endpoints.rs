@@ -21,3 +21,4 @@ pub mod login;
 pub mod metadata;
 pub mod register;
 pub mod revoke;
+pub mod userinfo;

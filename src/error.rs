@@ -1,6 +1,7 @@
 //! What can go wrong, in OAuth's own words: one table of codes, statuses and what must be true before they are said.
 
 use http::StatusCode;
+use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
     ops::{Deref, DerefMut},
@@ -53,6 +54,10 @@ codes! {
     UnsupportedResponseType "unsupported_response_type" BAD_REQUEST            sure "RFC 6749 §4.1.2.1"
     AccessDenied            "access_denied"             FORBIDDEN              sure "RFC 6749 §4.1.2.1"
     UnregisteredRedirect    "invalid_request"           BAD_REQUEST            copy "A redirect URI the client did not register (RFC 6749 §3.1.2.4)"
+    LoginRequired           "login_required"            BAD_REQUEST            sure "OpenID Connect Core §3.1.2.6: nobody is signed in, and no page may be shown"
+    ConsentRequired         "consent_required"          BAD_REQUEST            sure "OpenID Connect Core §3.1.2.6: nobody has allowed it, and no page may be shown"
+    UnmetAuthentication     "unmet_authentication_requirements" BAD_REQUEST    sure "OpenID Connect Core §5.5.1.1: nobody signs in here as it is demanded"
+    RegistrationNotSupported "registration_not_supported" BAD_REQUEST          sure "OpenID Connect Core §3.1.2.6"
     RequestNotSupported     "request_not_supported"     BAD_REQUEST            sure "RFC 9101 §6, OpenID Connect Core §3.1.2.6"
     RequestUriNotSupported  "request_uri_not_supported" BAD_REQUEST            sure "RFC 9101 §6, OpenID Connect Core §3.1.2.6"
     InvalidTarget           "invalid_target"            BAD_REQUEST            sure "RFC 8707 §2: of an address elsewhere that is not asked"
@@ -90,8 +95,20 @@ pub struct Return {
     pub redirect_uri: String,
     /// `state`, exactly as it was received.
     pub state: Option<String>,
-    /// In the fragment, where an access token would be (RFC 6749 §4.2.2.1); else in the query.
-    pub fragment: bool,
+    /// How it goes there.
+    pub mode: Mode,
+}
+
+/// How an authorization response goes to the client (OAuth 2.0 Multiple Response Type Encoding Practices §2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// In the query (RFC 6749 §4.1.2).
+    #[default]
+    Query,
+    /// In the fragment (RFC 6749 §4.2.2).
+    Fragment,
+    /// In a form that the browser posts.
+    FormPost,
 }
 
 /// A refusal: `detail` is told to the caller, `cause` only to the log.

@@ -87,6 +87,10 @@ impl<H> Ask<'_, H> {
             None => scope,
         };
         client.demand(&scope)?;
+        if Policy::usual(&scope) != Policy::plain(&scope) {
+            let detail = "the scopes of OpenID Connect are given on a page of this server";
+            return Err(Error::new(Code::InvalidScope, detail));
+        }
         Ok(scope)
     }
 }
@@ -133,7 +137,7 @@ pub async fn answer<H: Host>(
     let ask = Ask { cx, request, caller: &caller, params, door };
     let authorization = authorize(&ask, grant_type).await?;
     cx.note(|event| event.event = "token.issued");
-    let tokens = issue::tokens(cx, &caller.client, &caller.policy, authorization)?;
+    let tokens = issue::tokens(cx, &caller.client, &caller.policy, authorization).await?;
     cx.tell_of_use(&caller.client, &caller.policy).await;
     Ok(tokens)
 }

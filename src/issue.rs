@@ -4,17 +4,21 @@ use crate::{
     context::Context,
     crypto,
     error::Error,
-    host::{Host, Seconds, Timestamp},
-    json::{json, object},
+    host::{Algorithm, Host, Seconds, Timestamp},
+    json::{json, object, put},
+    jws,
     model::{
+        account,
         client::Client,
-        grant::{Issued, Successor},
+        grant::{Issued, Person, Successor},
+        openid::{ACR, AMR, Openid},
         place::{Address, Shard, Table},
         policy::Policy,
         scope::Scope,
         settings::NEVER,
         ticket::{Access, Claims, Refresh, Subject, Ticket},
     },
+    objects::protocol::account_shard::{AccountShard, Command, Reply, Who},
     wire::Response,
 };
 use http::StatusCode;
@@ -38,6 +42,8 @@ pub struct Tokens {
     pub scope: String,
     /// `refresh_token`, where there is one.
     pub refresh_token: Option<String>,
+    /// `id_token`, where the person signed in to the client.
+    pub id_token: Option<String>,
 }
 
 impl Tokens {
@@ -56,6 +62,9 @@ impl Tokens {
         if let Some(token) = &self.refresh_token {
             say("refresh_token", json!(token));
         }
+        if let Some(token) = &self.id_token {
+            say("id_token", json!(token));
+        }
         body
     }
 
@@ -66,13 +75,19 @@ impl Tokens {
 }
 
 /// The tokens.
-pub fn tokens<H: Host>(
+pub async fn tokens<H: Host>(
     cx: &Context<'_, H>,
     client: &Client,
     policy: &Policy,
     authorization: Authorization,
 ) -> Result<Tokens, Error> {
     let lifetime = client.access_lifetime(policy);
+    let signed_in = match &authorization {
+        Authorization::Grant(_, issued) => {
+            issued.openid.clone().map(|openid| (openid, issued.person.clone()))
+        }
+        Authorization::Client(_) => None,
+    };
     let (subject, scope, issued, until, access_key, refresh) = match authorization {
         Authorization::Grant(address, issued) => {
             let refresh = issued.refresh.map(|successor| (address.clone(), successor));
@@ -98,7 +113,79 @@ pub fn tokens<H: Host>(
         None => None,
     };
     let access_token = Access { claims, proof }.seal(&cx.config.keys)?;
-    Ok(Tokens { access_token, expires_in, scope, refresh_token })
+    let id_token = match signed_in {
+        Some((openid, person)) => {
+            let of = Authentication { openid: &openid, person: &person, issued, beside: [&access_token, ""] };
+            Some(id_token(cx, client, policy, of, None).await?)
+        }
+        None => None,
+    };
+    Ok(Tokens { access_token, expires_in, scope, refresh_token, id_token })
+}
+
+/// `typ` of an ID token.
+pub const ID_TOKEN: &str = "JWT";
+
+/// That a person signed in to a client (OpenID Connect Core §2).
+pub struct Authentication<'a> {
+    /// What was asked.
+    pub openid: &'a Openid,
+    /// Who.
+    pub person: &'a Person,
+    /// `iat`.
+    pub issued: Timestamp,
+    /// The access token and the code that go out with it; empty where there is none.
+    pub beside: [&'a str; 2],
+}
+
+/// An ID token. `scope`: of which it has the claims, because there is no access token to get them with (§5.4).
+pub async fn id_token<H: Host>(
+    cx: &Context<'_, H>,
+    client: &Client,
+    policy: &Policy,
+    Authentication { openid, person, issued, beside }: Authentication<'_>,
+    scope: Option<&Scope>,
+) -> Result<String, Error> {
+    let algorithm = client.id_token_algorithm();
+    let mut claims = match scope.is_some() || openid.asks_by_name("id_token") {
+        true => openid.give(&account_claims(cx, &person.sub).await?, scope, "id_token"),
+        false => Map::new(),
+    };
+    let mut say = |name: &str, value: Value| put(&mut claims, name, value);
+    let ends = issued.plus(policy.seconds(|settings| settings.id_token_lifetime));
+    say("iss", json!(cx.config.issuer));
+    say("sub", json!(client.subject(policy, &person.sub)));
+    say("aud", json!(client.id));
+    say("azp", json!(client.id));
+    say("iat", json!(issued.seconds()));
+    say("exp", json!(ends.seconds()));
+    say("acr", json!(ACR));
+    say("amr", json!(AMR));
+    say("sid", json!(openid.sid));
+    if let Some(since) = person.auth_time {
+        say("auth_time", json!(since.seconds()));
+    }
+    if let Some(nonce) = &openid.nonce {
+        say("nonce", json!(nonce));
+    }
+    for (name, text) in ["at_hash", "c_hash"].into_iter().zip(beside) {
+        // The hash of EdDSA is another one (§3.1.3.6), and of a code's answer it may be left out.
+        if !text.is_empty() && algorithm != Algorithm::EdDsa {
+            let [half @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = crypto::digest(text.as_bytes());
+            let half: [u8; 16] = half;
+            say(name, json!(crypto::text(&half)));
+        }
+    }
+    jws::sign(cx, algorithm, ID_TOKEN, &claims).await
+}
+
+/// The claims of a person, as their account has them.
+pub async fn account_claims<H: Host>(cx: &Context<'_, H>, sub: &str) -> Result<Map<String, Value>, Error> {
+    let Some(shard) = account::shard_of_sub(sub) else { return Ok(Map::new()) };
+    match cx.ask::<AccountShard>(&shard, Command::Read(Who::Sub(sub.to_owned()))).await? {
+        Reply::Account(account, _) => Ok(account.claims),
+        _ => Ok(Map::new()),
+    }
 }
 
 /// A client that acts for itself: the shard that its token's end will be known to is drawn here.

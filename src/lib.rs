@@ -117,6 +117,7 @@ pub mod model {
     pub mod keyring;
     pub mod mark;
     pub mod metadata;
+    pub mod openid;
     pub mod outside;
     pub mod patch;
     pub mod pkce;
@@ -128,6 +129,7 @@ pub mod model {
     pub mod registration;
     pub mod remote;
     pub mod resource;
+    pub mod response_type;
     pub mod scope;
     pub mod settings;
     pub mod throttle;

@@ -60,6 +60,8 @@ pub struct Consent<'a> {
     pub loopback: bool,
     /// What for.
     pub scopes: &'a [AskedScope],
+    /// What it is to be told of the person, beside what the scopes say.
+    pub names: &'a str,
     /// The sealed request.
     pub pending: &'a str,
 }

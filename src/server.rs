@@ -9,7 +9,7 @@ use crate::{
     context::{Config, Context, Event, Limited, Memory, config::Vars, draw_trace},
     endpoints::{
         admin, authorize, check, compat, connections, consent, console, development, external, healthz,
-        introspect, jwks, login, metadata, register, revoke,
+        introspect, jwks, login, metadata, register, revoke, userinfo,
     },
     error::{Code, Error},
     grants,
@@ -175,6 +175,7 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
         Endpoint::Healthz => Ok(healthz::get()),
         Endpoint::Metadata => metadata::get(cx).await,
         Endpoint::Jwks => jwks::get(cx).await,
+        Endpoint::Userinfo => userinfo::get_or_post(cx, request).await,
         Endpoint::ResourceMetadata => metadata::resource(cx, request, segment).await,
         Endpoint::Authorize => authorize::get_or_post(cx, request).await,
         Endpoint::Login => login::post(cx, request).await,

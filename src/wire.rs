@@ -1,11 +1,13 @@
 //! HTTP as far as OAuth needs it: requests, responses, parameters, credentials, and the shape of a refusal.
 
+mod answer;
 mod credentials;
 mod params;
 mod refuse;
 
+pub use answer::answer_to;
 pub use credentials::{Basic, basic, bearer};
-pub use params::{Params, answer_at, decode, encode, with_params};
+pub use params::{Params, decode, encode, with_params};
 pub use refuse::refuse;
 
 use http::{Method, StatusCode};

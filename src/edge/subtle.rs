@@ -1,4 +1,4 @@
-//! Signatures, by WebCrypto: natively, and in constant time. A key is imported once in an isolate.
+//! Signatures, by `WebCrypto`: natively, and in constant time. A key is imported once in an isolate.
 
 use super::in_time;
 use crate::{
@@ -20,7 +20,7 @@ thread_local! {
     static KEYS: RefCell<BTreeMap<String, JsValue>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// What WebCrypto calls it, with all that each of its methods wants to be told.
+/// What `WebCrypto` calls it, with all that each of its methods wants to be told.
 fn params(algorithm: Algorithm) -> Result<JsValue, Fault> {
     let text = match algorithm {
         Algorithm::Es256 => r#"{"name":"ECDSA","namedCurve":"P-256","hash":"SHA-256"}"#,

@@ -4,16 +4,25 @@
 use super::client_document;
 use crate::{
     context::Context,
-    error::{Code, Error, Return},
+    error::{Code, Error, Mode, Return},
     grants,
-    host::{Host, Timestamp},
+    host::{Host, Seconds, Timestamp},
+    issue, jws,
     model::{
-        client::Client, pkce::Challenge, policy::Policy, profile::Profile, redirect_uri::RedirectUri,
+        client::Client,
+        grant::Person,
+        openid::{self, OPENID},
+        pkce::Challenge,
+        policy::Policy,
+        profile::Profile,
+        redirect_uri::RedirectUri,
+        response_type::ResponseType,
         scope::Scope,
     },
     wire::{Params, Request},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::rc::Rc;
 
 /// An authorization request that was verified.
@@ -45,9 +54,72 @@ pub struct Sealed {
     pub scope: Scope,
     /// `code_challenge`.
     pub code_challenge: Option<String>,
-    /// The response type is `token` (RFC 6749 §4.2.1).
-    #[serde(default)]
-    pub token: bool,
+    /// `response_type`.
+    pub wants: ResponseType,
+    /// `response_mode`.
+    pub mode: Mode,
+    /// What is asked of who signs in.
+    pub person: Wanted,
+}
+
+impl Asked {
+    /// Whether whoever is signed in is who is asked for, and has signed in as late as is asked for.
+    pub fn is_met_by(&self, person: &Person, now: Timestamp) -> bool {
+        let wanted = &self.request.person;
+        let late =
+            wanted.max_age.is_none_or(|age| person.auth_time.is_some_and(|since| now < since.plus(age)));
+        late && !wanted.prompt.login && !wanted.prompt.select && self.is_for(person)
+    }
+
+    /// Whether it is who is asked for.
+    pub fn is_for(&self, person: &Person) -> bool {
+        let subjects = &self.request.person.subjects;
+        subjects.is_empty() || subjects.contains(&self.client.subject(&self.policy, &person.sub))
+    }
+}
+
+/// What is asked of who signs in (OpenID Connect Core §3.1.2.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// `nonce`.
+    pub nonce: Option<String>,
+    /// `claims`, as it was sent.
+    pub claims: Option<String>,
+    /// Claims by name, beyond those of the scope.
+    pub names: Vec<String>,
+    /// It must be one of these subjects, as the client knows them.
+    pub subjects: Vec<String>,
+    /// `login_hint`.
+    pub hint: String,
+    /// `max_age`, or the client's own.
+    pub max_age: Option<Seconds>,
+    /// `prompt`.
+    pub prompt: Prompt,
+}
+
+/// `prompt` (OpenID Connect Core §3.1.2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // A list of names, each there or not.
+pub struct Prompt {
+    /// No page may be shown.
+    pub none: bool,
+    /// The person is to sign in again.
+    pub login: bool,
+    /// The person is to decide again.
+    pub consent: bool,
+    /// The person is to say as whom.
+    pub select: bool,
+}
+
+impl Prompt {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let has = |name: &str| text.split(' ').any(|own| own == name);
+        let (none, login) = (has("none"), has("login"));
+        if none && text != "none" {
+            return Err("prompt: none stands alone (OpenID Connect Core section 3.1.2.1)");
+        }
+        Ok(Self { none, login, consent: has("consent"), select: has("select_account") })
+    }
 }
 
 /// Verifies what is asked. Until client and redirect URI are verified, errors are pages; then they go there.
@@ -60,14 +132,27 @@ pub async fn verify<H: Host>(
     let given = params.optional("redirect_uri");
     let state = params.optional("state");
     let (client, policy, redirect_uri) = verify_client(cx, request, client_id, given).await?;
-    let token = params.optional("response_type") == Some("token");
-    let back = Return {
-        redirect_uri: redirect_uri.as_str().to_owned(),
-        state: state.map(str::to_owned),
-        fragment: token,
+    let wants = params.optional("response_type").and_then(ResponseType::parse);
+    let usual = if wants.is_some_and(ResponseType::at_once) { Mode::Fragment } else { Mode::Query };
+    let asked_mode = params.optional("response_mode");
+    let mode = match asked_mode {
+        Some("fragment") => Mode::Fragment,
+        Some("form_post") => Mode::FormPost,
+        _ => usual,
     };
-    let checked = verify_rest(&client, &policy, params).map_err(|error| error.at(&back))?;
-    let (scope, code_challenge) = checked;
+    let back =
+        Return { redirect_uri: redirect_uri.as_str().to_owned(), state: state.map(str::to_owned), mode };
+    let checked = async {
+        let unsupported = asked_mode.is_some_and(|name| !MODES.contains(&name));
+        if unsupported || (asked_mode == Some("query") && usual == Mode::Fragment) {
+            let detail = "response_mode must be query, fragment or form_post, and query is for codes alone";
+            return Err(Error::new(Code::InvalidRequest, detail));
+        }
+        let (scope, challenge) = verify_rest(&client, &policy, params, wants)?;
+        let person = verify_person(cx, &client, params, (&scope, wants)).await?;
+        Ok((scope, challenge, person))
+    };
+    let (scope, code_challenge, person) = checked.await.map_err(|error: Error| error.at(&back))?;
     let sealed = Sealed {
         client_id: client_id.to_owned(),
         redirect_uri: redirect_uri.as_str().to_owned(),
@@ -75,10 +160,15 @@ pub async fn verify<H: Host>(
         state: state.map(str::to_owned),
         scope,
         code_challenge,
-        token,
+        wants: wants.unwrap_or(ResponseType { code: true, token: false, id_token: false }),
+        mode,
+        person,
     };
     Ok(Asked { client, policy, redirect_uri, back, request: sealed })
 }
+
+/// `response_modes_supported`.
+pub const MODES: &[&str] = &["query", "fragment", "form_post"];
 
 /// Verifies again what a form carries: the client may have changed while the page was open.
 pub async fn verify_again<H: Host>(
@@ -91,11 +181,59 @@ pub async fn verify_again<H: Host>(
     let back = Return {
         redirect_uri: request.redirect_uri.clone(),
         state: request.state.clone(),
-        fragment: request.token,
+        mode: request.mode,
     };
-    let (challenge, token) = (request.code_challenge.is_some(), request.token);
-    check_client(&client, &policy, &request.scope, (challenge, token)).map_err(|error| error.at(&back))?;
+    let challenge = request.code_challenge.is_some();
+    check_client(&client, &policy, &request.scope, (challenge, request.wants))
+        .map_err(|error| error.at(&back))?;
     Ok(Asked { client, policy, redirect_uri, back, request })
+}
+
+/// What is asked of who signs in; nothing where nobody does (OpenID Connect Core §3.1.2.1, §5.5).
+async fn verify_person<H: Host>(
+    cx: &Context<'_, H>,
+    client: &Client,
+    params: &Params,
+    (scope, wants): (&Scope, Option<ResponseType>),
+) -> Result<Wanted, Error> {
+    let bad = |detail: &'static str| Error::new(Code::InvalidRequest, detail);
+    let own = |name: &'static str| params.optional(name).map(str::to_owned);
+    let mut wanted = Wanted {
+        prompt: Prompt::parse(params.optional("prompt").unwrap_or_default()).map_err(bad)?,
+        hint: own("login_hint").filter(|hint| hint.len() <= 200).unwrap_or_default(),
+        ..Wanted::default()
+    };
+    if !scope.contains(OPENID) {
+        return Ok(wanted);
+    }
+    wanted.nonce = own("nonce");
+    if wanted.nonce.is_none() && wants.is_some_and(|wants| wants.id_token) {
+        return Err(bad("nonce is missing: an ID token that goes out at once must carry one"));
+    }
+    wanted.max_age = match params.optional("max_age").map(str::parse) {
+        None => client.metadata.default_max_age.map(Seconds),
+        Some(Ok(seconds)) => Some(Seconds(seconds)),
+        Some(Err(_)) => return Err(bad("max_age is not a whole number of seconds")),
+    };
+    if let Some(text) = params.optional("claims") {
+        let demands = openid::demands(text, scope).map_err(bad)?;
+        if demands.unmet {
+            let detail = "the values of the claim acr are essential, and none of them can be met";
+            return Err(Error::new(Code::UnmetAuthentication, detail));
+        }
+        wanted.subjects = demands.subjects;
+        wanted.names = demands.names.into_iter().map(str::to_owned).collect();
+        wanted.claims = Some(text.to_owned());
+    }
+    if let Some(hint) = params.optional("id_token_hint") {
+        let claims = jws::open(cx, issue::ID_TOKEN, hint).await?;
+        let subject = claims.and_then(|mut claims| claims.remove("sub"));
+        let Some(Value::String(subject)) = subject else {
+            return Err(bad("id_token_hint is not an ID token of this server"));
+        };
+        wanted.subjects = vec![subject];
+    }
+    Ok(wanted)
 }
 
 /// Whether a client, as the registry has just answered it, may still be answered what was asked.
@@ -104,8 +242,8 @@ pub fn still_holds(client: &Client, asked: &Asked, now: Timestamp) -> Result<(),
         let detail = "the application changed while you decided: go back to it, and start again";
         return Err(Error::new(Code::InvalidRequest, detail));
     }
-    let Sealed { scope, code_challenge, token, .. } = &asked.request;
-    check_client(client, &asked.policy, scope, (code_challenge.is_some(), *token))
+    let Sealed { scope, code_challenge, wants, .. } = &asked.request;
+    check_client(client, &asked.policy, scope, (code_challenge.is_some(), *wants))
         .map_err(|error| error.at(&asked.back))
 }
 
@@ -143,7 +281,12 @@ async fn verify_client<H: Host>(
 }
 
 /// Everything whose errors the client hears of. Gives scope and challenge.
-fn verify_rest(client: &Client, policy: &Policy, params: &Params) -> Result<(Scope, Option<String>), Error> {
+fn verify_rest(
+    client: &Client,
+    policy: &Policy,
+    params: &Params,
+    wants: Option<ResponseType>,
+) -> Result<(Scope, Option<String>), Error> {
     let bad = |detail: &'static str| Error::new(Code::InvalidRequest, detail);
     if params.optional("request").is_some() {
         return Err(Error::new(Code::RequestNotSupported, "request objects are not accepted"));
@@ -151,17 +294,14 @@ fn verify_rest(client: &Client, policy: &Policy, params: &Params) -> Result<(Sco
     if params.optional("request_uri").is_some() {
         return Err(Error::new(Code::RequestUriNotSupported, "request objects are not accepted"));
     }
-    let token = match params.required("response_type")? {
-        "code" => false,
-        "token" => true,
-        _ => {
-            return Err(Error::new(Code::UnsupportedResponseType, "the response type must be code or token"));
-        }
-    };
-    let mode = if token { "fragment" } else { "query" };
-    if params.optional("response_mode").is_some_and(|given| given != mode) {
-        return Err(bad("the response mode must be query for a code, and fragment for a token"));
+    if params.optional("registration").is_some() {
+        return Err(Error::new(Code::RegistrationNotSupported, "clients are registered beforehand"));
     }
+    params.required("response_type")?;
+    let wants = wants.ok_or_else(|| {
+        let detail = "the response type must be of code, token and id_token";
+        Error::new(Code::UnsupportedResponseType, detail)
+    })?;
     let challenge = match (params.optional("code_challenge"), params.optional("code_challenge_method")) {
         // RFC 7636 §4.3 would read a missing method as plain; nobody here means that.
         (Some(text), Some("S256")) => match Challenge::parse(text) {
@@ -181,7 +321,7 @@ fn verify_rest(client: &Client, policy: &Policy, params: &Params) -> Result<(Sco
         Some(within) => grants::within_resource(&scope, &within)?,
         None => scope,
     };
-    check_client(client, policy, &scope, (challenge.is_some(), token))?;
+    check_client(client, policy, &scope, (challenge.is_some(), wants))?;
     Ok((scope, challenge))
 }
 
@@ -190,23 +330,35 @@ fn check_client(
     client: &Client,
     policy: &Policy,
     scope: &Scope,
-    (challenge, token): (bool, bool),
+    (challenge, wants): (bool, ResponseType),
 ) -> Result<(), Error> {
-    let grant_type = if token { "implicit" } else { "authorization_code" };
-    if !client.may_use(grant_type) || (token && client.metadata.profile != Profile::Legacy) {
-        let detail = format!("this client may not use the grant type {grant_type}");
-        return Err(Error::new(Code::UnauthorizedClient, detail));
+    for grant_type in wants.grant_types() {
+        let forbidden = grant_type == "implicit" && client.metadata.profile == Profile::Oauth21;
+        if !client.may_use(grant_type) || forbidden {
+            let detail = format!("this client may not use the grant type {grant_type}");
+            return Err(Error::new(Code::UnauthorizedClient, detail));
+        }
     }
-    // Who must use PKCE gets nothing that PKCE cannot bind.
-    if token && client.metadata.require_pkce.unwrap_or(policy.settings.require_pkce) {
-        let detail = "this client must use PKCE, which binds codes alone";
-        return Err(Error::new(Code::UnauthorizedClient, detail));
+    if wants.at_once() {
+        // Who must use PKCE gets nothing that PKCE cannot bind.
+        if client.metadata.require_pkce.unwrap_or(policy.settings.require_pkce) {
+            let detail = "this client must use PKCE, which binds codes alone";
+            return Err(Error::new(Code::UnauthorizedClient, detail));
+        }
+        let registered = &client.metadata.response_types;
+        if !registered.iter().any(|name| ResponseType::parse(name) == Some(wants)) {
+            let detail = "the response type is not among this client's";
+            return Err(Error::new(Code::UnauthorizedClient, detail));
+        }
+        if Policy::plain(scope) != *scope {
+            let detail = "what administers is given for a code alone";
+            return Err(Error::new(Code::InvalidScope, detail));
+        }
+        if wants.id_token && !scope.contains(OPENID) {
+            return Err(Error::new(Code::InvalidScope, "an ID token needs the scope openid"));
+        }
     }
-    if token && Policy::usual(scope) != *scope {
-        let detail = "what administers is given for a code alone";
-        return Err(Error::new(Code::InvalidScope, detail));
-    }
-    if !token && !challenge && client.requires_pkce(policy) {
+    if wants.code && !challenge && client.requires_pkce(policy) {
         return Err(Error::new(Code::UnmetDemand, "code_challenge is missing: this client must use PKCE"));
     }
     if scope.is_empty() {

@@ -45,11 +45,22 @@ pub async fn answer<H: Host>(
     }
     let asked = verify(cx, request, params).await?;
     let browser = Browser::of(cx, request);
-    let response = match session::named(cx, request) {
-        Some(session) => match session::person(cx, &session).await? {
-            Some(person) => ask_consent(cx, &asked, &browser.mark, &session.id, &person)?,
-            None => ask_login(cx, &asked, &browser.mark)?,
-        },
+    let session = session::named(cx, request);
+    let person = match &session {
+        Some(session) => session::person(cx, session).await?,
+        None => None,
+    };
+    let prompt = asked.request.person.prompt;
+    let response = match session.zip(person).filter(|(_, person)| asked.is_met_by(person, cx.now)) {
+        Some(_) if prompt.none => {
+            let detail = "the person has to allow it, and no page may be shown";
+            return Err(Error::new(Code::ConsentRequired, detail).at(&asked.back));
+        }
+        Some((session, person)) => ask_consent(cx, &asked, &browser.mark, &session.id, &person)?,
+        None if prompt.none => {
+            let detail = "the person has to sign in, and no page may be shown";
+            return Err(Error::new(Code::LoginRequired, detail).at(&asked.back));
+        }
         None => ask_login(cx, &asked, &browser.mark)?,
     };
     Ok(match browser.cookie {

@@ -161,7 +161,7 @@ fn inspected(inspected: Option<Inspected>) -> Map<String, Value> {
     let Some(Inspected { active, refresh, .. }) = inspected else {
         return crate::json::object([("active", json!("false"))]);
     };
-    let Active { scope, client_id, person, issued, expires } = active;
+    let Active { scope, client_id, person, issued, expires, .. } = active;
     let owner = person.map(|person| if person.username.is_empty() { person.sub } else { person.username });
     let mut body = crate::json::object([
         ("active", json!("true")),

@@ -9,16 +9,18 @@ use crate::{
     context::Context,
     error::{Code, Error, Fault},
     host::Host,
-    issue::{self, Authorization},
+    issue::{self, Authentication, Authorization},
     model::{
         grant::{self, Binding, Offer, Person, Refusal, Reply, Terms},
+        openid::{OPENID, Openid},
         pkce::Challenge,
         place::Address,
+        response_type::ResponseType,
         scope::Scope,
         ticket::{self, Ticket as _},
     },
     session,
-    wire::{Params, Request, Response, answer_at},
+    wire::{Params, Request, Response, answer_to},
 };
 use std::rc::Rc;
 
@@ -39,7 +41,7 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     };
     cx.note(|event| event.important = true);
     if scope.is_empty() {
-        withdraw(cx, &pending, asked.request.token).await?;
+        withdraw(cx, &pending, asked.request.wants).await?;
         cx.note(|event| event.event = "consent.denied");
         return Err(Error::new(Code::AccessDenied, "the person did not allow it").at(&asked.back));
     }
@@ -56,65 +58,102 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let client = cx.begin_use(request, &asked.policy, Rc::clone(&asked.client), &person.username).await?;
     still_holds(&client, &asked, cx.now)?;
     let asked = Asked { client, ..asked };
-    let given = give(cx, &asked, address, person, scope).await?;
+    let given = give(cx, &asked, address, (person, session.id), scope).await?;
     cx.note(|event| event.event = "consent.allowed");
     let mut answer: Vec<(&str, &str)> = given.iter().map(|(name, value)| (*name, value.as_str())).collect();
     answer.extend(asked.back.state.as_deref().map(|state| ("state", state)));
     answer.push(("iss", cx.config.issuer.as_str())); // RFC 9207 §2
-    Ok(Response::see_other(answer_at(&asked.back, &answer)))
+    Ok(answer_to(&asked.back, &answer))
 }
 
-/// What the answer carries: a code (RFC 6749 §4.1.2), or an access token (§4.2.2).
+/// What the answer carries: a code (RFC 6749 §4.1.2), an access token (§4.2.2), an ID token (OpenID Connect Core §3.2.2.5,
+/// §3.3.2.5), or several of these.
 async fn give<H: Host>(
     cx: &Context<'_, H>,
     asked: &Asked,
     address: Address,
-    person: Person,
+    (person, sid): (Person, String),
     scope: Scope,
 ) -> Result<Vec<(&'static str, String)>, Error> {
-    let offer = offer(asked, &address, person, scope);
-    if !asked.request.token {
-        let command = grant::Command::Offer(offer);
-        return match cx.ask_grant(&address, asked.policy.version, command).await? {
+    let (client, policy, wants) = (&*asked.client, &*asked.policy, asked.request.wants);
+    let mut given = Vec::new();
+    let offer = offer(asked, &address, (person.clone(), &sid), scope.clone());
+    let mut issued = cx.now;
+    let openid = offer.openid.clone();
+    if wants.code {
+        let command = grant::Command::Offer(offer.clone());
+        match cx.ask_grant(&address, policy.version, command).await? {
             Reply::Offered(proof) => {
-                Ok(vec![("code", ticket::Code { address, proof }.seal(&cx.config.keys)?)])
+                let code = ticket::Code { address: address.clone(), proof };
+                given.push(("code", code.seal(&cx.config.keys)?));
             }
-            other => Err(refusal(&other, asked)),
-        };
-    }
-    let terms = Terms { refreshable: false, refreshes: Some(0), ..asked.client.terms(&asked.policy) };
-    let command = grant::Command::Give { offer, terms };
-    match cx.ask_grant(&address, asked.policy.version, command).await? {
-        Reply::Issued(issued) => {
-            let authorization = Authorization::Grant(address, issued);
-            let tokens = issue::tokens(cx, &asked.client, &asked.policy, authorization)?;
-            let mut given = vec![("access_token", tokens.access_token), ("token_type", "Bearer".to_owned())];
-            given.extend(tokens.expires_in.map(|seconds| ("expires_in", seconds.to_string())));
-            given.push(("scope", tokens.scope));
-            Ok(given)
+            other => return Err(refusal(&other, asked)),
         }
-        other => Err(refusal(&other, asked)),
     }
+    if !wants.code || wants.token {
+        let terms = Terms { refreshable: false, refreshes: Some(0), ..client.terms(policy) };
+        let address = at_once(address, wants);
+        let command = grant::Command::Give { offer, terms };
+        match cx.ask_grant(&address, policy.version, command).await? {
+            Reply::Issued(mut found) => {
+                issued = found.at;
+                // What stands beside it is known below.
+                found.openid = None;
+                if wants.token {
+                    let tokens =
+                        issue::tokens(cx, client, policy, Authorization::Grant(address, found)).await?;
+                    given.push(("access_token", tokens.access_token));
+                    given.push(("token_type", "Bearer".to_owned()));
+                    given.extend(tokens.expires_in.map(|seconds| ("expires_in", seconds.to_string())));
+                    given.push(("scope", tokens.scope));
+                }
+            }
+            other => return Err(refusal(&other, asked)),
+        }
+    }
+    if let Some(openid) = openid.filter(|_| wants.id_token) {
+        let said =
+            |name: &str| given.iter().find(|(own, _)| *own == name).map_or("", |(_, text)| text.as_str());
+        let beside = [said("access_token"), said("code")];
+        let of = Authentication { openid: &openid, person: &person, issued, beside };
+        let alone = (!wants.token && !wants.code).then_some(&scope);
+        let token = issue::id_token(cx, client, policy, of, alone).await?;
+        given.push(("id_token", token));
+    }
+    Ok(given)
+}
+
+/// Where the grant is of what goes out at once. Beside a code it is another one: the code's is redeemed later.
+fn at_once(address: Address, wants: ResponseType) -> Address {
+    if wants.code { Address { key: format!("{}-", address.key), ..address } } else { address }
 }
 
 /// Whoever allows, goes back and denies has denied: a code that is not redeemed yet never will be.
 /// Of an access token that went out at once the grant is ended.
-async fn withdraw<H: Host>(cx: &Context<'_, H>, pending: &Pending, token: bool) -> Result<(), Error> {
+async fn withdraw<H: Host>(cx: &Context<'_, H>, pending: &Pending, wants: ResponseType) -> Result<(), Error> {
     let Some(address) = &pending.address else { return Ok(()) };
-    let command = if token { grant::Command::Revoke { by: None } } else { grant::Command::Withdraw };
-    cx.ask_grant(address, 0, command).await?;
+    if wants.code {
+        cx.ask_grant(address, 0, grant::Command::Withdraw).await?;
+    }
+    if !wants.code || wants.token {
+        let command = grant::Command::Revoke { by: None };
+        cx.ask_grant(&at_once(address.clone(), wants), 0, command).await?;
+    }
     Ok(())
 }
 
 /// What the person allows.
-fn offer(asked: &Asked, address: &Address, person: Person, scope: Scope) -> Box<Offer> {
+fn offer(asked: &Asked, address: &Address, (person, sid): (Person, &str), scope: Scope) -> Box<Offer> {
     let defaults = asked.client.metadata.profile.defaults();
     let challenge = asked.request.code_challenge.as_deref().and_then(Challenge::parse);
     let sent = asked.request.redirect_uri_sent;
     let optional = !sent || (defaults.redirect_uri_optional && challenge.is_some());
+    let wanted = &asked.request.person;
+    let openid = Openid { nonce: wanted.nonce.clone(), claims: wanted.claims.clone(), sid: sid.to_owned() };
     Box::new(Offer {
         client: asked.client.reference(),
         person,
+        openid: scope.contains(OPENID).then(|| Box::new(openid)),
         scope,
         binding: Binding {
             challenge,

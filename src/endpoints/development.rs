@@ -11,6 +11,7 @@ use crate::{
         account::{self, Account},
         client::{Client, Hashed},
         metadata::{AuthMethod, Metadata},
+        openid,
         pkce::Challenge,
         policy::{Policy, ScopeEntry},
         profile::Profile,
@@ -32,7 +33,7 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The format of the data below. Raise it with any change: older data is brought up to it at the next request.
-const FORMAT_OF_DATA: u8 = 3;
+const FORMAT_OF_DATA: u8 = 4;
 
 /// Makes the data in development; refuses to serve it in production.
 pub async fn check<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
@@ -142,7 +143,12 @@ fn client<H: Host>(cx: &Context<'_, H>, demo: &DemoClient) -> Result<Client, Fau
     let resource_server = demo.grant_types.is_empty();
     let by_code = demo.grant_types.contains(&CODE);
     let short = demo.id == "demo-short";
-    let scope = if resource_server { "" } else { API_SCOPES };
+    let openid = openid::SCOPES.iter().map(|(name, ..)| *name);
+    let mut scope =
+        if resource_server { Scope::default() } else { Scope::parse(API_SCOPES).map_err(Fault::new)? };
+    if matches!(demo.id, "demo-web" | "demo-spa") {
+        scope = Scope::of(scope.names().chain(openid));
+    }
     let metadata = Metadata {
         client_name: Some(demo.name.to_owned()),
         redirect_uris: demo.redirect_uris.iter().map(redirect).collect(),
@@ -152,7 +158,7 @@ fn client<H: Host>(cx: &Context<'_, H>, demo: &DemoClient) -> Result<Client, Fau
             (true, false) => vec!["code".to_owned()],
             (false, false) => Vec::new(),
         },
-        scope: Scope::parse(scope).map_err(Fault::new)?,
+        scope,
         token_endpoint_auth_method: match demo.secret {
             Some(_) => AuthMethod::ClientSecretBasic,
             None => AuthMethod::None,

@@ -146,11 +146,11 @@ async fn believe<H: Host>(
     let since = time("iat").unwrap_or(cx.now);
     let person = match server.text("username") {
         "" => Some(sub).filter(|sub| !sub.is_empty() && *sub != client_id).map(|sub| Person {
+            auth_time: None,
             sub: theirs(sub),
             username: String::new(),
             version: 0,
             groups: Vec::new(),
-            auth_time: None,
         }),
         username => {
             let account = admin::find_user(cx, username).await?;
@@ -162,8 +162,13 @@ async fn believe<H: Host>(
                 return Ok(None);
             };
             let groups = account.groups.iter().cloned().collect();
-            let (sub, username, version) = (account.sub, account.username, account.version);
-            Some(Person { sub, username, version, groups, auth_time: None })
+            Some(Person {
+                sub: account.sub,
+                username: account.username,
+                version: account.version,
+                groups,
+                auth_time: None,
+            })
         }
     };
     let groups = person.as_ref().map(|person| person.groups.clone()).unwrap_or_default();
@@ -174,7 +179,7 @@ async fn believe<H: Host>(
     if let Some(most) = Scope::parse(server.text("scope")).ok().filter(|most| !most.is_empty()) {
         scope = scope.common(&most);
     }
-    let active = Active { scope, client_id: theirs(client_id), person, issued: since, expires };
+    let active = Active { scope, client_id: theirs(client_id), person, issued: since, expires, openid: None };
     Ok(Some(Weighed { active, groups, stranger }))
 }
 

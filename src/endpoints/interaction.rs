@@ -100,7 +100,8 @@ pub fn ask_login<H: Host>(cx: &Context<'_, H>, asked: &Asked, browser: &str) -> 
         request: asked.request.clone(),
     };
     cx.note(|event| event.event = "login.shown");
-    show_login(StatusCode::OK, asked, &pending.seal_for(cx).map_err(|error| error.at(&asked.back))?, None, "")
+    let sealed = pending.seal_for(cx).map_err(|error| error.at(&asked.back))?;
+    show_login(StatusCode::OK, asked, &sealed, None, &asked.request.person.hint)
 }
 
 /// The consent page for this request.
@@ -166,6 +167,7 @@ fn show_consent(asked: &Asked, person: &Person, pending: &str) -> Result<Respons
         host: &asked.redirect_uri.host(),
         loopback: asked.redirect_uri.is_loopback(),
         scopes: &scopes,
+        names: &asked.request.person.names.join(", "),
         pending,
     };
     pages::illustrated(StatusCode::OK, &page, Some(&asked.redirect_uri), &settings.approval_logo)
@@ -173,5 +175,5 @@ fn show_consent(asked: &Asked, person: &Person, pending: &str) -> Result<Respons
 
 /// How long what a person allows lives (`None`: no end). An access token that is given at once has no refresh token beside it.
 pub fn lifetime(asked: &Asked) -> Option<Seconds> {
-    issue::lifetime(&asked.client, &asked.policy, !asked.request.token)
+    issue::lifetime(&asked.client, &asked.policy, asked.request.wants.code)
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    error::Error,
+    error::{Code, Error},
     host::Host,
     model::policy::Policy,
     objects::protocol::account_shard::SessionRef,
@@ -23,6 +23,10 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let username = params.optional("username").unwrap_or_default();
     let password = params.optional("password").unwrap_or_default();
     match attempt(cx, request, &asked.policy, username, password).await? {
+        Ok((_, person)) if !asked.is_for(&person) => {
+            let detail = "somebody else signed in than the application asks for";
+            Err(Error::new(Code::LoginRequired, detail).at(&asked.back))
+        }
         Ok((session, person)) => {
             let page = ask_consent(cx, &asked, &pending.browser, &session.id, &person)?;
             Ok(page.with("set-cookie", admitted(cx, &asked.policy, &session)?))

@@ -1,14 +1,15 @@
 //! `GET /.well-known/oauth-authorization-server` (RFC 8414), read off the tables that drive the server; and
 //! `/.well-known/oauth-protected-resource` (RFC 9728), read off the catalogue of scopes.
 
+use super::authorization_request::MODES;
 use crate::{
     caller,
     context::Context,
     error::{Code, Error},
     grants,
-    host::Host,
+    host::{Algorithm, Host},
     json::json,
-    model::policy::Policy,
+    model::{openid, policy::Policy, response_type::ResponseType},
     wire::{self, Request, Response},
 };
 use http::StatusCode;
@@ -16,10 +17,30 @@ use http::StatusCode;
 /// Where a resource says of itself.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
-/// The metadata.
+/// The claims of an ID token that are not of the account.
+const OWN_CLAIMS: &[&str] = &[
+    "iss",
+    "sub",
+    "aud",
+    "azp",
+    "exp",
+    "iat",
+    "auth_time",
+    "nonce",
+    "acr",
+    "amr",
+    "sid",
+    "at_hash",
+    "c_hash",
+];
+
+/// The metadata: of RFC 8414 and of `/.well-known/openid-configuration`.
 pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
     let policy = cx.policy().await?;
-    let scopes: Vec<&String> = policy.scopes.keys().collect();
+    let openid = openid::SCOPES.iter().map(|(name, ..)| *name);
+    let scopes: Vec<&str> = policy.scopes.keys().map(String::as_str).chain(openid).collect();
+    let response_types: Vec<&str> = ResponseType::ALL.iter().map(|(name, _)| *name).collect();
+    let claims: Vec<&str> = OWN_CLAIMS.iter().copied().chain(openid::claims()).collect();
     // What has no token endpoint is in no list of it.
     let grant_types: Vec<&str> = grants::NAMES.iter().copied().chain(["implicit"]).collect();
     let mut body = json!({
@@ -30,14 +51,25 @@ pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
         "introspection_endpoint": cx.url("/introspect"),
         "jwks_uri": cx.url("/jwks"),
         "scopes_supported": scopes,
-        "response_types_supported": ["code", "token"],
-        "response_modes_supported": ["query", "fragment"],
+        "response_types_supported": response_types,
+        "response_modes_supported": MODES,
         "grant_types_supported": grant_types,
         "token_endpoint_auth_methods_supported": caller::METHODS,
         "revocation_endpoint_auth_methods_supported": caller::METHODS,
         "introspection_endpoint_auth_methods_supported": caller::PROVING_METHODS,
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true, // RFC 9207 §3
+        // OpenID Connect Discovery §3.
+        "userinfo_endpoint": cx.url("/userinfo"),
+        "subject_types_supported": ["public", "pairwise"],
+        "id_token_signing_alg_values_supported": Algorithm::NAMES,
+        "userinfo_signing_alg_values_supported": Algorithm::NAMES,
+        "acr_values_supported": [openid::ACR],
+        "claims_supported": claims,
+        "claims_parameter_supported": true,
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "request_parameter_supported": false,
+        "request_uri_parameter_supported": false,
     });
     if policy.settings.registration_open > 0 {
         body["registration_endpoint"] = json!(cx.url("/register"));

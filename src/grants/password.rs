@@ -44,6 +44,7 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
     let address = Address { shard, ..drawn };
     cx.note(|event| (event.sub, event.grant) = (Some(person.sub.clone()), Some(address.to_string())));
     let offer = Offer {
+        openid: None,
         client: client.reference(),
         person,
         scope,

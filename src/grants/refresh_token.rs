@@ -29,5 +29,10 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
     };
     let reply = ask.cx.ask_grant(&address, ask.caller.policy.version, command).await?;
     let refused = "the refresh token is expired, used, revoked or of another client: ask the person again";
-    Ok(Authorization::Grant(address, settle(ask.cx, reply, refused)?))
+    let mut issued = settle(ask.cx, reply, refused)?;
+    if let Some(openid) = &mut issued.openid {
+        // It was for the answer to the code (OpenID Connect Core §12.2).
+        openid.nonce = None;
+    }
+    Ok(Authorization::Grant(address, issued))
 }

@@ -3,8 +3,9 @@
 use super::{
     grant::Terms,
     mark::{ClientRef, Mark, Restrictions, Standing},
-    metadata::{Metadata, Rotation},
+    metadata::{Metadata, Rotation, SubjectType},
     policy::{ADMIN, ADMIN_READ, EXTERNAL, Policy},
+    profile::Profile,
     redirect_uri::RedirectUri,
     scope::Scope,
     settings::{Lifetime, NEVER},
@@ -13,7 +14,7 @@ use super::{
 use crate::{
     crypto::{self, Secret},
     error::{Code, Error, Fault, quotable},
-    host::{Attempts, FORMAT, Seconds, Timestamp},
+    host::{Algorithm, Attempts, FORMAT, Seconds, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 
@@ -179,6 +180,25 @@ impl Client {
         }
     }
 
+    /// Under which subject it knows a person (OpenID Connect Core §8.1).
+    pub fn subject(&self, policy: &Policy, sub: &str) -> String {
+        match (self.metadata.subject_type, self.metadata.sector()) {
+            (SubjectType::Pairwise, Some(sector)) => {
+                // It stays with the policy, through an export too; a master key does not stay.
+                crypto::text(&policy.filter.mac(&[b"pairwise", sector.as_bytes(), sub.as_bytes()]).0)
+            }
+            _ => sub.to_owned(),
+        }
+    }
+
+    /// How its ID tokens are signed.
+    pub fn id_token_algorithm(&self) -> Algorithm {
+        let own = self.metadata.id_token_signed_response_alg.as_deref().and_then(Algorithm::parse);
+        let usual =
+            if self.metadata.profile == Profile::Openid { Algorithm::Rs256 } else { Algorithm::Es256 };
+        own.unwrap_or(usual)
+    }
+
     /// The redirect URIs that may be used.
     pub fn redirect_uris(&self) -> Vec<RedirectUri> {
         self.metadata.redirect_uris.iter().filter_map(|uri| RedirectUri::parse(uri).ok()).collect()
@@ -224,6 +244,7 @@ impl Client {
             // A public client's refresh token is bound to nothing but its rotation (RFC 9700 §2.2.2).
             rotate: rotate || !self.is_confidential(),
             refreshable: self.is_refreshable(),
+            offline: self.metadata.profile == Profile::Openid,
             refreshes: self.metadata.refresh_count,
             endless: self.access_lifetime(policy) == Seconds(NEVER),
             access: self.access_lifetime(policy),

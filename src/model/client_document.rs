@@ -77,7 +77,7 @@ impl Metadata {
         now: Timestamp,
     ) -> Result<Self, Invalid> {
         if let Some(Value::String(scope)) = words.get("scope") {
-            let names = Policy::usual(&policy.names());
+            let names = Policy::plain(&policy.names());
             let ours: Vec<&str> = scope.split(' ').filter(|name| names.contains(name)).collect();
             let ours = ours.join(" ");
             words.insert("scope".to_owned(), json!(ours));

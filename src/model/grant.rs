@@ -13,7 +13,7 @@ mod turn;
 
 pub use turn::handle;
 
-use super::{mark::ClientRef, pkce::Challenge, scope::Scope, ticket::Claims};
+use super::{mark::ClientRef, openid::Openid, pkce::Challenge, scope::Scope, ticket::Claims};
 use crate::{
     crypto::Secret,
     host::{Attempt, Attempts, Seconds, Timestamp},
@@ -31,7 +31,7 @@ pub struct Person {
     pub version: u64,
     /// The groups, copied so that a decision asks one shard.
     pub groups: Vec<String>,
-    /// When they proved themself (`None`: not known).
+    /// When they proved who they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<Timestamp>,
 }
@@ -79,6 +79,9 @@ pub struct Offer {
     pub absolute: Option<Seconds>,
     /// No token of this grant outlives this instant: the end of its table (`None`: never).
     pub until: Option<Timestamp>,
+    /// What it was asked beside, where the person signs in to the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openid: Option<Box<Openid>>,
 }
 
 /// Where a grant stands.
@@ -145,6 +148,9 @@ pub struct Grant {
     pub ends: Option<Timestamp>,
     /// No token of it outlives this.
     pub until: Option<Timestamp>,
+    /// What it was asked beside, where the person signs in to the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openid: Option<Box<Openid>>,
     /// Where it stands.
     pub state: State,
     /// The wishes that last changed it.
@@ -170,6 +176,9 @@ pub struct Terms {
     pub rotate: bool,
     /// Whether a refresh token is issued at all.
     pub refreshable: bool,
+    /// Only where `offline_access` was granted.
+    #[serde(default)]
+    pub offline: bool,
     /// How many refreshes the grant gives (`None`: unlimited).
     pub refreshes: Option<u32>,
     /// Whether access tokens have no end.
@@ -334,6 +343,9 @@ pub struct Issued {
     pub until: Option<Timestamp>,
     /// This answer was given before.
     pub again: bool,
+    /// What it was asked beside, where the person signs in to the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openid: Option<Box<Openid>>,
 }
 
 /// What introspection tells of an active token (RFC 7662 §2.2).
@@ -349,6 +361,9 @@ pub struct Active {
     pub issued: Timestamp,
     /// `exp`.
     pub expires: Option<Timestamp>,
+    /// What it was asked beside, where the person signs in to the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openid: Option<Box<Openid>>,
 }
 
 /// What a grant answers.

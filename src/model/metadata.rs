@@ -1,17 +1,18 @@
 //! What a client says of itself and what an administrator decides about it (RFC 7591 §2): what may be registered, and
 //! what a change to it means.
 
+mod check;
 mod restriction;
 
 use super::{
     patch::{self, Invalid},
     profile::Profile,
-    redirect_uri::{ApplicationType, RedirectUri},
+    redirect_uri::ApplicationType,
     scope::Scope,
-    settings::{Lifetime, NEVER},
+    settings::Lifetime,
 };
 use crate::json::json;
-use crate::{error::quotable, host::Timestamp, json};
+use crate::{error::quotable, json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -105,6 +106,29 @@ pub struct Metadata {
     pub not_before: Option<u64>,
     /// What resources may demand where it acts for itself.
     pub groups: Vec<String>,
+    /// null: RS256 for the profile openid, else ES256.
+    pub id_token_signed_response_alg: Option<String>,
+    /// null: plain JSON.
+    pub userinfo_signed_response_alg: Option<String>,
+    /// Whether people have a subject of their own at each sector (OpenID Connect Core §8).
+    pub subject_type: SubjectType,
+    /// A document of all redirect URIs, whose host is the sector.
+    pub sector_identifier_uri: Option<String>,
+    /// Seconds after which people sign in again.
+    pub default_max_age: Option<u64>,
+    /// Said by those who want `auth_time`; every ID token has it.
+    pub require_auth_time: bool,
+}
+
+/// Under which subject the client knows people (OpenID Connect Core §8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SubjectType {
+    /// Under the one of their account.
+    #[default]
+    Public,
+    /// Under one that no other sector knows.
+    Pairwise,
 }
 
 impl Metadata {
@@ -124,9 +148,8 @@ impl Metadata {
     pub fn register(said: Map<String, Value>) -> Result<Self, Invalid> {
         let profile = match said.get("profile") {
             None | Some(Value::Null) => Profile::default(),
-            Some(name) => {
-                json::take(name.clone()).map_err(|_| Invalid::new("profile", "must be oauth21 or legacy"))?
-            }
+            Some(name) => json::take(name.clone())
+                .map_err(|_| Invalid::new("profile", "must be oauth21, openid or legacy"))?,
         };
         Self::template(profile).amend(said)
     }
@@ -168,7 +191,9 @@ impl Metadata {
         // RFC 7591 §2.1: what is not said follows from the grant types.
         if !response_types_said || amended.response_types.is_empty() {
             amended.response_types.clear();
-            for (response_type, grant_type) in [("code", "authorization_code"), ("token", "implicit")] {
+            // OpenID Connect knows no answer that is an access token alone.
+            let at_once = if amended.profile == Profile::Openid { "id_token token" } else { "token" };
+            for (response_type, grant_type) in [("code", "authorization_code"), (at_once, "implicit")] {
                 if amended.grant_types.iter().any(|name| name == grant_type) {
                     amended.response_types.push(response_type.to_owned());
                 }
@@ -176,103 +201,6 @@ impl Metadata {
         }
         amended.response_types.dedup(); // Said twice is said; and the same patch again is no change.
         Ok(amended)
-    }
-
-    /// What may be registered, and changed to.
-    pub fn check(&self, scopes: &Scope, now: Timestamp) -> Result<(), Invalid> {
-        let refused = |field: &str, why: &str| Err(Invalid::new(field, why));
-        let long = |text: &Option<String>| text.as_ref().is_some_and(|text| text.len() > 1000);
-        for (field, text) in [
-            ("client_name", &self.client_name),
-            ("client_version", &self.client_version),
-            ("description", &self.description),
-        ] {
-            if long(text) {
-                return refused(field, "longer than 1000 bytes");
-            }
-        }
-        if let Some(unknown) = self.grant_types.iter().find(|name| !GRANT_TYPES.contains(&name.as_str())) {
-            return refused(
-                "grant_types",
-                &format!("{} is not a grant type of this server", quotable(unknown)),
-            );
-        }
-        let by_code = self.grant_types.iter().any(|name| name == "authorization_code");
-        let may = |grant_type: &str| self.grant_types.iter().any(|name| name == grant_type);
-        if self.profile != Profile::Legacy && (may("implicit") || may("password")) {
-            return refused("grant_types", "implicit and password are for the profile legacy");
-        }
-        if may("implicit") && self.require_pkce == Some(true) {
-            return refused("require_pkce", "PKCE binds codes, and implicit has none");
-        }
-        for name in &self.response_types {
-            let needed = match name.as_str() {
-                "code" => "authorization_code",
-                "token" => "implicit",
-                _ => return refused("response_types", "only code and token are served"),
-            };
-            if !may(needed) {
-                let why = format!("{name} needs the grant type {needed} (RFC 7591 section 2.1)");
-                return refused("response_types", &why);
-            }
-        }
-        if (by_code || may("implicit")) && self.redirect_uris.is_empty() {
-            return refused("redirect_uris", "authorization_code and implicit need at least one");
-        }
-        for uri in &self.redirect_uris {
-            match RedirectUri::parse(uri) {
-                Ok(uri) if uri.speaks_like_an_answer() => {
-                    return refused("redirect_uris", "its query has a parameter that answers have");
-                }
-                Ok(uri) if self.application_type.is_some_and(|kind| !kind.may_have(&uri)) => {
-                    return refused("redirect_uris", "is not for a web application");
-                }
-                Ok(_) => {}
-                Err(why) => return refused("redirect_uris", why),
-            }
-        }
-        if self.redirect_uris.len() > 50 {
-            return refused("redirect_uris", "more than 50");
-        }
-        let public = self.token_endpoint_auth_method == AuthMethod::None;
-        if public && (may("client_credentials") || may("password")) {
-            return refused(
-                "grant_types",
-                "client_credentials and password are for confidential clients (RFC 6749 section 4.4)",
-            );
-        }
-        if public && self.profile == Profile::Oauth21 && self.require_pkce == Some(false) {
-            return refused("require_pkce", "a public client must use PKCE (RFC 9700 section 2.1.1)");
-        }
-        if public && self.resource_server {
-            return refused("resource_server", "a resource server must authenticate (RFC 7662 section 2.1)");
-        }
-        if public && self.administrative {
-            return refused("administrative", "who administers must authenticate");
-        }
-        if let Some(unknown) = self.scope.names().find(|name| !scopes.contains(name)) {
-            return refused("scope", &format!("there is no scope {}", quotable(unknown)));
-        }
-        let access = self.access_token_lifetime.map(|Lifetime(seconds)| seconds);
-        if access.is_some_and(|seconds| seconds != NEVER && !(1..=31_536_000).contains(&seconds)) {
-            return refused(
-                "access_token_lifetime",
-                "must be from 1 to 31536000 seconds, or -1, which is never",
-            );
-        }
-        if self.code_lifetime.is_some_and(|seconds| !(1..=600).contains(&seconds)) {
-            return refused("code_lifetime", "must be from 1 to 600 seconds");
-        }
-        if self.not_before.is_some_and(|seconds| seconds > now.seconds()) {
-            return refused("not_before", "must not lie in the future");
-        }
-        if !patch::are_names(&self.groups) {
-            return refused("groups", "at most 100 names of at most 200 bytes");
-        }
-        if self.contacts.len() > 20 || self.contacts.iter().any(|contact| contact.len() > 200) {
-            return refused("contacts", "at most 20 of at most 200 bytes");
-        }
-        Ok(())
     }
 }
 
@@ -289,7 +217,7 @@ const FORMS: &[(&str, &str)] = &[
     ("application_type",           "must be web, native, or null"),
     ("token_endpoint_auth_method", "must be client_secret_basic, client_secret_post or none"),
     ("contacts",                   "must be an array of strings"),
-    ("profile",                    "must be oauth21 or legacy"),
+    ("profile",                    "must be oauth21, openid or legacy"),
     ("enabled",                    "must be true or false"),
     ("strict",                     "must be true or false"),
     ("resource_server",            "must be true or false"),
@@ -302,6 +230,12 @@ const FORMS: &[(&str, &str)] = &[
     ("require_pkce",               "must be true, false, or null"),
     ("not_before",                 "must be a NumericDate, or null"),
     ("groups",                     "must be an array of strings"),
+    ("id_token_signed_response_alg", "must be a string, or null"),
+    ("userinfo_signed_response_alg", "must be a string, or null"),
+    ("subject_type",               "must be public or pairwise"),
+    ("sector_identifier_uri",      "must be a string, or null"),
+    ("default_max_age",            "must be a whole number of seconds, or null"),
+    ("require_auth_time",          "must be true or false"),
 ];
 
 /// What one member says, as if it were said alone.
@@ -317,6 +251,7 @@ fn alone(name: &str, value: &Value) -> Result<(), Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Timestamp;
 
     fn web() -> Metadata {
         let uri = "https://app.test/cb".to_owned();

@@ -1,6 +1,7 @@
 //! The settings of the server and its catalogue of scopes: read by every request, written by administrators.
 
 use super::{
+    openid,
     patch::{self, Invalid},
     remote::Remote,
     resource,
@@ -172,13 +173,16 @@ pub struct Policy {
 impl Policy {
     /// The names that a client may have: the catalogue's, and the server's own.
     pub fn names(&self) -> Scope {
-        Scope::of(self.scopes.keys().map(String::as_str).chain(OWN.iter().map(|(name, _)| *name)))
+        let openid = openid::SCOPES.iter().map(|(name, ..)| *name);
+        let own = OWN.iter().map(|(name, _)| *name);
+        Scope::of(self.scopes.keys().map(String::as_str).chain(own).chain(openid))
     }
 
     /// What a person is told of a scope.
     pub fn description(&self, name: &str) -> Option<&str> {
         let own = OWN.iter().find(|(own, _)| *own == name).map(|(_, text)| *text);
-        own.or_else(|| self.scopes.get(name).map(|entry| entry.description.as_str()))
+        let openid = || openid::SCOPES.iter().find(|(own, ..)| *own == name).map(|(_, text, _)| *text);
+        own.or_else(openid).or_else(|| self.scopes.get(name).map(|entry| entry.description.as_str()))
     }
 
     /// The scopes that belong to these resources (RFC 8707 §2). `None`: none was named, or the catalogue names none at all.
@@ -190,7 +194,8 @@ impl Policy {
         if resources.peek().is_none() || self.scopes.values().all(|entry| entry.resource.is_empty()) {
             return Ok(None);
         }
-        let mut names = Vec::new();
+        // Who signs in does so here, whatever else is asked for.
+        let mut names: Vec<&str> = openid::SCOPES.iter().map(|(name, ..)| *name).collect();
         for resource in resources {
             let before = names.len();
             let own = self.scopes.iter().filter(|(_, entry)| entry.resource == resource);
@@ -213,9 +218,14 @@ impl Policy {
         audience
     }
 
-    /// What a client gets that asks for nothing: never one of the server's own.
-    pub fn usual(scope: &Scope) -> Scope {
+    /// All of a scope that administers nothing.
+    pub fn plain(scope: &Scope) -> Scope {
         Scope::of(scope.names().filter(|name| OWN.iter().all(|(own, _)| own != name)))
+    }
+
+    /// What a client gets that asks for nothing: never one of the server's own, and nothing of who signs in.
+    pub fn usual(scope: &Scope) -> Scope {
+        Scope::of(Self::plain(scope).names().filter(|name| !openid::is_scope(name)))
     }
 
     /// A generated client id: 96 random bits and a short MAC.

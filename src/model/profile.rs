@@ -10,6 +10,8 @@ pub enum Profile {
     /// OAuth 2.1.
     #[default]
     Oauth21,
+    /// OpenID Connect Core as it is certified: no PKCE, `RS256`, a refresh token for `offline_access`.
+    Openid,
     /// What the OAuth services of webMethods Integration Server did.
     Legacy,
 }
@@ -38,6 +40,7 @@ impl Profile {
     pub const fn defaults(self) -> Defaults {
         match self {
             Self::Oauth21 => Defaults { require_pkce: true,  rotate: true,  refreshes: None,    code_lifetime: None,               refresh_ends: true,  redirect_uri_optional: true  },
+            Self::Openid  => Defaults { require_pkce: false, rotate: true,  refreshes: None,    code_lifetime: None,               refresh_ends: true,  redirect_uri_optional: false },
             Self::Legacy  => Defaults { require_pkce: false, rotate: false, refreshes: Some(0), code_lifetime: Some(Seconds(600)), refresh_ends: false, redirect_uri_optional: false },
         }
     }

@@ -77,7 +77,7 @@ impl Metadata {
         // No scope is none that was said (RFC 6749 §3.3), and so is no name.
         let says_nothing = |name: &str, value: &Value| matches!(name, "scope" | "client_name") && value == "";
         said.retain(|name, value| !value.is_null() && !says_nothing(name, value));
-        let usual = Policy::usual(&policy.names());
+        let usual = Policy::plain(&policy.names());
         for name in SAID {
             let silent = match *name {
                 // RFC 7591 §2: without it the server decides. Each scope is for a person to allow.
@@ -104,7 +104,7 @@ impl Metadata {
         if !self.grant_types.iter().any(|name| name == "authorization_code") {
             return refused("grant_types", "a client that registers itself needs authorization_code");
         }
-        if Policy::usual(&self.scope) != self.scope {
+        if Policy::plain(&self.scope) != self.scope {
             return refused("scope", "a client that registers itself does not administer");
         }
         for (field, is) in [

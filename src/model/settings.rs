@@ -261,6 +261,7 @@ settings! {
         removal_interval   "token.removalIntervalSeconds" 60 604_800   86_400    "How often a shard looks for tokens that are over among those without an end of their own, in seconds."
         removal_batch      "token.removalBatch"           1 5000       5000      "How many of these it looks at in one go; the next follows a minute later."
         audit_retention    "audit.retentionDays"          1 3650       365       "How long the log of changes reaches back at least, in days."
+        id_token_lifetime  "idToken.expirySeconds"        60 86_400    3600      "How long an ID token is good, in seconds."
         key_rotation       "keys.rotationDays"            1 3650       90        "How long a key signs before the next one does, in days."
         key_lead           "keys.publishSeconds"          1 2_592_000  86_400    "How long a key is published before it signs, in seconds. Others may keep the published keys for a quarter of that, an hour at most."
         check_cache        "check.cacheSeconds"           0 60         0         "How long a location may go on by what it knows of an access token at /check, in seconds; 0 asks every time. A token that was revoked passes so much longer, and what a scope opens follows there when the replica does."

@@ -222,6 +222,7 @@ fn token<S: Store>(
         return Ok(Reply::Grant(GrantReply::Inactive));
     }
     Ok(Reply::Grant(GrantReply::Active(Box::new(grant::Active {
+        openid: None,
         scope,
         client_id: client.clone(),
         person: None,

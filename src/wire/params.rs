@@ -1,7 +1,7 @@
 //! Parameters: `application/x-www-form-urlencoded`, read strictly (RFC 6749 §3.1, §3.2 and Appendix B).
 
 use super::Request;
-use crate::error::{Code, Error, Return};
+use crate::error::{Code, Error};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 /// More parameters than any request of OAuth has; a bound on the work of looking for repeated ones.
@@ -132,15 +132,6 @@ pub fn decode(text: &[u8]) -> Option<String> {
 /// Percent-encodes everything but unreserved characters.
 pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
-}
-
-/// Where an authorization response goes: its parameters in the query, or in the fragment (RFC 6749 §4.1.2 and §4.2.2).
-pub fn answer_at(back: &Return, params: &[(&str, &str)]) -> String {
-    if !back.fragment {
-        return with_params(&back.redirect_uri, params);
-    }
-    let fragment = with_params("", params);
-    format!("{}#{}", back.redirect_uri, fragment.trim_start_matches('?'))
 }
 
 /// A URI with parameters added to whatever query it has (RFC 6749 §3.1.2).

@@ -1,6 +1,6 @@
 //! The only place where an [`Error`] becomes a [`Response`].
 
-use super::{Response, Surface, params::answer_at};
+use super::{Response, Surface, answer::answer_to};
 use crate::{
     error::{Code, Error},
     json::json,
@@ -58,7 +58,7 @@ fn redirect(code: Code, detail: &str, back: &crate::error::Return, issuer: &str)
     let mut params = vec![("error", code.name()), ("error_description", detail)];
     params.extend(back.state.as_deref().map(|state| ("state", state)));
     params.push(("iss", issuer)); // RFC 9207 §2: in error responses too.
-    Response::see_other(answer_at(back, &params))
+    answer_to(back, &params)
 }
 
 fn page(code: Code, detail: &str, path: &str, trace: &str) -> Response {

@@ -177,6 +177,7 @@ function ofPeople(worker, { cookie, login, consent, code, state, victim }) {
     get('/style.css'),
     get('/healthz'),
     get('/.well-known/oauth-authorization-server'),
+    get('/jwks'),
     get('/.well-known/oauth-protected-resource'),
     get(`/authorize?${new URLSearchParams(authorization('demo-web', { scope: 'reports orders.read' }))}`, { cookie }),
     form('/authorize', authorization('demo-spa'), { cookie, origin: worker.issuer }),

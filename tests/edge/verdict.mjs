@@ -7,7 +7,7 @@ import { ADMIN_TOKEN } from './worker.mjs';
 /** @typedef {import('./socket.mjs').Answer} Answer */
 
 const ROUTES = readRoutes();
-const PUBLIC = ['/style.css', '/.well-known/oauth-authorization-server', '/admin/openapi.json'];
+const PUBLIC = ['/style.css', '/jwks', '/.well-known/oauth-authorization-server', '/admin/openapi.json'];
 /** What resources say of themselves, and where. */
 const isOfResource = (/** @type {string} */ path) => /^\/\.well-known\/oauth-protected-resource(\/|$)/.test(path);
 /** Addresses that may answer with a page. */

@@ -148,7 +148,8 @@ fn no_answer_that_carries_something_may_be_kept() {
     for (method, path) in server::routes() {
         let path = path.replace("{}", "x");
         let answer = site.send(&request(method.clone(), &path, &[("content-type", FORM)], ""));
-        let public = ["/style.css", "/.well-known/oauth-authorization-server", "/admin/openapi.json"];
+        let public =
+            ["/style.css", "/.well-known/oauth-authorization-server", "/jwks", "/admin/openapi.json"];
         let public = public.contains(&path.as_str());
         let expected = if public { "public" } else { "no-store" };
         assert!(answer.header("cache-control").unwrap_or_default().starts_with(expected), "{method} {path}");
@@ -180,7 +181,7 @@ fn the_metadata_says_what_is_served_and_nothing_else() {
         let (_, error) = site.token("demo-legacy:demo-legacy-secret", &[("grant_type", grant_type)]);
         assert_eq!(error["error"], "unsupported_grant_type");
     }
-    assert_eq!(site.get("/jwks").status, 404);
+    assert_eq!(metadata["jwks_uri"], format!("{ISSUER}/jwks"));
 }
 
 #[test]

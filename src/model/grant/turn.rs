@@ -6,6 +6,7 @@
 use super::{
     super::{
         mark::{ClientRef, Mark, Marks},
+        openid::{OFFLINE, OPENID},
         redirect_uri::RedirectUri,
         scope::Scope,
     },
@@ -81,6 +82,7 @@ impl Grant {
             changed: at.now,
             ends: offer.absolute.map(|absolute| at.now.plus(absolute)),
             until: offer.until,
+            openid: offer.openid,
             state: State::Offered { binding: offer.binding, redeem_by: at.now.plus(offer.code_lifetime) },
             attempts: Attempts::of(&at.attempt),
         };
@@ -107,12 +109,17 @@ impl Grant {
         }
     }
 
+    /// Whether there is a refresh token (OpenID Connect Core §11).
+    fn is_refreshable(&self, terms: &Terms) -> bool {
+        terms.refreshable && (!terms.offline || self.scope.contains(OFFLINE))
+    }
+
     /// Tokens go out for the first time.
     fn begin(&mut self, binding: Binding, terms: &Terms, at: &Instant) {
         self.state = State::Live {
             binding,
             redeemed: at.now,
-            generation: u32::from(terms.refreshable),
+            generation: u32::from(self.is_refreshable(terms)),
             rotated: at.now,
             spent: false,
             remaining: terms.refreshes,
@@ -134,7 +141,7 @@ impl Grant {
         match (offered, row) {
             (Reply::Offered(_), Some(grant)) => {
                 grant.begin(binding, terms, at);
-                grant.issued(grant.scope.clone(), u32::from(terms.refreshable), None, at)
+                grant.issued(grant.scope.clone(), u32::from(grant.is_refreshable(terms)), None, at)
             }
             (refused, _) => refused,
         }
@@ -202,7 +209,7 @@ impl Grant {
                 let scope = aimed(&self.scope, terms)?;
                 self.begin(binding, terms, at);
                 self.commit(at);
-                Ok(self.issued(scope, u32::from(terms.refreshable), None, at))
+                Ok(self.issued(scope, u32::from(self.is_refreshable(terms)), None, at))
             }
             // Whoever holds the verifier lost the answer, or says so. It gets no tokens, and ends nothing.
             State::Live { redeemed, .. }
@@ -325,8 +332,8 @@ impl Grant {
         if let Some(groups) = marks.person.as_ref().and_then(|mark| mark.groups.clone()) {
             person.groups = groups;
         }
-        let client_id = self.client.id.clone();
-        Reply::Active(Box::new(Active { scope, client_id, person: Some(person), issued, expires }))
+        let (client_id, openid) = (self.client.id.clone(), self.openid.clone());
+        Reply::Active(Box::new(Active { scope, client_id, person: Some(person), issued, expires, openid }))
     }
 
     fn withdraw(&mut self, at: &Instant) -> Reply {
@@ -414,7 +421,9 @@ impl Grant {
     fn issued(&self, scope: Scope, generation: u32, again: Option<Timestamp>, at: &Instant) -> Reply {
         let refresh =
             (generation > 0).then(|| Successor { generation, proof: self.refresh_proof(generation) });
+        let openid = self.openid.clone().filter(|_| scope.contains(OPENID));
         Reply::Issued(Box::new(Issued {
+            openid,
             scope,
             person: self.person.clone(),
             refresh,

@@ -189,8 +189,9 @@ pub fn admit<S: Store>(
             session
         }
     };
-    let reference = SessionRef { sub: sub.to_owned(), table, id, proof: session.proof() };
-    Ok(Reply::Admitted(reference, person(&account, session.auth_time)))
+    let since = session.auth_time;
+    let session = SessionRef { sub: sub.to_owned(), table, id, proof: session.proof() };
+    Ok(Reply::Admitted(session, person(&account, since)))
 }
 
 fn forgive<S: Store>(turn: &Turn<'_, S>, sub: &str, id: &str) -> Result<(), Fault> {

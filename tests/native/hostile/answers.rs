@@ -7,9 +7,9 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 
 /// Addresses that scripts of any origin may call.
-const OPEN: &[&str] = &["/token", "/revoke", "/register", "/.well-known/oauth-authorization-server"];
+const OPEN: &[&str] = &["/token", "/revoke", "/register", "/jwks", "/.well-known/oauth-authorization-server"];
 /// Answers that are the same for everybody.
-const PUBLIC: &[&str] = &["/style.css", "/.well-known/oauth-authorization-server"];
+const PUBLIC: &[&str] = &["/style.css", "/jwks", "/.well-known/oauth-authorization-server"];
 
 /// Holds every rule against one answer.
 pub fn judge(request: &Request, response: &Response) {
