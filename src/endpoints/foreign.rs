@@ -151,6 +151,7 @@ async fn believe<H: Host>(
             username: String::new(),
             version: 0,
             groups: Vec::new(),
+            auth_time: None,
         }),
         username => {
             let account = admin::find_user(cx, username).await?;
@@ -162,13 +163,8 @@ async fn believe<H: Host>(
                 return Ok(None);
             };
             let groups = account.groups.iter().cloned().collect();
-            Some(Person {
-                sub: account.sub,
-                username: account.username,
-                version: account.version,
-                groups,
-                auth_time: None,
-            })
+            let (sub, username, version) = (account.sub, account.username, account.version);
+            Some(Person { sub, username, version, groups, auth_time: None })
         }
     };
     let groups = person.as_ref().map(|person| person.groups.clone()).unwrap_or_default();

@@ -31,7 +31,7 @@ pub struct Person {
     pub version: u64,
     /// The groups, copied so that a decision asks one shard.
     pub groups: Vec<String>,
-    /// When they proved who they are.
+    /// When they proved themself (`None`: not known).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<Timestamp>,
 }

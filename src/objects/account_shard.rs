@@ -168,13 +168,13 @@ fn sessions(named: &SessionRef) -> String {
     named.table.name("sessions")
 }
 
-fn person(account: &Account, auth_time: Timestamp) -> Person {
+fn person(account: &Account, since: Timestamp) -> Person {
     Person {
-        auth_time: Some(auth_time),
         sub: account.sub.clone(),
         username: account.username.clone(),
         version: account.version,
         groups: account.groups.iter().cloned().collect(),
+        auth_time: Some(since),
     }
 }
 

@@ -189,9 +189,8 @@ pub fn admit<S: Store>(
             session
         }
     };
-    let since = session.auth_time;
-    let session = SessionRef { sub: sub.to_owned(), table, id, proof: session.proof() };
-    Ok(Reply::Admitted(session, person(&account, since)))
+    let reference = SessionRef { sub: sub.to_owned(), table, id, proof: session.proof() };
+    Ok(Reply::Admitted(reference, person(&account, session.auth_time)))
 }
 
 fn forgive<S: Store>(turn: &Turn<'_, S>, sub: &str, id: &str) -> Result<(), Fault> {

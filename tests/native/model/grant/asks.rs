@@ -227,6 +227,7 @@ impl Given {
                 code_lifetime: profile.code,
                 absolute: profile.absolute,
                 until: profile.absolute.map(|absolute| now.plus(absolute).plus(ACCESS)),
+                openid: None,
             })
         };
         match &ask.wish {
