@@ -146,7 +146,6 @@ async fn believe<H: Host>(
     let since = time("iat").unwrap_or(cx.now);
     let person = match server.text("username") {
         "" => Some(sub).filter(|sub| !sub.is_empty() && *sub != client_id).map(|sub| Person {
-            auth_time: None,
             sub: theirs(sub),
             username: String::new(),
             version: 0,
