@@ -5,9 +5,13 @@ use crate::{
     crypto::{self, Kind},
     error::Error,
     host::Host,
-    model::{account, grant::Person, ticket::Ticket},
-    objects::protocol::account_shard::{AccountShard, Command, Reply, SessionRef},
-    wire::Request,
+    model::{
+        account::{self, Wanted},
+        grant::Person,
+        ticket::Ticket,
+    },
+    objects::protocol::account_shard::{AccountShard, Command, Recall, Reply, SessionRef},
+    wire::{Request, Response},
 };
 
 impl Ticket for SessionRef {
@@ -17,18 +21,28 @@ impl Ticket for SessionRef {
 /// Cookies ignore ports: on a laptop other programs have theirs under the same host.
 const SESSION: &str = "edgemint-session";
 const BROWSER: &str = "edgemint-browser";
+/// The sessions of other people who are signed in in this browser, the newest first.
+const OTHERS: &str = "edgemint-others";
+/// How many: of more the oldest is forgotten.
+const MOST: usize = 4;
 /// The browser's cookie outlives every page in progress; it means nothing by itself.
 const BROWSER_AGE: u64 = 31_536_000;
 
 /// Whether a pair of `Cookie`, or a `Set-Cookie`, is about a cookie of this server's, on a laptop or elsewhere.
 pub fn is_own_cookie(pair: &str) -> bool {
     let name = pair.split('=').next().unwrap_or_default().trim();
-    matches!(name.strip_prefix("__Host-").unwrap_or(name), SESSION | BROWSER)
+    matches!(name.strip_prefix("__Host-").unwrap_or(name), SESSION | BROWSER | OTHERS)
 }
 
 /// The session that the cookie names; whether it stands, only its account knows.
 pub fn named<H: Host>(cx: &Context<'_, H>, request: &Request) -> Option<SessionRef> {
     SessionRef::open(&cx.config.keys, &request.cookie(&cx.config.cookie(SESSION))?)
+}
+
+/// The sessions that the browser has beside that one.
+pub fn others<H: Host>(cx: &Context<'_, H>, request: &Request) -> Vec<SessionRef> {
+    let sealed = request.cookie(&cx.config.cookie(OTHERS)).unwrap_or_default();
+    sealed.split("..").take(MOST).filter_map(|text| SessionRef::open(&cx.config.keys, text)).collect()
 }
 
 /// The person who is signed in.
@@ -40,22 +54,55 @@ pub async fn person<H: Host>(cx: &Context<'_, H>, session: &SessionRef) -> Resul
     }
 }
 
-/// As [`person`], and their account notes that a grant is about to be made in `shard`.
+/// As [`person`], and their account remembers what they allow, and that a grant is about to be made in `shard`.
 pub async fn giver<H: Host>(
     cx: &Context<'_, H>,
     session: &SessionRef,
     shard: String,
+    wanted: Wanted,
 ) -> Result<Option<Person>, Error> {
     let Some(home) = account::shard_of_sub(&session.sub) else { return Ok(None) };
-    match cx.ask::<AccountShard>(&home, Command::Note { session: session.clone(), shard }).await? {
+    let note = Command::Note { session: session.clone(), shard, wanted: Some(wanted) };
+    match cx.ask::<AccountShard>(&home, note).await? {
         Reply::Person(person) => Ok(Some(person)),
         _ => Ok(None),
     }
 }
 
-/// `set-cookie` for a session.
-pub fn cookie<H: Host>(cx: &Context<'_, H>, session: &SessionRef, lifetime: u64) -> Result<String, Error> {
-    Ok(cx.config.set_cookie(SESSION, &session.seal(&cx.config.keys)?, lifetime))
+/// As [`person`]; `true`: what is asked was allowed before, and their account has noted the shard as in [`giver`].
+pub async fn recall<H: Host>(
+    cx: &Context<'_, H>,
+    session: &SessionRef,
+    recall: Recall,
+) -> Result<Option<(Person, bool)>, Error> {
+    let Some(home) = account::shard_of_sub(&session.sub) else { return Ok(None) };
+    match cx.ask::<AccountShard>(&home, Command::Recall { session: session.clone(), recall }).await? {
+        Reply::Person(person) => Ok(Some((person, false))),
+        Reply::Remembered(_, person) => Ok(Some((person, true))),
+        _ => Ok(None),
+    }
+}
+
+/// An answer that makes a session the browser's, which keeps those of other people that it has.
+pub fn enter<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    session: &SessionRef,
+    lifetime: u64,
+    answer: Response,
+) -> Result<Response, Error> {
+    let before = others(cx, request);
+    let known = named(cx, request).into_iter().chain(before).filter(|other| other.sub != session.sub);
+    let mut sealed = Vec::new();
+    for other in known.take(MOST) {
+        sealed.push(other.seal(&cx.config.keys)?);
+    }
+    let answer =
+        answer.with("set-cookie", cx.config.set_cookie(SESSION, &session.seal(&cx.config.keys)?, lifetime));
+    if sealed.is_empty() && request.cookie(&cx.config.cookie(OTHERS)).is_none() {
+        return Ok(answer);
+    }
+    Ok(answer.with("set-cookie", cx.config.set_cookie(OTHERS, &sealed.join(".."), lifetime)))
 }
 
 /// `set-cookie` for who has signed out.

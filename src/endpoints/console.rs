@@ -5,7 +5,7 @@
 //! taken from no other site.
 
 mod acts;
-mod entrance;
+pub(super) mod entrance;
 mod form;
 mod home;
 mod questions;
@@ -59,13 +59,17 @@ pub async fn respond<H: Host>(
     segment: &str,
 ) -> Result<Response, Error> {
     match page {
-        Page::SignIn if request.method == Method::POST => return entrance::sign_in(cx, request).await,
-        Page::SignIn => return entrance::ask(cx, request),
+        Page::SignIn if request.method == Method::POST => {
+            return entrance::sign_in(cx, request, &entrance::CONSOLE).await;
+        }
+        Page::SignIn => return entrance::ask(cx, request, &entrance::CONSOLE),
         Page::SignOut => return entrance::sign_out(cx, request).await,
         Page::Administrator => return entrance::administrator(cx, request).await,
         Page::Home | Page::New(_) | Page::Of(_) => {}
     }
-    let Some(visit) = Visit::of(cx, request).await? else { return entrance::ask(cx, request) };
+    let Some(visit) = Visit::of(cx, request).await? else {
+        return entrance::ask(cx, request, &entrance::CONSOLE);
+    };
     if !visit.reads {
         return entrance::stranger(&visit);
     }
@@ -93,12 +97,12 @@ pub async fn respond<H: Host>(
 
 /// What a form of the console proves: that this server made it for this session.
 #[derive(Serialize, Deserialize)]
-struct Seal {
+pub(super) struct Seal {
     /// The browser, where nobody is signed in; else the session.
-    of: String,
-    made: Timestamp,
+    pub(super) of: String,
+    pub(super) made: Timestamp,
     /// Where to go on after signing in.
-    back: String,
+    pub(super) back: String,
 }
 
 impl Ticket for Seal {
@@ -107,7 +111,7 @@ impl Ticket for Seal {
 
 impl Seal {
     /// Opens what a form sent back: only for whom it was made, in time, and from no other site.
-    fn check<H: Host>(
+    pub(super) fn check<H: Host>(
         cx: &Context<'_, H>,
         request: &Request,
         form: &Params,

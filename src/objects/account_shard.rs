@@ -2,6 +2,7 @@
 
 mod changes;
 mod logins;
+mod own;
 
 use super::{
     drop_ended, first_end, outbox,
@@ -38,9 +39,23 @@ impl Object for AccountShard {
                 logins::fail(turn, &who, &stranger, &id, (limit, looked))
             }
             Command::Strike { key, count, limit } => logins::strike(turn, &key, count, limit),
-            Command::Admit { sub, version, id, lifetime, shard } => {
-                logins::admit(turn, &sub, version, id, (lifetime, shard))
+            Command::Admit { sub, version, id, lifetime, shard, recall, agent } => {
+                let admitted = logins::admit(turn, &sub, version, id, (lifetime, shard, agent))?;
+                Ok(match (admitted, recall) {
+                    (Reply::Admitted(session, person), Some(recall)) if own::recall(turn, &sub, &recall)? => {
+                        Reply::Remembered(Some(session), person)
+                    }
+                    (admitted, _) => admitted,
+                })
             }
+            Command::Recall { session, recall } => Ok(match signed_in(turn, &session)? {
+                Some((account, since)) if own::recall(turn, &account.sub, &recall)? => {
+                    Reply::Remembered(None, person(&account, since))
+                }
+                Some((account, since)) => Reply::Person(person(&account, since)),
+                None => Reply::NoSession,
+            }),
+            Command::Own { session, act } => own::act(turn, &session, act),
             Command::Session(session) => Ok(match signed_in(turn, &session)? {
                 Some((account, since)) => Reply::Person(person(&account, since)),
                 None => Reply::NoSession,
@@ -62,10 +77,13 @@ impl Object for AccountShard {
             Command::Health => {
                 Ok(Reply::Health(super::health(turn.store, Self::wake(turn.store)?, turn.now)?))
             }
-            Command::Note { session, shard } => {
+            Command::Note { session, shard, wanted } => {
                 let Some((mut account, since)) = signed_in(turn, &session)? else {
                     return Ok(Reply::NoSession);
                 };
+                if let Some(wanted) = wanted {
+                    own::remember(turn, &account, wanted)?;
+                }
                 if account.shards.insert(shard) {
                     write(turn.store, ACCOUNTS, &account.sub, "", &account)?;
                 }

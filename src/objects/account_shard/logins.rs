@@ -160,7 +160,7 @@ pub fn admit<S: Store>(
     sub: &str,
     version: u64,
     id: String,
-    (lifetime, shard): (Seconds, Option<String>),
+    (lifetime, shard, agent): (Seconds, Option<String>, String),
 ) -> Result<Reply, Fault> {
     let Some(mut account) = account(turn.store, sub)? else { return Ok(Reply::Denied) };
     // A password that was changed meanwhile has not been checked.
@@ -183,7 +183,8 @@ pub fn admit<S: Store>(
         None => {
             let attempt = turn.attempt.clone();
             let secret = Secret(turn.dice.to_vec());
-            let session = Session { format: FORMAT, secret, auth_time: turn.now, ends, version, attempt };
+            let auth_time = turn.now;
+            let session = Session { format: FORMAT, secret, auth_time, ends, version, attempt, agent };
             forgive(turn, sub, &id)?;
             write(turn.store, &name, sub, &id, &session)?;
             session
