@@ -114,6 +114,8 @@ pub enum Kind {
     Refresh,
     /// Access token, opaque to the client.
     Access,
+    /// What an access token that is a JWT names as its `jti`: nobody's bearer token.
+    Jti,
     /// A signed-in browser.
     Session,
     /// A login or consent in progress.
@@ -136,6 +138,7 @@ pub const KINDS: &[(Kind, &str)] = &[
     (Kind::Code,         "emc"),
     (Kind::Refresh,      "emr"),
     (Kind::Access,       "ema"),
+    (Kind::Jti,          "emj"),
     (Kind::Session,      "ems"),
     (Kind::Pending,      "emf"),
     (Kind::Console,      "emv"),
