@@ -100,7 +100,7 @@ pub const CLIENT: &[Member] = &[
     member("resource_server",            "Resource server",        Switch,  Always, "May introspect the tokens of others."),
     member("administrative",             "Administrative",         Switch,  Always, "May administer by a token of its own with the scope admin."),
     member("access_token_lifetime",      "Access token lifetime",  Number,  Always, "Seconds, or -1: until something ends it; where nothing is said, as the settings say."),
-    member("access_token_format",        "",                       Choice(&["opaque"]), Always, "The form of its access tokens."),
+    member("access_token_format",        "Access token format",    Choice(&["opaque", "jwt"]), Always, "What its access tokens are: opaque, or a JWT that others can verify (RFC 9068)."),
     member("code_lifetime",              "Code lifetime",          Number,  Always, "Seconds; where nothing is said, as profile and settings say."),
     member("refresh_count",              "Refreshes",              Number,  Always, "Refreshes of a grant; 0: no refresh token; where nothing is said unlimited, in a new client of the profile legacy 0."),
     member("refresh_rotation",           "Refresh token rotation", Choice(&["always", "never"]), Always, "Whether refreshing makes a new refresh token; where nothing is said, as the profile says."),
