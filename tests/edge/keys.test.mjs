@@ -7,16 +7,12 @@ import { calculateJwkThumbprint, createLocalJWKSet, decodeProtectedHeader, impor
 import { administer, askToken, inspect, isActive, read } from './caller.mjs';
 import { Worker } from './worker.mjs';
 
-
 /** @param {Worker} worker @param {string} [door] @returns {Promise<any[]>} */
 async function published(worker, door = worker.issuer) {
   const { status, text, body } = await read(await fetch(`${door}/jwks`));
   assert.equal(status, 200, text);
   return body.keys;
 }
-
-/** @param {any[]} keys */
-const kids = (keys) => keys.map((key) => key.kid);
 
 test('twenty first requests at four isolates, for keys and for signatures, make one set of keys, and a restart has the same', async () => {
   const worker = await Worker.start({ isolates: 4 });
