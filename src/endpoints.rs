@@ -23,4 +23,5 @@ pub mod login;
 pub mod metadata;
 pub mod register;
 pub mod revoke;
+mod sector;
 pub mod userinfo;

@@ -1,7 +1,7 @@
 //! `/authorize` (RFC 6749 §3.1, RFC 9207): the sign-in page; where the browser is signed in the consent page, or at once the
 //! answer where the person has allowed all this before.
 
-use super::{authorization_request::verify, choose::ask_who, consent::go_on};
+use super::{authorization_request::verify, choose::ask_who, consent::go_on, interaction::ask_login};
 use crate::{
     context::Context,
     error::{Code, Error},
@@ -44,7 +44,7 @@ pub async fn answer<H: Host>(
     let asked = verify(cx, request, params).await?;
     let browser = Browser::of(cx, request);
     let prompt = asked.request.person.prompt;
-    let session = session::named(cx, request).filter(|_| !prompt.select && !prompt.login);
+    let session = session::named(cx, request).filter(|_| !prompt.login && !prompt.select);
     let answer = match &session {
         Some(session) => go_on(cx, request, &asked, &browser.mark, session).await?,
         None => None,
@@ -55,6 +55,7 @@ pub async fn answer<H: Host>(
             let detail = "the person has to sign in, and no page may be shown";
             return Err(Error::new(Code::LoginRequired, detail).at(&asked.back));
         }
+        None if prompt.login => ask_login(cx, &asked, &browser.mark)?,
         None => ask_who(cx, request, &asked, &browser.mark, session.as_ref()).await?,
     };
     Ok(match browser.cookie {

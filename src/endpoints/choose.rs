@@ -51,7 +51,8 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let params = Params::of_form(request, &[])?;
     let pending = Pending::open_for(cx, request, &params, Purpose::Choose)?;
     let asked = verify_again(cx, request, pending.request).await?;
-    let chosen = params.optional("account");
+    // Who is to type a password again is nobody that is signed in.
+    let chosen = params.optional("account").filter(|_| !asked.request.person.prompt.login);
     if let Some(session) = sessions(cx, request).find(|session| Some(session.id.as_str()) == chosen)
         && let Some(answer) = go_on(cx, request, &asked, &pending.browser, &session).await?
     {

@@ -76,12 +76,10 @@ pub(super) fn recall(asked: &Asked, address: &Address, at: Timestamp) -> Option<
     let Asked { client, redirect_uri, request, .. } = asked;
     let assured = client.is_confidential() || ApplicationType::Web.may_have(redirect_uri);
     let registered = !client.registered_itself() || is_address(&client.id);
-    let known = assured && registered && client.version > 0;
-    // Claims that are asked for by name are shown, and not remembered.
-    let usual = !request.wants.token
-        && request.person.names.is_empty()
-        && Policy::plain(&request.scope) == request.scope;
-    (known && usual && !request.person.prompt.consent)
+    let spared = assured && registered && client.version > 0 && !request.wants.at_once();
+    // What is asked for by name is not remembered.
+    let spared = spared && !request.person.prompt.consent && request.person.names.is_empty();
+    (spared && Policy::plain(&request.scope) == request.scope)
         .then(|| Recall { wanted: wanted(asked, at), shard: address.shard.to_string() })
 }
 
@@ -91,7 +89,7 @@ fn wanted(asked: &Asked, at: Timestamp) -> Wanted {
     Wanted { client: client.id.clone(), incarnation, name, scope: request.scope.clone(), at }
 }
 
-/// Answers whoever is signed in: with the consent page, or at once. `None`: the session is over.
+/// Answers whoever is signed in: with the consent page, or at once. `None`: the session is over, or not who or as late as is asked for.
 pub(super) async fn go_on<H: Host>(
     cx: &Context<'_, H>,
     request: &Request,
@@ -104,18 +102,11 @@ pub(super) async fn go_on<H: Host>(
         Some(recall) => session::recall(cx, session, recall).await?,
         None => session::person(cx, session).await?.map(|person| (person, false)),
     };
-    let none = asked.request.person.prompt.none;
+    let found = found.filter(|(person, _)| asked.is_met_by(person, cx.now));
     Ok(match found {
         None => None,
-        Some((person, _)) if !asked.is_met_by(&person, cx.now) => {
-            if none {
-                None
-            } else {
-                Some(ask_login(cx, asked, browser)?)
-            }
-        }
-        Some((person, true)) => Some(again(cx, request, asked, (address, person), session).await?),
-        Some(_) if none => {
+        Some((person, true)) => Some(again(cx, request, asked, address, (person, session.id.clone())).await?),
+        Some(_) if asked.request.person.prompt.none => {
             let detail = "the person has to allow it, and no page may be shown";
             return Err(Error::new(Code::ConsentRequired, detail).at(&asked.back));
         }
@@ -128,12 +119,12 @@ pub(super) async fn again<H: Host>(
     cx: &Context<'_, H>,
     request: &Request,
     asked: &Asked,
-    (address, person): (Address, Person),
-    session: &SessionRef,
+    address: Address,
+    (person, sid): (Person, String),
 ) -> Result<Response, Error> {
     cx.note(|event| event.important = true);
-    let given = (address, person, session.id.clone(), asked.request.scope.clone());
-    conclude(cx, request, asked, given, "consent.remembered").await
+    let scope = asked.request.scope.clone();
+    conclude(cx, request, asked, (address, person, sid, scope), "consent.remembered").await
 }
 
 /// The account has said yes: the grant, and the answer that carries it.

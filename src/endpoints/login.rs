@@ -22,10 +22,8 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let username = params.optional("username").unwrap_or_default();
     let password = params.optional("password").unwrap_or_default();
     let mut address = draw(cx, &asked, "");
-    // Whose consent it would be is not known yet.
-    let recall =
-        consent::recall(&asked, &address, cx.now).filter(|_| asked.request.person.subjects.is_empty());
-    match attempt(cx, request, &asked.policy, (username, password), Then::Enter(recall)).await? {
+    let then = Then::Enter(consent::recall(&asked, &address, cx.now));
+    match attempt(cx, request, &asked.policy, (username, password), then).await? {
         Ok(admitted) if !asked.is_for(&admitted.person) => {
             let detail = "somebody else signed in than the application asks for";
             Err(Error::new(Code::LoginRequired, detail).at(&asked.back))
@@ -35,7 +33,7 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
             let Admitted { person, remembered, .. } = admitted;
             address.owner.clone_from(&person.sub);
             let answer = if remembered {
-                consent::again(cx, request, &asked, (address, person), &session).await?
+                consent::again(cx, request, &asked, address, (person, session.id.clone())).await?
             } else {
                 ask_consent(cx, &asked, &pending.browser, &session.id, &person, address)?
             };

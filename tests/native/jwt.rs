@@ -24,6 +24,6 @@ fn a_grant_knows_when_its_person_proved_themself_and_a_row_of_before_is_read() {
             }
         }
     }
-    assert_eq!(site.world.dump().matches("auth_time").count(), 1);
+    assert_eq!(site.world.dump().matches("\\\"auth_time").count(), 1);
     assert_eq!(site.redeem(&code).0, 200);
 }
