@@ -19,6 +19,7 @@ mod gateway;
 mod hostile;
 mod http;
 mod jwt;
+mod keys;
 mod leaks;
 mod limits;
 mod logins;
