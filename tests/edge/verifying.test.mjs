@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import test from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import { Miniflare } from 'miniflare';
@@ -77,7 +78,7 @@ test('the guide in Node takes access tokens of its resource and nothing else', a
   // Two seconds, and then it is over, though nobody was asked.
   const short = await askOwn(worker, 'orders.read', SHORT);
   await verify(short);
-  await new Promise((done) => setTimeout(done, 3000));
+  await setTimeout(3000);
   await assert.rejects(verify(short), { code: 'ERR_JWT_EXPIRED' });
 });
 
