@@ -9,7 +9,7 @@ use crate::{
     context::{Config, Context, Event, Limited, Memory, config::Vars, draw_trace},
     endpoints::{
         admin, authorize, check, compat, connections, consent, console, development, external, healthz,
-        introspect, jwks, login, metadata, register, revoke, userinfo,
+        introspect, jwks, login, logout, metadata, register, revoke, userinfo,
     },
     error::{Code, Error},
     grants,
@@ -180,6 +180,7 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
         Endpoint::Authorize => authorize::get_or_post(cx, request).await,
         Endpoint::Login => login::post(cx, request).await,
         Endpoint::Consent => consent::post(cx, request).await,
+        Endpoint::Logout => logout::respond(cx, request).await,
         Endpoint::Token => grants::post(cx, request).await,
         Endpoint::Revoke => revoke::post(cx, request).await,
         Endpoint::Introspect => introspect::post(cx, request).await,

@@ -4,10 +4,11 @@ use crate::{
     context::Context,
     crypto::{self, Kind},
     error::Error,
+    farewell,
     host::Host,
     model::{account, grant::Person, ticket::Ticket},
     objects::protocol::account_shard::{AccountShard, Command, Reply, SessionRef},
-    wire::Request,
+    wire::{Request, Response},
 };
 
 impl Ticket for SessionRef {
@@ -40,14 +41,16 @@ pub async fn person<H: Host>(cx: &Context<'_, H>, session: &SessionRef) -> Resul
     }
 }
 
-/// As [`person`], and their account notes that a grant is about to be made in `shard`.
+/// As [`person`], and their account notes that a grant is about to be made in `shard`, and the client that is to hear of the
+/// end of the session.
 pub async fn giver<H: Host>(
     cx: &Context<'_, H>,
     session: &SessionRef,
     shard: String,
+    listener: Option<String>,
 ) -> Result<Option<Person>, Error> {
     let Some(home) = account::shard_of_sub(&session.sub) else { return Ok(None) };
-    match cx.ask::<AccountShard>(&home, Command::Note { session: session.clone(), shard }).await? {
+    match cx.ask::<AccountShard>(&home, Command::Note { session: session.clone(), shard, listener }).await? {
         Reply::Person(person) => Ok(Some(person)),
         _ => Ok(None),
     }
@@ -58,9 +61,25 @@ pub fn cookie<H: Host>(cx: &Context<'_, H>, session: &SessionRef, lifetime: u64)
     Ok(cx.config.set_cookie(SESSION, &session.seal(&cx.config.keys)?, lifetime))
 }
 
-/// `set-cookie` for who has signed out.
-pub fn no_cookie<H: Host>(cx: &Context<'_, H>) -> String {
-    cx.config.set_cookie(SESSION, "", 0)
+/// The sessions that a browser names.
+pub fn all<H: Host>(cx: &Context<'_, H>, request: &Request) -> Vec<SessionRef> {
+    named(cx, request).into_iter().collect()
+}
+
+/// An answer by which these sessions of the browser are over: the only way to sign out.
+pub async fn leave<H: Host>(
+    cx: &Context<'_, H>,
+    _request: &Request,
+    sessions: &[SessionRef],
+    answer: Response,
+) -> Result<Response, Error> {
+    for session in sessions {
+        if let Some(shard) = account::shard_of_sub(&session.sub) {
+            farewell::ask(cx, &shard, Command::SignOut(session.clone())).await?;
+        }
+    }
+    cx.note(|event| (event.event, event.important) = ("logout", true));
+    Ok(answer.with("set-cookie", cx.config.set_cookie(SESSION, "", 0)))
 }
 
 /// One browser: what a page in progress is bound to, so that nobody can finish what another began.

@@ -49,7 +49,9 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let (Some(session), Some(address)) = (session, pending.address.clone()) else {
         return ask_login(cx, &asked, &pending.browser);
     };
-    let Some(person) = session::giver(cx, &session, address.shard.to_string()).await? else {
+    let Some(person) =
+        session::giver(cx, &session, address.shard.to_string(), listener(&asked, &scope)).await?
+    else {
         // Signed out, disabled, or over: the session's own words, not an error of the client's.
         return ask_login(cx, &asked, &pending.browser);
     };
@@ -64,6 +66,12 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     answer.extend(asked.back.state.as_deref().map(|state| ("state", state)));
     answer.push(("iss", cx.config.issuer.as_str())); // RFC 9207 §2
     Ok(answer_to(&asked.back, &answer))
+}
+
+/// The client, where it signs a person in and is to hear that they are signed out.
+fn listener(asked: &Asked, scope: &Scope) -> Option<String> {
+    let listens = scope.contains(OPENID) && asked.client.metadata.backchannel_logout_uri.is_some();
+    listens.then(|| asked.client.id.clone())
 }
 
 /// What the answer carries: a code (RFC 6749 §4.1.2), an access token (§4.2.2), an ID token (OpenID Connect Core §3.2.2.5,

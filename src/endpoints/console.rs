@@ -93,12 +93,12 @@ pub async fn respond<H: Host>(
 
 /// What a form of the console proves: that this server made it for this session.
 #[derive(Serialize, Deserialize)]
-struct Seal {
+pub(super) struct Seal {
     /// The browser, where nobody is signed in; else the session.
-    of: String,
-    made: Timestamp,
-    /// Where to go on after signing in.
-    back: String,
+    pub(super) of: String,
+    pub(super) made: Timestamp,
+    /// Where to go on after signing in, or out.
+    pub(super) back: String,
 }
 
 impl Ticket for Seal {
@@ -107,7 +107,7 @@ impl Ticket for Seal {
 
 impl Seal {
     /// Opens what a form sent back: only for whom it was made, in time, and from no other site.
-    fn check<H: Host>(
+    pub(super) fn check<H: Host>(
         cx: &Context<'_, H>,
         request: &Request,
         form: &Params,

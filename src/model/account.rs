@@ -178,6 +178,9 @@ pub struct Session {
     pub version: u64,
     /// The wish that made it.
     pub attempt: Attempt,
+    /// The clients that are to hear of its end.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub listeners: BTreeSet<String>,
 }
 
 impl Session {

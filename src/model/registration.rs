@@ -17,9 +17,12 @@ use serde_json::{Map, Value};
 /// What a client says of itself (RFC 7591 §2).
 pub const SAID: &[&str] = &[
     "application_type",
+    "backchannel_logout_session_required",
+    "backchannel_logout_uri",
     "client_name",
     "contacts",
     "grant_types",
+    "post_logout_redirect_uris",
     "redirect_uris",
     "response_types",
     "scope",

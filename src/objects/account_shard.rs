@@ -1,6 +1,7 @@
 //! A shard of accounts: people, the names that lead to them, their sessions and failed logins.
 
 mod changes;
+mod farewell;
 mod logins;
 
 use super::{
@@ -28,9 +29,11 @@ const NAMES: &str = "names";
 /// Accounts that were deleted.
 const GONE: &str = "gone";
 
-impl Object for AccountShard {
-    fn handle<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
+impl AccountShard {
+    /// One command, whoever is to hear of it.
+    fn perform<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
         match command {
+            Command::End { .. } => Err(Fault::new("an end of an end")),
             Command::Attempt { who, id, limit, stranger } => {
                 logins::attempt(turn, &who, &stranger, &id, limit)
             }
@@ -62,10 +65,13 @@ impl Object for AccountShard {
             Command::Health => {
                 Ok(Reply::Health(super::health(turn.store, Self::wake(turn.store)?, turn.now)?))
             }
-            Command::Note { session, shard } => {
+            Command::Note { session, shard, listener } => {
                 let Some((mut account, since)) = signed_in(turn, &session)? else {
                     return Ok(Reply::NoSession);
                 };
+                if let Some(client) = listener {
+                    farewell::listen(turn, &session, client)?;
+                }
                 if account.shards.insert(shard) {
                     write(turn.store, ACCOUNTS, &account.sub, "", &account)?;
                 }
@@ -83,6 +89,15 @@ impl Object for AccountShard {
             Command::Cut { sub, sessions } => changes::cut(turn, &sub, sessions),
             Command::Delete { sub, expected } => changes::delete(turn, &sub, expected),
             Command::List { after, q, limit } => list(turn.store, after.as_deref(), q.as_deref(), limit),
+        }
+    }
+}
+
+impl Object for AccountShard {
+    fn handle<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
+        match command {
+            Command::End { command, letters } => farewell::end(turn, *command, letters),
+            command => farewell::end(turn, command, Vec::new()),
         }
     }
 
@@ -111,7 +126,8 @@ impl Object for AccountShard {
 
     async fn sweep<H: Host, S: Store>(host: &H, store: &S, now: Timestamp) -> Result<(), Fault> {
         drop_ended(store, now)?;
-        outbox::flush(host, store, &Self).await
+        outbox::flush(host, store, &Self).await?;
+        outbox::post(host, store, &Self).await
     }
 }
 

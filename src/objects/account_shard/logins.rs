@@ -24,6 +24,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Map;
+use std::collections::BTreeSet;
 
 const THROTTLE: &str = "throttle";
 
@@ -183,7 +184,8 @@ pub fn admit<S: Store>(
         None => {
             let attempt = turn.attempt.clone();
             let secret = Secret(turn.dice.to_vec());
-            let session = Session { format: FORMAT, secret, auth_time: turn.now, ends, version, attempt };
+            let (auth_time, listeners) = (turn.now, BTreeSet::new());
+            let session = Session { format: FORMAT, secret, auth_time, ends, version, attempt, listeners };
             forgive(turn, sub, &id)?;
             write(turn.store, &name, sub, &id, &session)?;
             session

@@ -72,6 +72,13 @@ pub enum Command {
     Holder(SessionRef),
     /// The end of a session.
     SignOut(SessionRef),
+    /// As a command says that ends sessions, and what is told of that.
+    End {
+        /// Which.
+        command: Box<Command>,
+        /// One for each client that is to hear of it.
+        letters: Vec<Letter>,
+    },
     /// Until when failed tries keep an account closed.
     Lock {
         /// Whose.
@@ -89,6 +96,9 @@ pub enum Command {
         session: SessionRef,
         /// Where.
         shard: String,
+        /// The client, where it is to hear of the end of the session.
+        #[serde(default)]
+        listener: Option<String>,
     },
     /// Requests failed that somebody tells from others by this key: an address, or a client at an address.
     Strike {
@@ -143,6 +153,19 @@ pub enum Command {
     },
 }
 
+/// What a client is told of the end of a session (OpenID Connect Back-Channel Logout 1.0 §2.5).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Letter {
+    /// Which session.
+    pub sid: String,
+    /// Which client.
+    pub client: String,
+    /// Where it is told.
+    pub to: String,
+    /// Until when each is good, and a logout token; the first that is good is sent. None: there is nothing to tell.
+    pub tokens: Vec<(Timestamp, String)>,
+}
+
 /// How an account is named.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Who {
@@ -184,6 +207,15 @@ pub enum Reply {
     Person(Person),
     /// The session is over.
     NoSession,
+    /// Nothing was done: it ends sessions, and clients are to hear of it.
+    Unheard {
+        /// What was to be done.
+        command: Box<Command>,
+        /// Whose they are.
+        sub: String,
+        /// Session and client.
+        listeners: Vec<(String, String)>,
+    },
     /// The account of the session, and when it began.
     Holder(Box<Account>, Timestamp),
     /// Closed until then.
