@@ -1,9 +1,11 @@
 //! What answers at an address, but for the token endpoint, which is `grants`.
 
+pub mod account;
 pub mod admin;
 pub mod authorization_request;
 pub mod authorize;
 pub mod check;
+pub mod choose;
 pub mod client_document;
 pub mod compat;
 pub mod connections;

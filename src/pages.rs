@@ -5,12 +5,14 @@ pub mod console;
 use crate::{
     context::Context,
     error::Error,
-    host::Host,
+    host::{Host, Timestamp},
     model::redirect_uri::RedirectUri,
+    objects::protocol::account_shard::Overview,
     wire::{Request, Response},
 };
 use askama::Template;
 use http::StatusCode;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// The page where a person signs in.
 #[derive(Template)]
@@ -24,6 +26,32 @@ pub struct Login<'a> {
     pub username: &'a str,
     /// The sealed request.
     pub pending: &'a str,
+}
+
+/// The page where one of the people who are signed in says that it is they.
+#[derive(Template)]
+#[template(path = "choose.html")]
+pub struct Choose<'a> {
+    /// Who asks.
+    pub client: &'a str,
+    /// Their sessions and names.
+    pub accounts: &'a [(String, String)],
+    /// The sealed request.
+    pub pending: &'a str,
+}
+
+/// The page of a person's own account.
+#[derive(Template)]
+#[template(path = "account.html")]
+pub struct Account<'a> {
+    /// What there is of it.
+    pub own: &'a Overview,
+    /// What proves that its forms are ours.
+    pub seal: &'a str,
+    /// What went wrong; empty: nothing.
+    pub problem: &'a str,
+    /// What was done; empty: nothing.
+    pub notice: &'a str,
 }
 
 /// A scope on the consent page.
@@ -155,6 +183,23 @@ pub fn policy(back: Option<&RedirectUri>, picture: Option<&RedirectUri>) -> Stri
 pub fn style() -> Response {
     Response::new(StatusCode::OK, "text/css; charset=utf-8", include_str!("pages/style.css"))
         .instead("cache-control", "public, max-age=3600")
+}
+
+/// An instant, as RFC 3339 writes it.
+pub fn instant(at: Timestamp) -> String {
+    const YEAR_9999: u64 = 253_402_300_799;
+    let time = UNIX_EPOCH + Duration::from_secs(at.seconds().min(YEAR_9999));
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+/// A day, for people.
+fn day(at: &Timestamp) -> String {
+    instant(*at).chars().take(10).collect()
+}
+
+/// A minute, for people.
+fn minute(at: &Timestamp) -> String {
+    instant(*at).chars().take(16).collect::<String>().replace('T', " ")
 }
 
 /// The same page at the issuer's own host: cookies and what is sealed belong there.

@@ -8,8 +8,8 @@ pub use routes::{administration, routes};
 use crate::{
     context::{Config, Context, Event, Limited, Memory, config::Vars, draw_trace},
     endpoints::{
-        admin, authorize, check, compat, connections, consent, console, development, external, healthz,
-        introspect, jwks, login, logout, metadata, register, revoke, userinfo,
+        account, admin, authorize, check, choose, compat, connections, consent, console, development,
+        external, healthz, introspect, jwks, login, logout, metadata, register, revoke, userinfo,
     },
     error::{Code, Error},
     grants,
@@ -179,7 +179,9 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
         Endpoint::ResourceMetadata => metadata::resource(cx, request, segment).await,
         Endpoint::Authorize => authorize::get_or_post(cx, request).await,
         Endpoint::Login => login::post(cx, request).await,
+        Endpoint::Choose => choose::post(cx, request).await,
         Endpoint::Consent => consent::post(cx, request).await,
+        Endpoint::Account => account::respond(cx, request).await,
         Endpoint::Logout => logout::respond(cx, request).await,
         Endpoint::Token => grants::post(cx, request).await,
         Endpoint::Revoke => revoke::post(cx, request).await,

@@ -6,8 +6,12 @@ use crate::{
     error::Error,
     farewell,
     host::Host,
-    model::{account, grant::Person, ticket::Ticket},
-    objects::protocol::account_shard::{AccountShard, Command, Reply, SessionRef},
+    model::{
+        account::{self, Wanted},
+        grant::Person,
+        ticket::Ticket,
+    },
+    objects::protocol::account_shard::{AccountShard, Command, Recall, Reply, SessionRef},
     wire::{Request, Response},
 };
 
@@ -18,18 +22,28 @@ impl Ticket for SessionRef {
 /// Cookies ignore ports: on a laptop other programs have theirs under the same host.
 const SESSION: &str = "edgemint-session";
 const BROWSER: &str = "edgemint-browser";
+/// The sessions of other people who are signed in in this browser, the newest first.
+const OTHERS: &str = "edgemint-others";
+/// How many: of more the oldest is forgotten.
+const MOST: usize = 4;
 /// The browser's cookie outlives every page in progress; it means nothing by itself.
 const BROWSER_AGE: u64 = 31_536_000;
 
 /// Whether a pair of `Cookie`, or a `Set-Cookie`, is about a cookie of this server's, on a laptop or elsewhere.
 pub fn is_own_cookie(pair: &str) -> bool {
     let name = pair.split('=').next().unwrap_or_default().trim();
-    matches!(name.strip_prefix("__Host-").unwrap_or(name), SESSION | BROWSER)
+    matches!(name.strip_prefix("__Host-").unwrap_or(name), SESSION | BROWSER | OTHERS)
 }
 
 /// The session that the cookie names; whether it stands, only its account knows.
 pub fn named<H: Host>(cx: &Context<'_, H>, request: &Request) -> Option<SessionRef> {
     SessionRef::open(&cx.config.keys, &request.cookie(&cx.config.cookie(SESSION))?)
+}
+
+/// The sessions that the browser has beside that one.
+pub fn others<H: Host>(cx: &Context<'_, H>, request: &Request) -> Vec<SessionRef> {
+    let sealed = request.cookie(&cx.config.cookie(OTHERS)).unwrap_or_default();
+    sealed.split("..").take(MOST).filter_map(|text| SessionRef::open(&cx.config.keys, text)).collect()
 }
 
 /// The person who is signed in.
@@ -41,37 +55,61 @@ pub async fn person<H: Host>(cx: &Context<'_, H>, session: &SessionRef) -> Resul
     }
 }
 
-/// As [`person`], and their account notes that a grant is about to be made in `shard`, and the client that is to hear of the
-/// end of the session.
+/// As [`person`], and their account remembers what they allow, and that a grant is about to be made in `shard`.
 pub async fn giver<H: Host>(
     cx: &Context<'_, H>,
     session: &SessionRef,
     shard: String,
-    listener: Option<String>,
+    wanted: Wanted,
 ) -> Result<Option<Person>, Error> {
     let Some(home) = account::shard_of_sub(&session.sub) else { return Ok(None) };
-    match cx.ask::<AccountShard>(&home, Command::Note { session: session.clone(), shard, listener }).await? {
+    let note = Command::Note { session: session.clone(), shard, wanted: Some(wanted) };
+    match cx.ask::<AccountShard>(&home, note).await? {
         Reply::Person(person) => Ok(Some(person)),
         _ => Ok(None),
     }
 }
 
-/// `set-cookie` for a session.
-pub fn cookie<H: Host>(cx: &Context<'_, H>, session: &SessionRef, lifetime: u64) -> Result<String, Error> {
-    Ok(cx.config.set_cookie(SESSION, &session.seal(&cx.config.keys)?, lifetime))
+/// As [`person`]; `true`: what is asked was allowed before, and their account has noted the shard as in [`giver`].
+pub async fn recall<H: Host>(
+    cx: &Context<'_, H>,
+    session: &SessionRef,
+    recall: Recall,
+) -> Result<Option<(Person, bool)>, Error> {
+    let Some(home) = account::shard_of_sub(&session.sub) else { return Ok(None) };
+    match cx.ask::<AccountShard>(&home, Command::Recall { session: session.clone(), recall }).await? {
+        Reply::Person(person) => Ok(Some((person, false))),
+        Reply::Remembered(_, person) => Ok(Some((person, true))),
+        _ => Ok(None),
+    }
 }
 
-/// The sessions that a browser names.
+/// An answer that makes a session the browser's, which keeps those of other people that it has.
+pub fn enter<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    session: &SessionRef,
+    lifetime: u64,
+    answer: Response,
+) -> Result<Response, Error> {
+    let before = others(cx, request);
+    let known = named(cx, request).into_iter().chain(before).filter(|other| other.sub != session.sub);
+    let answer =
+        answer.with("set-cookie", cx.config.set_cookie(SESSION, &session.seal(&cx.config.keys)?, lifetime));
+    keep(cx, request, known, lifetime, answer)
+}
+
+/// Every session of the browser.
 pub fn all<H: Host>(cx: &Context<'_, H>, request: &Request) -> Vec<SessionRef> {
-    named(cx, request).into_iter().collect()
+    named(cx, request).into_iter().chain(others(cx, request)).collect()
 }
 
 /// An answer by which these sessions of the browser are over: the only way to sign out.
 pub async fn leave<H: Host>(
     cx: &Context<'_, H>,
-    _request: &Request,
+    request: &Request,
     sessions: &[SessionRef],
-    answer: Response,
+    mut answer: Response,
 ) -> Result<Response, Error> {
     for session in sessions {
         if let Some(shard) = account::shard_of_sub(&session.sub) {
@@ -79,7 +117,28 @@ pub async fn leave<H: Host>(
         }
     }
     cx.note(|event| (event.event, event.important) = ("logout", true));
-    Ok(answer.with("set-cookie", cx.config.set_cookie(SESSION, "", 0)))
+    if named(cx, request).is_none_or(|own| sessions.contains(&own)) {
+        answer = answer.with("set-cookie", cx.config.set_cookie(SESSION, "", 0));
+    }
+    let stay = others(cx, request).into_iter().filter(|other| !sessions.contains(other));
+    let lifetime = cx.policy().await?.settings.session_lifetime;
+    keep(cx, request, stay, lifetime, answer)
+}
+
+/// An answer by which the browser has these beside its session.
+fn keep<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    others: impl Iterator<Item = SessionRef>,
+    lifetime: u64,
+    answer: Response,
+) -> Result<Response, Error> {
+    let sealed = others.take(MOST).map(|other| other.seal(&cx.config.keys));
+    let sealed = sealed.collect::<Result<Vec<_>, _>>()?.join("..");
+    if sealed.is_empty() && request.cookie(&cx.config.cookie(OTHERS)).is_none() {
+        return Ok(answer);
+    }
+    Ok(answer.with("set-cookie", cx.config.set_cookie(OTHERS, &sealed, lifetime)))
 }
 
 /// One browser: what a page in progress is bound to, so that nobody can finish what another began.

@@ -5,12 +5,17 @@ use crate::{
     context::{Context, Entry, Limited, Undecided},
     crypto,
     error::{Error, Fault},
+    farewell,
     host::{Host, Seconds, Timestamp},
     model::{account, grant::Person, policy::Policy, throttle::Limit},
-    objects::protocol::account_shard::{AccountShard, Command, Reply, SessionRef, Who},
+    objects::protocol::{
+        Told,
+        account_shard::{AccountShard, Command, Recall, Reply, SessionRef, Who},
+    },
     wire::{Request, Response},
 };
 use http::StatusCode;
+use serde_json::Map;
 
 /// The hash of no password, checked for names that nobody has: the answer takes as long.
 const DUMMY: &str =
@@ -25,9 +30,37 @@ pub fn limit(policy: &Policy) -> Limit {
     Limit { most, window: WINDOW }
 }
 
+/// What follows a right password.
+pub enum Then<'a> {
+    /// A session; and if this was allowed before, a grant.
+    Enter(Option<Recall>),
+    /// By a client that was told the password: a grant in this shard, and no session.
+    Give(String),
+    /// Another password, and a session: what there was of both ends.
+    Change(&'a str),
+}
+
+/// What a right password gave.
+pub struct Admitted {
+    session: Option<SessionRef>,
+    /// Whose it is.
+    pub person: Person,
+    /// What is asked was allowed before.
+    pub remembered: bool,
+    /// How far the new password got.
+    pub told: Told,
+}
+
+impl Admitted {
+    /// The session, where there is to be one.
+    pub fn session(&self) -> Result<&SessionRef, Fault> {
+        self.session.as_ref().ok_or_else(|| Fault::new("an account made no session"))
+    }
+}
+
 /// How a try to sign in ends.
 enum Outcome {
-    Admitted(Option<SessionRef>, Person),
+    Admitted(Admitted),
     Wrong,
     Throttled(Timestamp),
 }
@@ -52,51 +85,25 @@ impl Denied {
     }
 }
 
-/// One try to sign in, counted and noted: a session.
+/// One try, counted and noted.
 pub async fn attempt<H: Host>(
     cx: &Context<'_, H>,
     request: &Request,
     policy: &Policy,
-    username: &str,
-    password: &str,
-) -> Result<Result<(SessionRef, Person), Denied>, Error> {
-    match enter_as(cx, request, policy, (username, password), None).await? {
-        Ok((Some(session), person)) => Ok(Ok((session, person))),
-        Ok((None, _)) => Err(Fault::new("an account made no session").into()),
-        Err(denied) => Ok(Err(denied)),
-    }
-}
-
-/// One try by a client that was told the password, counted and noted: the account notes that a grant is about to be made
-/// in `shard`, and there is no session.
-pub async fn give<H: Host>(
-    cx: &Context<'_, H>,
-    request: &Request,
-    policy: &Policy,
     credentials: (&str, &str),
-    shard: String,
-) -> Result<Result<Person, Denied>, Error> {
-    Ok(enter_as(cx, request, policy, credentials, Some(shard)).await?.map(|(_, person)| person))
-}
-
-async fn enter_as<H: Host>(
-    cx: &Context<'_, H>,
-    request: &Request,
-    policy: &Policy,
-    credentials: (&str, &str),
-    shard: Option<String>,
-) -> Result<Result<(Option<SessionRef>, Person), Denied>, Error> {
+    then: Then<'_>,
+) -> Result<Result<Admitted, Denied>, Error> {
     cx.note(|event| event.important = true);
     let outcome = match enter(cx, request, policy).await {
         Ok(undecided) => {
-            let outcome = sign_in(cx, request, policy, credentials, shard).await;
+            let outcome = sign_in(cx, request, policy, credentials, then).await;
             undecided.decide();
             outcome?
         }
         Err(until) => Outcome::Throttled(until),
     };
     Ok(Err(match outcome {
-        Outcome::Admitted(session, person) => return Ok(Ok((session, person))),
+        Outcome::Admitted(admitted) => return Ok(Ok(admitted)),
         Outcome::Wrong => {
             cx.note(|event| event.event = "login.failed");
             let problem = "That user name and password do not belong together.".to_owned();
@@ -151,7 +158,7 @@ async fn sign_in<H: Host>(
     request: &Request,
     policy: &Policy,
     (username, password): (&str, &str),
-    shard: Option<String>,
+    then: Then<'_>,
 ) -> Result<Outcome, Error> {
     // Longer than any that can be set: not worth the hashing.
     if username.is_empty() || username.len() > 200 || password.is_empty() || password.len() > 1000 {
@@ -178,13 +185,31 @@ async fn sign_in<H: Host>(
     let hash = known.as_ref().map_or(DUMMY, |(_, hash, _)| hash);
     let looked = closed.is_none();
     let right = looked && crypto::is_password(password, hash);
-    if let (true, Some((sub, _, version))) = (right, known) {
+    if let (true, Some((sub, _, mut version))) = (right, known) {
         let lifetime = policy.seconds(|settings| settings.session_lifetime);
-        let admit = Command::Admit { sub, version, id: tried.id.clone(), lifetime, shard };
-        match cx.ask::<AccountShard>(&tried.shard, admit).await? {
-            Reply::Admitted(session, person) => return Ok(Outcome::Admitted(Some(session), person)),
-            Reply::Person(person) => return Ok(Outcome::Admitted(None, person)),
-            _ => {}
+        let (mut shard, mut recall, mut told) = (None, None, Told::default());
+        match then {
+            Then::Enter(asked) => recall = asked,
+            Then::Give(to) => shard = Some(to),
+            Then::Change(new) => {
+                let password = Some(crypto::hash_password(new, cx.host.random())?);
+                let (sub, expected) = (sub.clone(), Some(version));
+                let change = Command::Change { sub, patch: Map::new(), whole: false, password, expected };
+                if let Reply::Account(account, so_far) = farewell::ask(cx, &tried.shard, change).await? {
+                    (version, told) = (account.version, so_far);
+                }
+            }
+        }
+        let (id, agent) = (tried.id.clone(), agent(request));
+        let admit = Command::Admit { sub, version, id, lifetime, shard, recall, agent };
+        let (session, person, remembered) = match cx.ask::<AccountShard>(&tried.shard, admit).await? {
+            Reply::Admitted(session, person) => (Some(session), Some(person), false),
+            Reply::Remembered(session, person) => (session, Some(person), true),
+            Reply::Person(person) => (None, Some(person), false),
+            _ => (None, None, false),
+        };
+        if let Some(person) = person {
+            return Ok(Outcome::Admitted(Admitted { session, person, remembered, told }));
         }
         // Disabled, or changed in between: to whoever asks that is a wrong password.
     }
@@ -195,6 +220,22 @@ async fn sign_in<H: Host>(
     // Where this does not arrive the place is held until it counts as failed by itself.
     let _ = cx.ask::<AccountShard>(&shard, Command::Failed { who, id, limit, looked, stranger }).await;
     Ok(closed.map_or(Outcome::Wrong, Outcome::Throttled))
+}
+
+/// What a browser says that it is, as people call it: enough to tell one's own apart.
+fn agent(request: &Request) -> String {
+    let text = request.header("user-agent").unwrap_or_default();
+    let named = |names: &[&'static str]| names.iter().copied().find(|name| text.contains(name));
+    // Each says that it is those behind it, too.
+    let browser = named(&["Edg", "OPR", "Firefox", "Chrome", "Safari"]).unwrap_or("Another browser");
+    let system =
+        named(&["Android", "iPhone", "iPad", "Windows", "Mac OS", "Linux"]).unwrap_or("another system");
+    let browser = match browser {
+        "Edg" => "Edge",
+        "OPR" => "Opera",
+        browser => browser,
+    };
+    format!("{browser} on {system}")
 }
 
 /// Takes a place among the tries at this login, in the shard where the account is.

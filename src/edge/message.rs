@@ -35,6 +35,9 @@ const MORE: &[&str] = &[
     "x-forwarded-uri",
 ];
 
+/// Where somebody signs in: what the browser calls itself is kept with the session.
+const ENTRANCES: &[&str] = &["/login", "/account", "/console/sign-in"];
+
 /// Reads a request but for its body, of which it says only whether there is one. `passes`: whether one to that host may
 /// have to be passed on. The URL is taken apart as text: the `url` crate would make this Worker larger.
 pub fn head(
@@ -52,7 +55,9 @@ pub fn head(
     let path = if path.is_empty() { "/" } else { path };
     let headers = request.headers();
     let more = path == "/check" || passes(host);
+    let enters = ENTRANCES.contains(&path);
     let read = HEADERS.iter().chain(MORE.iter().filter(|_| more));
+    let read = read.chain(["user-agent"].iter().filter(|_| enters));
     let headers = read.filter_map(|name| Some(((*name).to_owned(), headers.get(name).ok()??)));
     let headers = headers.collect();
     Ok(wire::Request {

@@ -68,7 +68,7 @@ impl Asked {
         let wanted = &self.request.person;
         let late =
             wanted.max_age.is_none_or(|age| person.auth_time.is_some_and(|since| now < since.plus(age)));
-        late && !wanted.prompt.login && !wanted.prompt.select && self.is_for(person)
+        late && self.is_for(person)
     }
 
     /// Whether it is who is asked for.

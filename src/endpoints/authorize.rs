@@ -1,9 +1,7 @@
-//! `/authorize` (RFC 6749 §3.1, RFC 9207): the sign-in page, or the consent page where the browser is signed in.
+//! `/authorize` (RFC 6749 §3.1, RFC 9207): the sign-in page; where the browser is signed in the consent page, or at once the
+//! answer where the person has allowed all this before.
 
-use super::{
-    authorization_request::verify,
-    interaction::{ask_consent, ask_login},
-};
+use super::{authorization_request::verify, choose::ask_who, consent::go_on, interaction::ask_login};
 use crate::{
     context::Context,
     error::{Code, Error},
@@ -45,23 +43,20 @@ pub async fn answer<H: Host>(
     }
     let asked = verify(cx, request, params).await?;
     let browser = Browser::of(cx, request);
-    let session = session::named(cx, request);
-    let person = match &session {
-        Some(session) => session::person(cx, session).await?,
+    let prompt = asked.request.person.prompt;
+    let session = session::named(cx, request).filter(|_| !prompt.login && !prompt.select);
+    let answer = match &session {
+        Some(session) => go_on(cx, request, &asked, &browser.mark, session).await?,
         None => None,
     };
-    let prompt = asked.request.person.prompt;
-    let response = match session.zip(person).filter(|(_, person)| asked.is_met_by(person, cx.now)) {
-        Some(_) if prompt.none => {
-            let detail = "the person has to allow it, and no page may be shown";
-            return Err(Error::new(Code::ConsentRequired, detail).at(&asked.back));
-        }
-        Some((session, person)) => ask_consent(cx, &asked, &browser.mark, &session.id, &person)?,
+    let response = match answer {
+        Some(answer) => answer,
         None if prompt.none => {
             let detail = "the person has to sign in, and no page may be shown";
             return Err(Error::new(Code::LoginRequired, detail).at(&asked.back));
         }
-        None => ask_login(cx, &asked, &browser.mark)?,
+        None if prompt.login => ask_login(cx, &asked, &browser.mark)?,
+        None => ask_who(cx, request, &asked, &browser.mark, session.as_ref()).await?,
     };
     Ok(match browser.cookie {
         Some(cookie) => response.with("set-cookie", cookie),

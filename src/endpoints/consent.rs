@@ -1,24 +1,33 @@
 //! `POST /consent`: a person allows or denies. Two requests, one to the account and one to the grant: the account checks
 //! the session and notes the shard *before* the grant is made, so that disabling the person misses no grant.
+//!
+//! What was allowed is remembered, and where it covers all that is asked the next time the same two requests answer at once.
 
 use super::{
     authorization_request::{Asked, still_holds, verify_again},
-    interaction::{Pending, Purpose, ask_login, lifetime},
+    choose::ask_who,
+    interaction::{Pending, Purpose, ask_consent, ask_login, draw},
 };
 use crate::{
     context::Context,
     error::{Code, Error, Fault},
-    host::Host,
+    host::{Host, Timestamp},
     issue::{self, Authentication, Authorization},
     model::{
+        account::Wanted,
+        client::Client,
+        client_document::is_address,
         grant::{self, Binding, Offer, Person, Refusal, Reply, Terms},
         openid::{OPENID, Openid},
         pkce::Challenge,
         place::Address,
+        policy::Policy,
+        redirect_uri::ApplicationType,
         response_type::ResponseType,
         scope::Scope,
         ticket::{self, Ticket as _},
     },
+    objects::protocol::account_shard::{Recall, SessionRef},
     session,
     wire::{Params, Request, Response, answer_to},
 };
@@ -32,7 +41,10 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let ticked = Scope::parse(&params.all("scope").collect::<Vec<_>>().join(" "));
     let ticked = ticked.map_err(|why| Error::new(Code::InvalidRequest, why))?;
     let scope = match params.optional("decision") {
-        Some("switch") => return ask_login(cx, &asked, &pending.browser),
+        Some("switch") => {
+            let but = session::named(cx, request);
+            return ask_who(cx, request, &asked, &pending.browser, but.as_ref()).await;
+        }
         Some("all") => asked.request.scope.clone(),
         // What was shown bounds what is given, whatever the form says.
         Some("allow") => ticked.common(&asked.request.scope),
@@ -49,43 +61,106 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let (Some(session), Some(address)) = (session, pending.address.clone()) else {
         return ask_login(cx, &asked, &pending.browser);
     };
-    let Some(person) =
-        session::giver(cx, &session, address.shard.to_string(), listener(&asked, &scope)).await?
-    else {
+    let wanted = Wanted { scope: scope.clone(), ..wanted(&asked, cx.now) };
+    let Some(person) = session::giver(cx, &session, address.shard.to_string(), wanted).await? else {
         // Signed out, disabled, or over: the session's own words, not an error of the client's.
         return ask_login(cx, &asked, &pending.browser);
     };
+    conclude(cx, request, &asked, (address, person, session.id, scope), "consent.allowed").await
+}
+
+/// What is asked of a person, where the answer may be one of before. Nobody is spared what administers, a token that goes out
+/// at once, or a client that anybody could pretend to be (RFC 8252 §8.6): one without a secret whose answers go to the
+/// person's own machine, and one that registered itself, whose addresses may be others by now.
+pub(super) fn recall(asked: &Asked, address: &Address, at: Timestamp) -> Option<Recall> {
+    let Asked { client, redirect_uri, request, .. } = asked;
+    let assured = client.is_confidential() || ApplicationType::Web.may_have(redirect_uri);
+    let registered = !client.registered_itself() || is_address(&client.id);
+    let spared = assured && registered && client.version > 0 && !request.wants.at_once();
+    // What is asked for by name is not remembered.
+    let spared = spared && !request.person.prompt.consent && request.person.names.is_empty();
+    (spared && Policy::plain(&request.scope) == request.scope)
+        .then(|| Recall { wanted: wanted(asked, at), shard: address.shard.to_string() })
+}
+
+fn wanted(asked: &Asked, at: Timestamp) -> Wanted {
+    let Asked { client, request, .. } = asked;
+    let (incarnation, name) = (client.incarnation.clone(), client.name().to_owned());
+    let listens = client.metadata.backchannel_logout_uri.is_some();
+    Wanted { client: client.id.clone(), incarnation, name, scope: request.scope.clone(), at, listens }
+}
+
+/// Answers whoever is signed in: with the consent page, or at once. `None`: the session is over, or not who or as late as is asked for.
+pub(super) async fn go_on<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    asked: &Asked,
+    browser: &str,
+    session: &SessionRef,
+) -> Result<Option<Response>, Error> {
+    let address = draw(cx, asked, &session.sub);
+    let found = match recall(asked, &address, cx.now) {
+        Some(recall) => session::recall(cx, session, recall).await?,
+        None => session::person(cx, session).await?.map(|person| (person, false)),
+    };
+    let found = found.filter(|(person, _)| asked.is_met_by(person, cx.now));
+    Ok(match found {
+        None => None,
+        Some((person, true)) => Some(again(cx, request, asked, address, (person, session.id.clone())).await?),
+        Some(_) if asked.request.person.prompt.none => {
+            let detail = "the person has to allow it, and no page may be shown";
+            return Err(Error::new(Code::ConsentRequired, detail).at(&asked.back));
+        }
+        Some((person, false)) => Some(ask_consent(cx, asked, browser, &session.id, &person, address)?),
+    })
+}
+
+/// What was allowed before is allowed again.
+pub(super) async fn again<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    asked: &Asked,
+    address: Address,
+    (person, sid): (Person, String),
+) -> Result<Response, Error> {
+    cx.note(|event| event.important = true);
+    let scope = asked.request.scope.clone();
+    conclude(cx, request, asked, (address, person, sid, scope), "consent.remembered").await
+}
+
+/// The account has said yes: the grant, and the answer that carries it.
+async fn conclude<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    asked: &Asked,
+    (address, person, sid, scope): (Address, Person, String, Scope),
+    name: &'static str,
+) -> Result<Response, Error> {
     cx.note(|event| event.sub = Some(person.sub.clone()));
     cx.note(|event| event.grant = Some(address.to_string()));
     let client = cx.begin_use(request, &asked.policy, Rc::clone(&asked.client), &person.username).await?;
-    still_holds(&client, &asked, cx.now)?;
-    let asked = Asked { client, ..asked };
-    let given = give(cx, &asked, address, (person, session.id), scope).await?;
-    cx.note(|event| event.event = "consent.allowed");
+    still_holds(&client, asked, cx.now)?;
+    let given = give(cx, &client, asked, address, (person, sid), scope).await?;
+    cx.note(|event| event.event = name);
     let mut answer: Vec<(&str, &str)> = given.iter().map(|(name, value)| (*name, value.as_str())).collect();
     answer.extend(asked.back.state.as_deref().map(|state| ("state", state)));
     answer.push(("iss", cx.config.issuer.as_str())); // RFC 9207 §2
     Ok(answer_to(&asked.back, &answer))
 }
 
-/// The client, where it signs a person in and is to hear that they are signed out.
-fn listener(asked: &Asked, scope: &Scope) -> Option<String> {
-    let listens = scope.contains(OPENID) && asked.client.metadata.backchannel_logout_uri.is_some();
-    listens.then(|| asked.client.id.clone())
-}
-
 /// What the answer carries: a code (RFC 6749 §4.1.2), an access token (§4.2.2), an ID token (OpenID Connect Core §3.2.2.5,
 /// §3.3.2.5), or several of these.
 async fn give<H: Host>(
     cx: &Context<'_, H>,
+    client: &Client,
     asked: &Asked,
     address: Address,
     (person, sid): (Person, String),
     scope: Scope,
 ) -> Result<Vec<(&'static str, String)>, Error> {
-    let (client, policy, wants) = (&*asked.client, &*asked.policy, asked.request.wants);
+    let (policy, wants) = (&*asked.policy, asked.request.wants);
     let mut given = Vec::new();
-    let offer = offer(asked, &address, (person.clone(), &sid), scope.clone());
+    let offer = offer(client, asked, &address, (person.clone(), &sid), scope.clone());
     let mut issued = cx.now;
     let openid = offer.openid.clone();
     if wants.code {
@@ -151,15 +226,21 @@ async fn withdraw<H: Host>(cx: &Context<'_, H>, pending: &Pending, wants: Respon
 }
 
 /// What the person allows.
-fn offer(asked: &Asked, address: &Address, (person, sid): (Person, &str), scope: Scope) -> Box<Offer> {
-    let defaults = asked.client.metadata.profile.defaults();
+fn offer(
+    client: &Client,
+    asked: &Asked,
+    address: &Address,
+    (person, sid): (Person, &str),
+    scope: Scope,
+) -> Box<Offer> {
+    let defaults = client.metadata.profile.defaults();
     let challenge = asked.request.code_challenge.as_deref().and_then(Challenge::parse);
     let sent = asked.request.redirect_uri_sent;
     let optional = !sent || (defaults.redirect_uri_optional && challenge.is_some());
     let wanted = &asked.request.person;
     let openid = Openid { nonce: wanted.nonce.clone(), claims: wanted.claims.clone(), sid: sid.to_owned() };
     Box::new(Offer {
-        client: asked.client.reference(),
+        client: client.reference(),
         person,
         openid: scope.contains(OPENID).then(|| Box::new(openid)),
         scope,
@@ -169,8 +250,8 @@ fn offer(asked: &Asked, address: &Address, (person, sid): (Person, &str), scope:
             redirect_uri_required: !optional,
             redirect_uri_sent: sent,
         },
-        code_lifetime: asked.client.code_lifetime(&asked.policy),
-        absolute: lifetime(asked),
+        code_lifetime: client.code_lifetime(&asked.policy),
+        absolute: issue::lifetime(client, &asked.policy, asked.request.wants.code),
         until: address.table.end(),
     })
 }

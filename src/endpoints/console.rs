@@ -5,7 +5,7 @@
 //! taken from no other site.
 
 mod acts;
-mod entrance;
+pub(super) mod entrance;
 mod form;
 mod home;
 mod questions;
@@ -59,13 +59,17 @@ pub async fn respond<H: Host>(
     segment: &str,
 ) -> Result<Response, Error> {
     match page {
-        Page::SignIn if request.method == Method::POST => return entrance::sign_in(cx, request).await,
-        Page::SignIn => return entrance::ask(cx, request),
+        Page::SignIn if request.method == Method::POST => {
+            return entrance::sign_in(cx, request, &entrance::CONSOLE).await;
+        }
+        Page::SignIn => return entrance::ask(cx, request, &entrance::CONSOLE),
         Page::SignOut => return entrance::sign_out(cx, request).await,
         Page::Administrator => return entrance::administrator(cx, request).await,
         Page::Home | Page::New(_) | Page::Of(_) => {}
     }
-    let Some(visit) = Visit::of(cx, request).await? else { return entrance::ask(cx, request) };
+    let Some(visit) = Visit::of(cx, request).await? else {
+        return entrance::ask(cx, request, &entrance::CONSOLE);
+    };
     if !visit.reads {
         return entrance::stranger(&visit);
     }

@@ -132,6 +132,8 @@ async fn people<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
             claims,
             shards: BTreeSet::new(),
             attempts: Attempts::default(),
+            acts: Attempts::default(),
+            withdrawn: Timestamp::default(),
         };
         cx.ask::<AccountShard>(&shard, account_shard::Command::Create(Box::new(account))).await?;
     }

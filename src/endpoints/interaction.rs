@@ -23,6 +23,8 @@ pub enum Purpose {
     Login,
     /// Deciding.
     Consent,
+    /// Saying who of those that are signed in it is.
+    Choose,
 }
 
 /// A page in progress, sealed into its form: bound to browser, purpose and session, dead after half an hour.
@@ -104,6 +106,11 @@ pub fn ask_login<H: Host>(cx: &Context<'_, H>, asked: &Asked, browser: &str) -> 
     show_login(StatusCode::OK, asked, &sealed, None, &asked.request.person.hint)
 }
 
+/// Where the grant will be that a person may give.
+pub fn draw<H: Host>(cx: &Context<'_, H>, asked: &Asked, sub: &str) -> Address {
+    issue::draw_address(cx, &asked.client, &asked.policy, (sub, OPEN_FOR), lifetime(asked))
+}
+
 /// The consent page for this request.
 pub fn ask_consent<H: Host>(
     cx: &Context<'_, H>,
@@ -111,19 +118,14 @@ pub fn ask_consent<H: Host>(
     browser: &str,
     session: &str,
     person: &Person,
+    address: Address,
 ) -> Result<Response, Error> {
     let pending = Pending {
         purpose: Purpose::Consent,
         browser: browser.to_owned(),
         session: Some(session.to_owned()),
         made: cx.now,
-        address: Some(issue::draw_address(
-            cx,
-            &asked.client,
-            &asked.policy,
-            (&person.sub, OPEN_FOR),
-            lifetime(asked),
-        )),
+        address: Some(address),
         request: asked.request.clone(),
     };
     cx.note(|event| event.event = "consent.shown");
@@ -139,7 +141,7 @@ pub fn show_login(
     problem: Option<&str>,
     username: &str,
 ) -> Result<Response, Error> {
-    let client = asked.client.metadata.client_name.as_deref().unwrap_or(&asked.client.id);
+    let client = asked.client.name();
     pages::show(status, &pages::Login { client, problem, username, pending }, Some(&asked.redirect_uri))
 }
 
@@ -160,7 +162,7 @@ fn show_consent(asked: &Asked, person: &Person, pending: &str) -> Result<Respons
         header: &settings.approval_header,
         logo: &settings.approval_logo,
         footer: &settings.approval_footer,
-        client: asked.client.metadata.client_name.as_deref().unwrap_or(&asked.client.id),
+        client: asked.client.name(),
         client_id: &asked.client.id,
         itself: asked.client.registered_itself(),
         username: &person.username,
@@ -174,6 +176,6 @@ fn show_consent(asked: &Asked, person: &Person, pending: &str) -> Result<Respons
 }
 
 /// How long what a person allows lives (`None`: no end). An access token that is given at once has no refresh token beside it.
-pub fn lifetime(asked: &Asked) -> Option<Seconds> {
+fn lifetime(asked: &Asked) -> Option<Seconds> {
     issue::lifetime(&asked.client, &asked.policy, asked.request.wants.code)
 }

@@ -1,35 +1,44 @@
-//! `POST /login`: signs in, and goes on to the consent page.
+//! `POST /login`: signs in, and goes on to the consent page, or to the answer where the person has allowed all this before.
 
 use super::{
     authorization_request::verify_again,
-    interaction::{Pending, Purpose, ask_consent, show_login},
+    consent,
+    interaction::{Pending, Purpose, ask_consent, draw, show_login},
 };
 use crate::{
     context::Context,
     error::{Code, Error},
     host::Host,
-    model::policy::Policy,
-    objects::protocol::account_shard::SessionRef,
     session,
-    sign_in::attempt,
+    sign_in::{Admitted, Then, attempt},
     wire::{Params, Request, Response},
 };
 
-/// Signs in, and goes on to the consent page.
+/// Signs in, and goes on.
 pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let params = Params::of_form(request, &[])?;
     let pending = Pending::open_for(cx, request, &params, Purpose::Login)?;
     let asked = verify_again(cx, request, pending.request.clone()).await?;
     let username = params.optional("username").unwrap_or_default();
     let password = params.optional("password").unwrap_or_default();
-    match attempt(cx, request, &asked.policy, username, password).await? {
-        Ok((_, person)) if !asked.is_for(&person) => {
+    let mut address = draw(cx, &asked, "");
+    let then = Then::Enter(consent::recall(&asked, &address, cx.now));
+    match attempt(cx, request, &asked.policy, (username, password), then).await? {
+        Ok(admitted) if !asked.is_for(&admitted.person) => {
             let detail = "somebody else signed in than the application asks for";
             Err(Error::new(Code::LoginRequired, detail).at(&asked.back))
         }
-        Ok((session, person)) => {
-            let page = ask_consent(cx, &asked, &pending.browser, &session.id, &person)?;
-            Ok(page.with("set-cookie", admitted(cx, &asked.policy, &session)?))
+        Ok(admitted) => {
+            let session = admitted.session()?.clone();
+            let Admitted { person, remembered, .. } = admitted;
+            address.owner.clone_from(&person.sub);
+            let answer = if remembered {
+                consent::again(cx, request, &asked, address, (person, session.id.clone())).await?
+            } else {
+                ask_consent(cx, &asked, &pending.browser, &session.id, &person, address)?
+            };
+            cx.note(|event| event.event = "login.admitted");
+            session::enter(cx, request, &session, asked.policy.settings.session_lifetime, answer)
         }
         Err(denied) => {
             let shown = if username.len() <= 200 { username } else { "" };
@@ -42,14 +51,4 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
             )?))
         }
     }
-}
-
-/// `set-cookie` for who has signed in.
-pub(super) fn admitted<H: Host>(
-    cx: &Context<'_, H>,
-    policy: &Policy,
-    session: &SessionRef,
-) -> Result<String, Error> {
-    cx.note(|event| event.event = "login.admitted");
-    session::cookie(cx, session, policy.settings.session_lifetime)
 }

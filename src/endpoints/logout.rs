@@ -151,6 +151,6 @@ async fn verify<H: Host>(
     let named = hinted.and_then(|(sub, sid)| {
         sessions.iter().find(|own| own.id == sid && client.subject(&policy, &own.sub) == sub).cloned()
     });
-    let client = client.metadata.client_name.clone().unwrap_or_else(|| client.id.clone());
+    let client = client.name().to_owned();
     Ok(Asked { client, back, named })
 }

@@ -12,7 +12,7 @@ use crate::{
         policy::Policy,
         profile::Profile,
     },
-    sign_in::{self, Denied},
+    sign_in::{Denied, Then, attempt},
 };
 
 /// Between the draw of a table and the grant in it, at most.
@@ -33,13 +33,14 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
     let (username, password) = (params.required("username")?, params.required("password")?);
     let lifetime = issue::lifetime(client, policy, true);
     let shard = issue::draw_shard(cx, policy);
-    let person = match sign_in::give(cx, request, policy, (username, password), shard.to_string()).await? {
-        Ok(person) => person,
-        Err(Denied { wait: Some(wait), problem, .. }) => {
-            return Err(Error::new(Code::TooManyRequests, problem).after(wait));
-        }
-        Err(Denied { problem, .. }) => return Err(Error::new(Code::InvalidGrant, problem)),
-    };
+    let person =
+        match attempt(cx, request, policy, (username, password), Then::Give(shard.to_string())).await? {
+            Ok(admitted) => admitted.person,
+            Err(Denied { wait: Some(wait), problem, .. }) => {
+                return Err(Error::new(Code::TooManyRequests, problem).after(wait));
+            }
+            Err(Denied { problem, .. }) => return Err(Error::new(Code::InvalidGrant, problem)),
+        };
     let drawn = issue::draw_address(cx, client, policy, (&person.sub, WAIT), lifetime);
     let address = Address { shard, ..drawn };
     cx.note(|event| (event.sub, event.grant) = (Some(person.sub.clone()), Some(address.to_string())));

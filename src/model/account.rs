@@ -7,11 +7,12 @@
 use super::{
     mark::{Mark, Standing},
     patch::{self, Invalid},
+    scope::Scope,
 };
 use crate::{
     crypto::{self, Secret},
     error::quotable,
-    host::{Attempt, Attempts, Timestamp},
+    host::{Attempt, Attempts, FORMAT, Seconds, Timestamp},
     json::{self, json},
 };
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,12 @@ pub struct Account {
     pub shards: BTreeSet<String>,
     /// The wishes that last changed it.
     pub attempts: Attempts,
+    /// The person's own wishes that last ended something: sessions, or what a client was allowed.
+    #[serde(default)]
+    pub acts: Attempts,
+    /// When they last wished the latter, by the clock of the edge.
+    #[serde(default)]
+    pub withdrawn: Timestamp,
 }
 
 impl Account {
@@ -178,6 +185,9 @@ pub struct Session {
     pub version: u64,
     /// The wish that made it.
     pub attempt: Attempt,
+    /// In which browser.
+    #[serde(default)]
+    pub agent: String,
     /// The clients that are to hear of its end.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub listeners: BTreeSet<String>,
@@ -193,6 +203,67 @@ impl Session {
     pub fn stands(&self, account: &Account, now: Timestamp) -> bool {
         let mark = Mark { min_version: account.min_version, ..account.mark() };
         now < self.ends && mark.spares(self.version, self.auth_time)
+    }
+}
+
+/// What a client is to be allowed, or asks to have again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// `client_id`.
+    pub client: String,
+    /// Which life of that id.
+    pub incarnation: String,
+    /// What people are shown.
+    pub name: String,
+    /// What.
+    pub scope: Scope,
+    /// When, by the clock of the edge.
+    pub at: Timestamp,
+    /// The client is to hear of the end of a session in which it is signed in to.
+    #[serde(default)]
+    pub listens: bool,
+}
+
+/// What a person has allowed a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consent {
+    /// The format of the row.
+    pub format: u8,
+    /// Which life of the client's id.
+    pub incarnation: String,
+    /// What the person was shown as its name.
+    pub name: String,
+    /// All that was allowed. Nothing: it was withdrawn, and some shards have not heard of it.
+    pub scope: Scope,
+    /// When it was first.
+    pub since: Timestamp,
+    /// When it last was, or was used, to the day.
+    pub last: Timestamp,
+}
+
+impl Consent {
+    /// That it is used is written down so often.
+    const NOTED: Seconds = Seconds(86_400);
+
+    /// With what is allowed now.
+    pub fn with(before: Option<Self>, wanted: Wanted, now: Timestamp) -> Self {
+        let Wanted { incarnation, name, scope, .. } = wanted;
+        let same = before.filter(|before| before.incarnation == incarnation && !before.scope.is_empty());
+        let (since, scope) = match &same {
+            Some(same) => (same.since, Scope::of(same.scope.names().chain(scope.names())).first()),
+            None => (now, scope),
+        };
+        Self { format: FORMAT, incarnation, name, scope, since, last: now }
+    }
+
+    /// Whether nothing is asked that was not allowed.
+    pub fn covers(&self, wanted: &Wanted) -> bool {
+        self.incarnation == wanted.incarnation && wanted.scope.is_within(&self.scope)
+    }
+
+    /// Whether it is so long since it was noted that it is used that it is noted again.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        now.since(self.last) >= Self::NOTED
     }
 }
 

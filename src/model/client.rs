@@ -128,6 +128,11 @@ impl Client {
         Ok(!own.0.is_empty() && own == *proof)
     }
 
+    /// What people are shown.
+    pub fn name(&self) -> &str {
+        self.metadata.client_name.as_deref().unwrap_or(&self.id)
+    }
+
     /// For a command.
     pub fn reference(&self) -> ClientRef {
         ClientRef { id: self.id.clone(), incarnation: self.incarnation.clone(), version: self.version }

@@ -9,6 +9,7 @@
 //! This file is what a grant is, is told and answers; [`handle`] is what it does. A code is a state, a refresh token is a generation number; the row keeps no token and no digest of
 //! one. Reuse is `generation < current`, for the whole life of the family, in constant space.
 
+mod binding;
 mod turn;
 
 pub use turn::handle;

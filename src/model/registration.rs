@@ -21,12 +21,18 @@ pub const SAID: &[&str] = &[
     "backchannel_logout_uri",
     "client_name",
     "contacts",
+    "default_max_age",
     "grant_types",
+    "id_token_signed_response_alg",
     "post_logout_redirect_uris",
     "redirect_uris",
+    "require_auth_time",
     "response_types",
     "scope",
+    "sector_identifier_uri",
+    "subject_type",
     "token_endpoint_auth_method",
+    "userinfo_signed_response_alg",
 ];
 
 /// What answers say, and requests must not (RFC 7592 §2.2); ids and secrets are drawn.
@@ -66,7 +72,9 @@ pub fn said(body: Map<String, Value>) -> Result<Map<String, Value>, Invalid> {
 impl Metadata {
     /// What a client says that registers itself.
     pub fn of_itself(said: Map<String, Value>, policy: &Policy, now: Timestamp) -> Result<Self, Invalid> {
-        Self::template(Profile::default()).restated(said, policy, now)
+        let openid = policy.settings.registration_profile == "openid";
+        let profile = if openid { Profile::Openid } else { Profile::Oauth21 };
+        Self::template(profile).restated(said, policy, now)
     }
 
     /// With all that a client says of itself from now on. What it leaves out is as in a registration; what administrators
@@ -111,7 +119,7 @@ impl Metadata {
             return refused("scope", "a client that registers itself does not administer");
         }
         for (field, is) in [
-            ("profile", self.profile != Profile::Oauth21),
+            ("profile", self.profile == Profile::Legacy),
             ("resource_server", self.resource_server),
             ("administrative", self.administrative),
             ("require_pkce", self.require_pkce == Some(false)),

@@ -277,6 +277,7 @@ settings! {
         revoke_ends_grant  "revoke.accessTokenEndsGrant"  false "Whether revoking an access token ends its grant."
     }
     choices {
+        registration_profile "registration.profile"       &["oauth21", "openid"], "The profile of clients that register themselves: openid where they are to be served as OpenID Connect is certified, without PKCE too."
         check_source       "check.source"                 &["nginx", "traefik", "caddy", "envoy"], "Which proxy asks at /check, and so where the method and the address of the original request are read."
     }
     texts {

@@ -3,6 +3,7 @@
 mod changes;
 mod farewell;
 mod logins;
+mod own;
 
 use super::{
     drop_ended, first_end, outbox,
@@ -41,9 +42,25 @@ impl AccountShard {
                 logins::fail(turn, &who, &stranger, &id, (limit, looked))
             }
             Command::Strike { key, count, limit } => logins::strike(turn, &key, count, limit),
-            Command::Admit { sub, version, id, lifetime, shard } => {
-                logins::admit(turn, &sub, version, id, (lifetime, shard))
+            Command::Admit { sub, version, id, lifetime, shard, recall, agent } => {
+                let admitted = logins::admit(turn, &sub, version, id, (lifetime, shard, agent))?;
+                Ok(match (admitted, recall) {
+                    (Reply::Admitted(session, person), Some(recall)) if own::recall(turn, &sub, &recall)? => {
+                        farewell::listen(turn, &session, &recall.wanted)?;
+                        Reply::Remembered(Some(session), person)
+                    }
+                    (admitted, _) => admitted,
+                })
             }
+            Command::Recall { session, recall } => Ok(match signed_in(turn, &session)? {
+                Some((account, since)) if own::recall(turn, &account.sub, &recall)? => {
+                    farewell::listen(turn, &session, &recall.wanted)?;
+                    Reply::Remembered(None, person(&account, since))
+                }
+                Some((account, since)) => Reply::Person(person(&account, since)),
+                None => Reply::NoSession,
+            }),
+            Command::Own { session, act } => own::act(turn, &session, act),
             Command::Session(session) => Ok(match signed_in(turn, &session)? {
                 Some((account, since)) => Reply::Person(person(&account, since)),
                 None => Reply::NoSession,
@@ -65,12 +82,13 @@ impl AccountShard {
             Command::Health => {
                 Ok(Reply::Health(super::health(turn.store, Self::wake(turn.store)?, turn.now)?))
             }
-            Command::Note { session, shard, listener } => {
+            Command::Note { session, shard, wanted } => {
                 let Some((mut account, since)) = signed_in(turn, &session)? else {
                     return Ok(Reply::NoSession);
                 };
-                if let Some(client) = listener {
-                    farewell::listen(turn, &session, client)?;
+                if let Some(wanted) = wanted {
+                    farewell::listen(turn, &session, &wanted)?;
+                    own::remember(turn, &account, wanted)?;
                 }
                 if account.shards.insert(shard) {
                     write(turn.store, ACCOUNTS, &account.sub, "", &account)?;
@@ -96,8 +114,8 @@ impl AccountShard {
 impl Object for AccountShard {
     fn handle<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
         match command {
-            Command::End { command, letters } => farewell::end(turn, *command, letters),
-            command => farewell::end(turn, command, Vec::new()),
+            Command::End { command, letters } => farewell::end(turn, *command, &letters),
+            command => farewell::end(turn, command, &[]),
         }
     }
 

@@ -93,7 +93,7 @@ fn with_headers(response: Response, error: &Error, surface: Surface) -> Response
         (StatusCode::UNAUTHORIZED, Surface::Problem | Surface::Bearer | Surface::Check) => {
             response.with("www-authenticate", "Bearer realm=\"edgemint\", error=\"invalid_token\"")
         }
-        (StatusCode::FORBIDDEN, Surface::Problem | Surface::Check | Surface::Compat)
+        (StatusCode::FORBIDDEN, Surface::Problem | Surface::Check | Surface::Bearer | Surface::Compat)
             if matches!(code, Code::InsufficientScope | Code::ClosedResource) =>
         {
             let mut challenge = "Bearer realm=\"edgemint\", error=\"insufficient_scope\"".to_owned();

@@ -29,7 +29,11 @@ fn challenge(response: &Response) -> &str {
 /// A token of somebody for some scope, by `demo-web`.
 fn token_of(site: &Site, username: &str, password: &str, scope: &str) -> String {
     let browser = site.beside();
-    let page = browser.sign_in(&browser.authorize("demo-web", &[("scope", scope)]), username, password);
+    let page = browser.sign_in(
+        &browser.authorize("demo-web", &[("scope", scope), ("prompt", "consent")]),
+        username,
+        password,
+    );
     let code = parameter(&browser.decide(&page, "all", &[]), "code").unwrap();
     string(&browser.redeem(&code).1, "access_token")
 }

@@ -304,7 +304,7 @@ fn an_account_is_opened_though_a_shard_has_not_heard_of_an_earlier_change() {
     let (status, _) = site.admin(Method::PATCH, "/admin/users/alice", &json!({ "locked_until": null }));
     assert_eq!(status, 503);
     site.world.fate("GRANTS", &[]);
-    assert_eq!(site.sign_in(&page, "alice", "wonderland").status, 200);
+    assert_eq!(site.sign_in(&page, "alice", "wonderland").status, 303);
 }
 
 #[test]

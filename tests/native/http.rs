@@ -148,8 +148,13 @@ fn no_answer_that_carries_something_may_be_kept() {
     for (method, path) in server::routes() {
         let path = path.replace("{}", "x");
         let answer = site.send(&request(method.clone(), &path, &[("content-type", FORM)], ""));
-        let public =
-            ["/style.css", "/.well-known/oauth-authorization-server", "/jwks", "/admin/openapi.json"];
+        let public = [
+            "/style.css",
+            "/.well-known/oauth-authorization-server",
+            "/.well-known/openid-configuration",
+            "/jwks",
+            "/admin/openapi.json",
+        ];
         let public = public.contains(&path.as_str());
         let expected = if public { "public" } else { "no-store" };
         assert!(answer.header("cache-control").unwrap_or_default().starts_with(expected), "{method} {path}");
@@ -167,8 +172,9 @@ fn the_metadata_says_what_is_served_and_nothing_else() {
         metadata["grant_types_supported"],
         json!(["authorization_code", "refresh_token", "client_credentials", "password", "implicit"])
     );
-    assert_eq!(metadata["response_types_supported"], json!(["code", "token"]));
-    assert_eq!(metadata["response_modes_supported"], json!(["query", "fragment"]));
+    assert_eq!(metadata["response_types_supported"].as_array().unwrap().len(), 7);
+    assert_eq!(metadata["response_modes_supported"], json!(["query", "fragment", "form_post"]));
+    assert_eq!(metadata, body(&site.get("/.well-known/openid-configuration")));
     assert_eq!(metadata["code_challenge_methods_supported"], json!(["S256"]));
     assert_eq!(metadata["authorization_response_iss_parameter_supported"], true);
     for (name, value) in metadata.as_object().unwrap() {

@@ -78,7 +78,7 @@ fn gains(forge: impl Fn(&Site) -> Forger) -> [bool; 4] {
     let refreshed = site.refresh(&forger.refresh(&refresh)).0 == 200;
     let session = SessionRef::open(&own, &site.cookie("edgemint-session").unwrap()).unwrap();
     let cookie = format!("edgemint-session={}", forger.session(&session));
-    let target = format!("/authorize?{}", form(&authorization("demo-web", &[])));
+    let target = format!("/authorize?{}", form(&authorization("demo-web", &[("prompt", "consent")])));
     let page = site.send(&request(http::Method::GET, &target, &[("cookie", &cookie)], ""));
     [redeemed, refreshed, active, text(&page).contains("consent-allow")]
 }

@@ -22,6 +22,7 @@ mod limits;
 mod logins;
 mod messages;
 mod model;
+mod openid;
 mod orders;
 mod registration;
 mod replica;

@@ -146,7 +146,8 @@ fn a_public_client_registers_is_allowed_something_and_refreshes_it() {
     let site = open();
     let client = register(&site, &with(application(), json!({ "software_id": "x", "logo_uri": "http://x" })));
     assert_eq!(client["client_name"], "An application");
-    assert_eq!(client["scope"], "orders.read orders.write reports", "what a person may be asked for");
+    let scope = "address email offline_access openid orders.read orders.write phone profile reports";
+    assert_eq!(client["scope"], scope, "what a person may be asked for");
     assert_eq!(client["response_types"], json!(["code"]));
     assert_eq!(client["client_id_issued_at"], 1_800_000_000);
     for name in ["client_secret", "client_secret_expires_at", "software_id", "logo_uri", "enabled", "profile"]
@@ -217,7 +218,7 @@ fn every_member_is_held_to_its_rule_at_registration_and_at_replacement() {
         (json!({ "token_endpoint_auth_method": 1 }), metadata),
         (json!({ "scope": "reports admin" }), metadata),
         (json!({ "scope": "admin.read" }), metadata),
-        (json!({ "scope": "openid" }), metadata),
+        (json!({ "scope": "open_id" }), metadata),
         (json!({ "scope": ["reports"] }), metadata),
         (json!({ "client_name": "x".repeat(201) }), metadata),
         (json!({ "client_name": "knab\u{202e}" }), metadata),

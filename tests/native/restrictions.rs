@@ -107,7 +107,7 @@ fn a_200_that_shows_a_restriction_means_that_every_shard_holds_it() {
 fn a_new_password_ends_every_session_and_every_grant() {
     let site = Site::new();
     let tokens = site.tokens();
-    assert!(text(&site.authorize("demo-web", &[])).contains("consent-allow"));
+    assert!(parameter(&site.authorize("demo-web", &[]), "code").is_some());
     site.patch("/admin/users/alice", &json!({ "password": "looking glass" }));
     assert!(text(&site.authorize("demo-web", &[])).contains("login-submit"));
     assert_eq!(site.inspect(&string(&tokens, "access_token")), dead());
@@ -120,7 +120,7 @@ fn a_cut_off_by_time_ends_all_until_five_seconds_after_it_and_nothing_later() {
         for (ago, ends) in [(5, true), (6, false)] {
             let site = Site::new();
             let (tokens, code) = (site.tokens(), site.code("demo-web", &[]));
-            let page = site.authorize("demo-web", &[]);
+            let page = site.authorize("demo-web", &[("prompt", "consent")]);
             site.patch(target, &json!({ "not_before": 1_800_000_000 - ago }));
             let what = format!("{target} {ago}");
             assert_eq!(site.inspect(&string(&tokens, "access_token"))["active"], !ends, "{what}");
@@ -139,7 +139,7 @@ fn a_session_lasts_as_long_as_the_setting_says_and_not_a_second_longer() {
     site.patch("/admin/settings", &json!({ "session.lifetimeSeconds": 600 }));
     site.code("demo-web", &[]);
     site.world.pass(Seconds(599));
-    assert!(text(&site.authorize("demo-web", &[])).contains("consent-allow"));
+    assert!(parameter(&site.authorize("demo-web", &[]), "code").is_some());
     site.world.pass(Seconds(1));
     assert!(text(&site.authorize("demo-web", &[])).contains("login-submit"));
 }

@@ -53,8 +53,21 @@ fn a_whole_login_costs_three_account_requests_and_one_grant_and_a_session_saves_
     site.code("demo-web", &[]);
     site.forget_cookie("edgemint-session");
     site.world.operations();
-    site.code("demo-web", &[]);
+    let asked = [("prompt", "consent")];
+    site.code("demo-web", &asked);
     assert_eq!(site.world.operations(), ["ACCOUNTS", "ACCOUNTS", "ACCOUNTS", "GRANTS"]);
+    site.code("demo-web", &asked);
+    assert_eq!(site.world.operations(), ["ACCOUNTS", "ACCOUNTS", "GRANTS"]);
+}
+
+#[test]
+fn what_was_allowed_before_costs_one_account_request_and_one_grant_and_a_sign_in_one_more() {
+    let site = Site::new();
+    site.code("demo-web", &[]);
+    site.world.operations();
+    site.code("demo-web", &[]);
+    assert_eq!(site.world.operations(), ["ACCOUNTS", "GRANTS"]);
+    site.forget_cookie("edgemint-session");
     site.code("demo-web", &[]);
     assert_eq!(site.world.operations(), ["ACCOUNTS", "ACCOUNTS", "GRANTS"]);
 }
@@ -399,7 +412,8 @@ fn a_shard_that_can_not_join_the_roster_answers_503() {
     let site = Site::new();
     let code = site.code("demo-web", &[]);
     assert_eq!(site.redeem(&code).0, 200);
-    let page = site.authorize("demo-web", &[]);
+    site.authorize("demo-web", &[("prompt", "consent")]);
+    let page = site.authorize("demo-web", &[("prompt", "consent")]);
     let fresh = site.world.disks("GRANTS").len();
     site.world.fate("REGISTRY", &[Fate::Lost; 4]);
     let answer = site.decide(&page, "all", &[]);

@@ -470,15 +470,3 @@ fn tokens_of_one_kind_are_not_tokens_of_another() {
     }
     assert_eq!(site.redeem(&code).0, 200);
 }
-
-#[test]
-fn openid_scopes_do_not_exist_yet() {
-    let site = Site::new();
-    for scope in ["openid", "profile email", "orders.read offline_access"] {
-        let answer = site.authorize("demo-web", &[("scope", scope)]);
-        assert_eq!(parameter(&answer, "error").as_deref(), Some("invalid_scope"), "{scope}");
-    }
-    let metadata: Value =
-        serde_json::from_slice(&site.get("/.well-known/oauth-authorization-server").body).unwrap();
-    assert_eq!(metadata["scopes_supported"], json!(["orders.read", "orders.write", "reports"]));
-}

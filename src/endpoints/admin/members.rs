@@ -72,6 +72,7 @@ const fn member(
     Member { name, label, form, written, about }
 }
 
+use crate::host::Algorithm;
 use Form::{Any, Choice, Instant, Names, Number, Object, Switch, Text, Texts, Tristate};
 use Written::{Always, Anew, Drawn, Listed, Never, Once, Only, Opens};
 
@@ -88,13 +89,13 @@ pub const CLIENT: &[Member] = &[
     member("description",                "Description",            Text,    Always, "For administrators."),
     member("enabled",                    "Enabled",                Switch,  Always, "Whether it may do anything. What was issued to a disabled client is inactive until it is enabled again."),
     member("redirect_uris",              "Redirect URIs",          Texts,   Always, "Where authorization responses may go. Compared to the letter."),
-    member("grant_types",                "Grant types",            Any(&["authorization_code", "refresh_token", "client_credentials", "password", "implicit"]),   Always, "What it may use. password and implicit are for the profile legacy."),
-    member("response_types",             "",                       Texts,   Always, "code, and token for implicit: where it may use the authorization endpoint."),
+    member("grant_types",                "Grant types",            Any(&["authorization_code", "refresh_token", "client_credentials", "password", "implicit"]),   Always, "What it may use. password is for the profile legacy, implicit for legacy and openid."),
+    member("response_types",             "",                       Texts,   Always, "What the authorization endpoint may answer: code, and of implicit token, id_token and both, also beside a code."),
     member("scope",                      "Scopes",                 Names,   Always, "What it may ask for, and what it gets where it asks for nothing."),
     member("token_endpoint_auth_method", "Authentication",         Choice(&["client_secret_basic", "client_secret_post", "none"]), Once, "How it authenticates; none is a public client."),
     member("contacts",                   "Contacts",               Texts,   Always, "People to write to."),
     member("application_type",           "Application type",       Choice(&["web", "native"]), Always, "Where it runs. web: https addresses only, and not on the person's machine."),
-    member("profile",                    "Profile",                Choice(&["oauth21", "legacy"]), Always, "Its defaults."),
+    member("profile",                    "Profile",                Choice(&["oauth21", "openid", "legacy"]), Always, "Its defaults. openid: as OpenID Connect is certified, without PKCE, RS256, a refresh token for offline_access."),
     member("strict",                     "Strict",                 Switch,  Always, "Asks a shard at client_credentials, so that no location can be behind."),
     member("resource_server",            "Resource server",        Switch,  Always, "May introspect the tokens of others."),
     member("administrative",             "Administrative",         Switch,  Always, "May administer by a token of its own with the scope admin."),
@@ -105,6 +106,12 @@ pub const CLIENT: &[Member] = &[
     member("refresh_rotation",           "Refresh token rotation", Choice(&["always", "never"]), Always, "Whether refreshing makes a new refresh token; where nothing is said, as the profile says."),
     member("require_pkce",               "PKCE required",          Tristate,  Always, "Whether an authorization request must bring a code_challenge; where nothing is said, as the profile says."),
     member("groups",                     "Groups",                 Texts,   Always, "What resources may demand where it acts for itself."),
+    member("id_token_signed_response_alg", "ID token algorithm",   Choice(Algorithm::NAMES), Always, "How ID tokens are signed; where nothing is said RS256 for the profile openid, else ES256."),
+    member("userinfo_signed_response_alg", "Userinfo algorithm",   Choice(Algorithm::NAMES), Always, "How answers of /userinfo are signed; where nothing is said they are plain JSON."),
+    member("subject_type",               "Subjects",               Choice(&["public", "pairwise"]), Always, "pairwise: it knows people under subjects that no other sector knows."),
+    member("sector_identifier_uri",      "Sector",                 Text,    Always, "An https address of a JSON array of all its redirect URIs; its host is the sector."),
+    member("default_max_age",            "Maximum age",            Number,  Always, "Seconds after which people sign in again where the request does not say; where nothing is said, when the session ends."),
+    member("require_auth_time",          "",                       Switch,  Always, "Whether it wants auth_time. Every ID token has it."),
     member("not_before",                 "Cut off",                Instant, Always, "What was issued until then is dead. Only moves forward."),
 ];
 

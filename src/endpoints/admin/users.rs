@@ -167,6 +167,8 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
         claims: Map::new(),
         shards: BTreeSet::new(),
         attempts: Attempts::default(),
+        acts: Attempts::default(),
+        withdrawn: Timestamp::default(),
     };
     // The rest of the body is refused or taken before the slow hash is made, and that here: an object would stand still.
     let account = empty.amend(body, cx.now).map_err(refused)?;

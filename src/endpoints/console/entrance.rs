@@ -3,18 +3,17 @@
 use super::{Seal, Visit, Wish};
 use crate::{
     context::{Context, Limited},
-    endpoints::{admin::Resource, login::admitted},
+    endpoints::admin::Resource,
     error::{Code, Error},
     host::{Author, Host},
     json::{self, json},
-    model::{account, ticket::Ticket as _},
-    objects::protocol::account_shard::{AccountShard, Command},
+    model::ticket::Ticket as _,
     pages::{
         self,
         console::{Enter, Input},
     },
     session::{self, Browser},
-    sign_in,
+    sign_in::{Then, attempt},
     wire::{Params, Request, Response},
 };
 use http::{Method, StatusCode};
@@ -22,8 +21,34 @@ use http::{Method, StatusCode};
 const SIGN_IN: &str = "/console/sign-in";
 const ADMINISTRATOR: &str = "/console/administrator";
 
+/// Where one signs in without an authorization request.
+pub(in crate::endpoints) struct Door {
+    title: &'static str,
+    what: &'static str,
+    action: &'static str,
+    other: Option<(&'static str, &'static str)>,
+}
+
+pub(super) const CONSOLE: Door = Door {
+    title: "Sign in to the console",
+    what: "It is for administrators and auditors of this server.",
+    action: SIGN_IN,
+    other: Some((ADMINISTRATOR, "There is no administrator yet")),
+};
+
+pub(in crate::endpoints) const ACCOUNT: Door = Door {
+    title: "Sign in to your account",
+    what: "It shows where you are signed in, and what you have allowed.",
+    action: "/account",
+    other: None,
+};
+
 /// The page to sign in at; then on to where the person wanted to go.
-pub(super) fn ask<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
+pub(in crate::endpoints) fn ask<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    door: &Door,
+) -> Result<Response, Error> {
     let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
     // What was typed into a form is lost with the session; its page is not.
     let back = format!("{}{query}", request.path);
@@ -32,29 +57,21 @@ pub(super) fn ask<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     } else {
         ""
     };
-    show(cx, request, StatusCode::OK, problem, &back, "")
+    show(cx, request, door, (StatusCode::OK, problem), &back, "")
 }
 
 fn show<H: Host>(
     cx: &Context<'_, H>,
     request: &Request,
-    status: StatusCode,
-    problem: &str,
+    &Door { title, what, action, other }: &Door,
+    (status, problem): (StatusCode, &str),
     back: &str,
     username: &str,
 ) -> Result<Response, Error> {
     let browser = Browser::of(cx, request);
     let seal = Seal { of: browser.mark, made: cx.now, back: back.to_owned() }.seal(&cx.config.keys)?;
-    let page = Enter {
-        title: "Sign in to the console",
-        what: "It is for administrators and auditors of this server.",
-        problem,
-        action: SIGN_IN,
-        seal: &seal,
-        inputs: credentials(username),
-        label: "Sign in",
-        other: Some((ADMINISTRATOR, "There is no administrator yet")),
-    };
+    let (inputs, label) = (credentials(username), "Sign in");
+    let page = Enter { title, what, problem, action, seal: &seal, inputs, label, other };
     let page = pages::show(status, &page, None)?;
     Ok(match browser.cookie {
         Some(cookie) => page.with("set-cookie", cookie),
@@ -71,29 +88,42 @@ fn credentials(username: &str) -> Vec<Input> {
     ]
 }
 
-/// `POST /console/sign-in`
-pub(super) async fn sign_in<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
+/// What its form brings.
+pub(in crate::endpoints) async fn sign_in<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    door: &Door,
+) -> Result<Response, Error> {
     let form = Params::of_form(request, &[])?;
     let seal = Seal::check(cx, request, &form, Browser::known(cx, request).as_deref())?;
     let (username, password) = (form.optional("username"), form.optional("password"));
     let (username, password) = (username.unwrap_or_default(), password.unwrap_or_default());
     let policy = cx.policy().await?;
-    match sign_in::attempt(cx, request, &policy, username, password).await? {
-        Ok((session, _)) => {
+    match attempt(cx, request, &policy, (username, password), Then::Enter(None)).await? {
+        Ok(admitted) => {
+            cx.note(|event| event.event = "login.admitted");
             let to = if is_ours(&seal.back) { &seal.back } else { "/console" };
-            Ok(Response::see_other(cx.url(to)).with("set-cookie", admitted(cx, &policy, &session)?))
+            let (answer, lifetime) = (Response::see_other(cx.url(to)), policy.settings.session_lifetime);
+            session::enter(cx, request, admitted.session()?, lifetime, answer)
         }
         Err(denied) => {
             let typed = if username.len() <= 200 { username } else { "" };
-            Ok(denied.with_wait(show(cx, request, denied.status, &denied.problem, &seal.back, typed)?))
+            Ok(denied.with_wait(show(
+                cx,
+                request,
+                door,
+                (denied.status, &denied.problem),
+                &seal.back,
+                typed,
+            )?))
         }
     }
 }
 
-/// A page of the console that answers `GET`.
+/// The page of the account, or one of the console, that answers `GET`.
 fn is_ours(back: &str) -> bool {
-    (back == "/console" || back.starts_with("/console/") || back.starts_with("/console?"))
-        && !back.starts_with(SIGN_IN)
+    let page = back.split('?').next().unwrap_or_default();
+    (matches!(page, "/account" | "/console") || page.starts_with("/console/")) && page != SIGN_IN
 }
 
 /// `POST /console/sign-out`: ends the session, here and at every client that asks for this browser again.
@@ -205,11 +235,20 @@ fn show_administrator<H: Host>(
 #[cfg(test)]
 mod tests {
     #[test]
-    fn signing_in_leads_to_pages_of_the_console_alone() {
-        for back in ["/console", "/console/clients", "/console?x", "/console/clients/a?done=save"] {
+    fn signing_in_leads_to_pages_of_the_console_and_the_account_alone() {
+        for back in ["/account", "/console", "/console/clients", "/console?x", "/console/clients/a?done=save"]
+        {
             assert!(super::is_ours(back), "{back}");
         }
-        for back in ["", "/", "//evil.test", "/consoles", "https://evil.test/console", "/console/sign-in"] {
+        for back in [
+            "",
+            "/",
+            "//evil.test",
+            "/consoles",
+            "/accounts",
+            "https://evil.test/console",
+            "/console/sign-in",
+        ] {
             assert!(!super::is_ours(back), "{back}");
         }
     }

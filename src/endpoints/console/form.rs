@@ -6,11 +6,14 @@ use crate::{
         members::{Form, Member, Written},
     },
     error::Error,
-    pages::console::{Input, Kind},
+    host::Timestamp,
+    pages::{
+        self,
+        console::{Input, Kind},
+    },
     wire::Params,
 };
 use serde_json::{Map, Value};
-use std::time::{Duration, UNIX_EPOCH};
 
 /// Parameters that may stand more than once: one a ticked box.
 pub(super) const REPEATABLE: &[&str] = &["grant_types", "roles"];
@@ -150,9 +153,7 @@ pub(super) fn shown(member: &Member, value: &Value) -> String {
 
 /// Seconds since 1970, as RFC 3339 writes them.
 fn instant(seconds: u64) -> String {
-    const YEAR_9999: u64 = 253_402_300_799;
-    let time = UNIX_EPOCH + Duration::from_secs(seconds.min(YEAR_9999));
-    humantime::format_rfc3339_seconds(time).to_string()
+    pages::instant(Timestamp(seconds.saturating_mul(1000)))
 }
 
 /// What a form says of the record, `null` where a field was emptied. What was not touched is not said: somebody else may

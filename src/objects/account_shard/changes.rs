@@ -1,6 +1,6 @@
 //! What administrators do to accounts.
 
-use super::{ACCOUNTS, GONE, Gone, NAMES, account};
+use super::{ACCOUNTS, GONE, Gone, NAMES, account, own};
 use crate::{
     error::Fault,
     host::{Attempts, FORMAT, Store, Turn},
@@ -143,6 +143,7 @@ pub(super) fn delete<S: Store>(turn: &Turn<'_, S>, sub: &str, expected: Option<u
     }
     let gone = Gone { mark: Mark { groups: None, ..ended.mark() }, attempt: turn.attempt.clone() };
     write(turn.store, GONE, sub, "", &gone)?;
+    own::forget(turn.store, sub)?;
     turn.store.delete(NAMES, &before.username, "")?;
     turn.store.delete(ACCOUNTS, sub, "")?;
     // The log keeps the name, and not what was known of the person.

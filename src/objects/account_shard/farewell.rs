@@ -2,14 +2,17 @@
 //! Back-Channel Logout 1.0 §2.3). No object can sign, so what they are told comes with the command that ends the session, and is
 //! owed in the same turn: a session ends with all its letters, or not at all.
 
-use super::{account, sessions};
+use super::{AccountShard, account, own, own::Row, sessions};
 use crate::{
     error::Fault,
     host::{Store, Turn},
-    model::{account::Session, place::Table},
+    model::{
+        account::{Session, Wanted},
+        openid::OPENID,
+    },
     objects::{
-        decode, outbox,
-        protocol::account_shard::{Command, Letter, Reply, SessionRef},
+        outbox,
+        protocol::account_shard::{Act, Command, Letter, Reply, SessionRef},
         read, write,
     },
 };
@@ -18,15 +21,18 @@ use std::collections::BTreeSet;
 /// Clients that hear of the end of one session: of more the later ones do not.
 const MOST: usize = 50;
 
-/// The client is to hear of the end of this session, which stands.
+/// The client is to hear of the end of this session, which stands, where it is signed in to and asked for that.
 pub(super) fn listen<S: Store>(
     turn: &Turn<'_, S>,
     session: &SessionRef,
-    client: String,
+    wanted: &Wanted,
 ) -> Result<(), Fault> {
+    if !wanted.listens || !wanted.scope.contains(OPENID) {
+        return Ok(());
+    }
     let (table, SessionRef { sub, id, .. }) = (sessions(session), session);
     let Some(mut row) = read::<Session, S>(turn.store, &table, sub, id)? else { return Ok(()) };
-    if row.listeners.len() < MOST && row.listeners.insert(client) {
+    if row.listeners.len() < MOST && row.listeners.insert(wanted.client.clone()) {
         write(turn.store, &table, sub, id, &row)?;
     }
     Ok(())
@@ -40,6 +46,7 @@ fn ends(command: &Command) -> Option<(String, Option<String>)> {
             let may = *whole || ["enabled", "not_before"].iter().any(|name| patch.contains_key(*name));
             (Some(sub).filter(|_| may || password.is_some())?, None)
         }
+        Command::Own { session, act: Act::End(_) } => (&session.sub, None),
         Command::Cut { sub, sessions: true } | Command::Delete { sub, .. } => (sub, None),
         _ => return None,
     };
@@ -50,9 +57,9 @@ fn ends(command: &Command) -> Option<(String, Option<String>)> {
 pub(super) fn end<S: Store>(
     turn: &Turn<'_, S>,
     command: Command,
-    letters: Vec<Letter>,
+    letters: &[Letter],
 ) -> Result<Reply, Fault> {
-    let Some((sub, which)) = ends(&command) else { return super::AccountShard::perform(turn, command) };
+    let Some((sub, which)) = ends(&command) else { return AccountShard::perform(turn, command) };
     let heard = heard(turn, &sub, which.as_deref())?;
     let pairs = heard.iter().flat_map(|(_, id, row)| row.listeners.iter().map(move |client| (id, client)));
     let listeners: Vec<(String, String)> = pairs.map(|(id, client)| (id.clone(), client.clone())).collect();
@@ -62,7 +69,7 @@ pub(super) fn end<S: Store>(
     if !listeners.iter().all(is_written) {
         return Ok(Reply::Unheard { command: Box::new(command), sub, listeners });
     }
-    let reply = super::AccountShard::perform(turn, command)?;
+    let reply = AccountShard::perform(turn, command)?;
     let account = account(turn.store, &sub)?;
     let mut ended = BTreeSet::new();
     for (table, id, _) in heard {
@@ -80,23 +87,9 @@ pub(super) fn end<S: Store>(
 }
 
 /// The sessions that stand and of whose end somebody is to hear: table, id and row.
-fn heard<S: Store>(
-    turn: &Turn<'_, S>,
-    sub: &str,
-    which: Option<&str>,
-) -> Result<Vec<(String, String, Session)>, Fault> {
+fn heard<S: Store>(turn: &Turn<'_, S>, sub: &str, which: Option<&str>) -> Result<Vec<Row>, Fault> {
     let Some(account) = account(turn.store, sub)? else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for table in turn.store.tables()? {
-        if Table::parse(&table).is_some_and(|(sort, _)| sort == "sessions") {
-            for (_, id, row) in turn.store.scan(&table, Some(sub), None, usize::MAX)? {
-                let session: Session = decode(&row)?;
-                let meant = which.is_none_or(|which| id == which);
-                if meant && !session.listeners.is_empty() && session.stands(&account, turn.now) {
-                    found.push((table.clone(), id, session));
-                }
-            }
-        }
-    }
+    let mut found = own::sessions(turn, &account, usize::MAX)?;
+    found.retain(|(_, id, row)| !row.listeners.is_empty() && which.is_none_or(|which| id == which));
     Ok(found)
 }

@@ -161,7 +161,7 @@ pub fn admit<S: Store>(
     sub: &str,
     version: u64,
     id: String,
-    (lifetime, shard): (Seconds, Option<String>),
+    (lifetime, shard, agent): (Seconds, Option<String>, String),
 ) -> Result<Reply, Fault> {
     let Some(mut account) = account(turn.store, sub)? else { return Ok(Reply::Denied) };
     // A password that was changed meanwhile has not been checked.
@@ -185,7 +185,8 @@ pub fn admit<S: Store>(
             let attempt = turn.attempt.clone();
             let secret = Secret(turn.dice.to_vec());
             let (auth_time, listeners) = (turn.now, BTreeSet::new());
-            let session = Session { format: FORMAT, secret, auth_time, ends, version, attempt, listeners };
+            let session =
+                Session { format: FORMAT, secret, auth_time, ends, version, attempt, agent, listeners };
             forgive(turn, sub, &id)?;
             write(turn.store, &name, sub, &id, &session)?;
             session

@@ -4,7 +4,13 @@ use super::{Health, Told};
 use crate::{
     crypto::Secret,
     host::{Protocol, Seconds, Timestamp},
-    model::{account::Account, grant::Person, patch::Invalid, place::Table, throttle::Limit},
+    model::{
+        account::{Account, Consent, Wanted},
+        grant::Person,
+        patch::Invalid,
+        place::Table,
+        throttle::Limit,
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -65,6 +71,12 @@ pub enum Command {
         /// No session is to be made: a grant of theirs is, in this shard.
         #[serde(default)]
         shard: Option<String>,
+        /// What is asked of the person who signs in.
+        #[serde(default)]
+        recall: Option<Recall>,
+        /// In which browser.
+        #[serde(default)]
+        agent: String,
     },
     /// Whose browser is this?
     Session(SessionRef),
@@ -96,9 +108,23 @@ pub enum Command {
         session: SessionRef,
         /// Where.
         shard: String,
-        /// The client, where it is to hear of the end of the session.
+        /// What, to be remembered.
         #[serde(default)]
-        listener: Option<String>,
+        wanted: Option<Wanted>,
+    },
+    /// Whose browser is this, and was this allowed before? Then a grant of theirs is about to be made.
+    Recall {
+        /// By whom.
+        session: SessionRef,
+        /// What, and where.
+        recall: Recall,
+    },
+    /// What the person does about their own account.
+    Own {
+        /// By whom.
+        session: SessionRef,
+        /// What.
+        act: Act,
     },
     /// Requests failed that somebody tells from others by this key: an address, or a client at an address.
     Strike {
@@ -166,6 +192,59 @@ pub struct Letter {
     pub tokens: Vec<(Timestamp, String)>,
 }
 
+/// What may have been allowed before, and the shard in which a grant will be if it was.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Recall {
+    /// What.
+    pub wanted: Wanted,
+    /// Where.
+    pub shard: String,
+}
+
+/// What people do about their own accounts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Act {
+    /// Nothing.
+    Look,
+    /// The end of a session, or of all others.
+    End(Option<String>),
+    /// A client is to be asked for anew.
+    Withdraw {
+        /// Which.
+        client: String,
+        /// Every shard has ended what it had.
+        done: bool,
+        /// When, by the clock of the edge.
+        at: Timestamp,
+    },
+}
+
+/// What people see of their own accounts.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Overview {
+    /// What they type.
+    pub username: String,
+    /// Where their grants may be.
+    pub shards: Vec<String>,
+    /// Sessions that stand, the one that asks first, then the newest.
+    pub sessions: Vec<Seen>,
+    /// What they allowed, by client.
+    pub consents: Vec<(String, Consent)>,
+}
+
+/// A session, as its person sees it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Seen {
+    /// Which.
+    pub id: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub ends: Timestamp,
+    /// In which browser.
+    pub agent: String,
+}
+
 /// How an account is named.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Who {
@@ -205,6 +284,10 @@ pub enum Reply {
     Admitted(SessionRef, Person),
     /// The person of the session.
     Person(Person),
+    /// The person of the session, which is a new one if it is named: what was asked had been allowed.
+    Remembered(Option<SessionRef>, Person),
+    /// What the person sees.
+    Own(Box<Overview>),
     /// The session is over.
     NoSession,
     /// Nothing was done: it ends sessions, and clients are to hear of it.

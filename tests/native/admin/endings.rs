@@ -222,7 +222,8 @@ fn every_grant_of_a_person_is_cut_off_and_they_stay_signed_in() {
     assert_eq!(site.admin(Method::DELETE, "/admin/grants?username=alice", &NOTHING).0, 204);
     assert!(!active(&site, &tokens, "access_token"));
     assert_eq!(site.refresh(&string(&tokens, "refresh_token")).0, 400);
-    assert!(text(&site.authorize("demo-web", &[])).contains("consent-allow"), "still signed in");
+    let page = site.authorize("demo-web", &[("prompt", "consent")]);
+    assert!(text(&page).contains("consent-allow"), "still signed in");
     let later = site.tokens();
     assert!(active(&site, &later, "access_token"), "what is given later lives");
 }

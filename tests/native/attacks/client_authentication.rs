@@ -177,7 +177,7 @@ fn end_and_try_everything(site: &Site, end: impl Fn(&Site, &str)) -> Left {
     let login = site.authorize(&id, &[]);
     let code = site.code(&id, &[]);
     let (_, tokens) = redeem_with(site, &client, &site.code(&id, &[]), &[]);
-    let consent = site.authorize(&id, &[]);
+    let consent = site.authorize(&id, &[("prompt", "consent")]);
     let own = string(&site.token(&client, &OWN).1, "access_token");
     let (access, refresh) = (string(&tokens, "access_token"), string(&tokens, "refresh_token"));
     let elsewhere = site.beside();

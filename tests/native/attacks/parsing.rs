@@ -26,7 +26,7 @@ fn a_scope_list_of_any_length_is_refused_and_never_an_error_of_the_server() {
         } else {
             assert_eq!(parameter(&asked, "error").as_deref(), Some("invalid_scope"));
         }
-        let ticked = site.authorize("demo-web", &[]);
+        let ticked = site.authorize("demo-web", &[("prompt", "consent")]);
         let ticked = site.decide(&ticked, "allow", &[scope]);
         assert!(!ticked.header("location").is_some_and(|location| location.contains("code=")));
         let body = json!({ "scope": scope });

@@ -1,6 +1,7 @@
 //! What has gone wrong on this platform elsewhere: answers for somebody else, replays that end too little, doors left open.
 
 use super::*;
+use crate::openid::{jws_claims, jws_header};
 use edgemint::{
     context::config::Vars,
     host::{Seconds, Store},
@@ -66,7 +67,8 @@ fn a_second_devices_sign_in_leaves_the_first_ones_family_alone_and_so_does_its_e
     device.refresh(&string(&third, "refresh_token"));
     assert_eq!(device.refresh(&string(&second, "refresh_token")).0, 400);
     assert_eq!(site.inspect(&string(&third, "access_token")), dead());
-    device.sign_in(&device.decide(&device.authorize("demo-web", &[]), "switch", &[]), "bob", "builder");
+    let page = device.authorize("demo-web", &[("prompt", "consent")]);
+    device.sign_in(&device.decide(&page, "switch", &[]), "bob", "builder");
     assert_eq!(site.inspect(&string(&next, "access_token"))["active"], true);
     assert_eq!(site.refresh(&string(&next, "refresh_token")).0, 200);
 }
@@ -272,6 +274,47 @@ const SWITCHES: &[Switch] = &[
         },
     ),
     (
+        "id_token_signed_response_alg",
+        || json!("EdDSA"),
+        |site, client| jws_header(&id_token(site, client))["alg"] == "EdDSA",
+    ),
+    (
+        "userinfo_signed_response_alg",
+        || json!("ES256"),
+        |site, client| {
+            let code = site.code(id_of(client), &[("scope", "openid")]);
+            let token = string(&redeem_with(site, client, &code, &[]).1, "access_token");
+            let bearer = format!("Bearer {token}");
+            let answer = site.send(&request(Method::GET, "/userinfo", &[("authorization", &bearer)], ""));
+            answer.header("content-type") == Some("application/jwt")
+        },
+    ),
+    (
+        "subject_type",
+        || json!("pairwise"),
+        |site, client| {
+            let (_, alice) = site.admin(Method::GET, "/admin/users/alice", &Value::Null);
+            jws_claims(&id_token(site, client))["sub"] != alice["sub"]
+        },
+    ),
+    (
+        "sector_identifier_uri",
+        || json!("https://app.test/sector"),
+        |site, client| {
+            let several =
+                json!({ "redirect_uris": [CALLBACK, "https://b.test/cb"], "subject_type": "pairwise" });
+            site.admin(Method::PATCH, &format!("/admin/clients/{}", id_of(client)), &several).0 == 200
+        },
+    ),
+    (
+        "default_max_age",
+        || json!(0),
+        |site, client| {
+            id_token(site, client);
+            text(&site.authorize(id_of(client), &[("scope", "openid")])).contains("login-submit")
+        },
+    ),
+    (
         "not_before",
         || json!(1_800_000_000),
         |site, client| {
@@ -283,7 +326,9 @@ const SWITCHES: &[Switch] = &[
 ];
 
 /// What only tells: nobody would believe that something is decided by it. Or what has one value, or is fixed.
-const TOLD: [&str; 11] = [
+const TOLD: [&str; 12] = [
+    // Every ID token has it.
+    "require_auth_time",
     "client_id",
     "client_id_issued_at",
     "client_version",
@@ -304,11 +349,15 @@ fn redeem_again(site: &Site, client: &str) -> Value {
     tokens
 }
 
+fn id_token(site: &Site, client: &str) -> String {
+    let code = site.code(id_of(client), &[("scope", "openid")]);
+    string(&redeem_with(site, client, &code, &[]).1, "id_token")
+}
+
 #[test]
 fn every_switch_of_a_client_that_is_stored_is_read() {
     let all = ["authorization_code", "refresh_token", "client_credentials"];
-    let body =
-        json!({ "redirect_uris": [CALLBACK], "grant_types": all, "scope": "reports orders.read admin" });
+    let body = json!({ "redirect_uris": [CALLBACK], "grant_types": all, "scope": "reports orders.read admin openid" });
     for (member, value, is_heeded) in SWITCHES {
         let site = Site::new();
         let client = register(&site, &body);

@@ -59,7 +59,7 @@ fn a_grant_type_is_reached_by_its_own_switch_alone() {
 fn a_grant_type_that_is_taken_away_takes_codes_and_refreshes_with_it() {
     let site = Site::new();
     let code = site.code("demo-web", &[]);
-    let page = site.authorize("demo-web", &[]);
+    let page = site.authorize("demo-web", &[("prompt", "consent")]);
     let token = string(&site.tokens(), "refresh_token");
     let patch = |types: Value| site.patch("/admin/clients/demo-web", &json!({ "grant_types": types }));
     patch(json!(["refresh_token"]));

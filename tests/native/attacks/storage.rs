@@ -38,7 +38,7 @@ fn an_object_that_is_away_is_503_with_retry_after_everywhere_and_where_it_was_no
     let login = site.authorize("demo-web", &[]);
     let code = site.code("demo-web", &[]);
     let tokens = site.tokens();
-    let consent = site.authorize("demo-web", &[]);
+    let consent = site.authorize("demo-web", &[("prompt", "consent")]);
     let grant = site.admin(Method::GET, "/admin/grants", &Value::Null).1["items"][0]["id"]
         .as_str()
         .unwrap()

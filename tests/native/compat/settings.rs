@@ -292,7 +292,7 @@ fn what_a_shard_decides_holds_at_once_and_the_rest_where_the_replica_follows() {
     let other = site.beside();
     site.world.freeze_replica(false);
     site.patch("/admin/settings", &json!({ "approvalpage.footer": "Newer footer" }));
-    let challenged = authorization("demo-legacy", &[]);
+    let challenged = authorization("demo-legacy", &[("prompt", "consent")]);
     let page = other.sign_in(&other.get(&format!("/authorize?{}", form(&challenged))), "alice", "wonderland");
     for said in ["New title", "New heading", "Newer footer"] {
         assert!(text(&page).contains(said), "{said}: {}", text(&page));

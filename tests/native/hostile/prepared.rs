@@ -105,7 +105,8 @@ fn prepare() -> Prepared {
     let spare = site.legacy_tokens();
     let (_, own) = site.token(MACHINE, &OWN);
     let code = site.code("demo-web", &[]);
-    let consent = field(&site.authorize("demo-web", &[("scope", "reports")]), "pending");
+    let consent =
+        field(&site.authorize("demo-web", &[("scope", "reports"), ("prompt", "consent")]), "pending");
     let cookie =
         |name: &str| format!("{name}={}", site.cookie(name).expect("a cookie of a signed-in browser"));
     let cookies = format!("{}; {}", cookie("edgemint-browser"), cookie("edgemint-session"));

@@ -151,6 +151,8 @@ fn account(patch: &Map<String, Value>) {
         claims: Map::new(),
         shards: BTreeSet::new(),
         attempts: Attempts::default(),
+        acts: Attempts::default(),
+        withdrawn: Timestamp::default(),
     };
     let Ok(after) = empty.amend(patch.clone(), NOW) else { return };
     assert_eq!(after.amend(patch.clone(), NOW).as_ref(), Ok(&after));

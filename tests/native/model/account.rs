@@ -260,8 +260,10 @@ impl Life {
     }
 
     fn admit(&mut self, version: u64, password: u32, id: &str) -> Result<(), Broken> {
-        let command =
-            Command::Admit { sub: self.sub.clone(), version, id: id.into(), lifetime: LIFETIME, shard: None };
+        // As those say it who have not heard of consents.
+        let admit =
+            json!({ "Admit": { "sub": self.sub, "version": version, "id": id, "lifetime": LIFETIME } });
+        let command = serde_json::from_value(admit).unwrap();
         let reply = self.ask(&format!("the password was right for v{version}: a session"), command)?;
         let may = !self.oracle.disabled && version == self.oracle.version && password == self.oracle.password;
         let kept = matches!(reply, Reply::Admitted(..)) == may;
@@ -312,7 +314,8 @@ impl Life {
 
     fn note(&mut self, back: usize, shard: usize, now: Timestamp) -> Result<(), Broken> {
         let Some(at) = self.sessions.len().checked_sub(back + 1) else { return Ok(()) };
-        let command = Command::Note { session: self.sessions[at].clone(), shard: SHARDS[shard].into() };
+        let session = self.sessions[at].clone();
+        let command = Command::Note { session, shard: SHARDS[shard].into(), wanted: None };
         let reply =
             self.ask(&format!("session {at} is about to make a grant in {}", SHARDS[shard]), command)?;
         let stands = self.oracle.stands(at, now);
