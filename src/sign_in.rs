@@ -12,6 +12,7 @@ use crate::{
         Told,
         account_shard::{AccountShard, Command, Recall, Reply, SessionRef, Who},
     },
+    session,
     wire::{Request, Response},
 };
 use http::StatusCode;
@@ -201,7 +202,8 @@ async fn sign_in<H: Host>(
             }
         }
         let (id, agent) = (tried.id.clone(), agent(request));
-        let admit = Command::Admit { sub, version, id, lifetime, shard, recall, agent };
+        let before = session::all(cx, request).into_iter().find(|own| own.sub == sub);
+        let admit = Command::Admit { sub, version, id, lifetime, shard, recall, agent, before };
         let (session, person, remembered) = match cx.ask::<AccountShard>(&tried.shard, admit).await? {
             Reply::Admitted(session, person) => (Some(session), Some(person), false),
             Reply::Remembered(session, person) => (session, Some(person), true),

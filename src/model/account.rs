@@ -188,9 +188,9 @@ pub struct Session {
     /// In which browser.
     #[serde(default)]
     pub agent: String,
-    /// The clients that are to hear of its end.
+    /// The clients that are to hear of its end, each behind the id under which it knows it: of one before, perhaps.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub listeners: BTreeSet<String>,
+    pub listeners: BTreeSet<(String, String)>,
 }
 
 impl Session {

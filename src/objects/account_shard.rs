@@ -42,8 +42,11 @@ impl AccountShard {
                 logins::fail(turn, &who, &stranger, &id, (limit, looked))
             }
             Command::Strike { key, count, limit } => logins::strike(turn, &key, count, limit),
-            Command::Admit { sub, version, id, lifetime, shard, recall, agent } => {
+            Command::Admit { sub, version, id, lifetime, shard, recall, agent, before } => {
                 let admitted = logins::admit(turn, &sub, version, id, (lifetime, shard, agent))?;
+                if let (Reply::Admitted(session, _), Some(before)) = (&admitted, &before) {
+                    farewell::succeed(turn, before, session)?;
+                }
                 Ok(match (admitted, recall) {
                     (Reply::Admitted(session, person), Some(recall)) if own::recall(turn, &sub, &recall)? => {
                         farewell::listen(turn, &session, &recall.wanted)?;

@@ -20,6 +20,7 @@ mod jwt;
 mod leaks;
 mod limits;
 mod logins;
+mod logout;
 mod messages;
 mod model;
 mod openid;

@@ -2,7 +2,7 @@
 //! Back-Channel Logout 1.0 §2.3). No object can sign, so what they are told comes with the command that ends the session, and is
 //! owed in the same turn: a session ends with all its letters, or not at all.
 
-use super::{AccountShard, account, own, own::Row, sessions};
+use super::{AccountShard, account, own, own::Row, sessions, signed_in};
 use crate::{
     error::Fault,
     host::{Store, Turn},
@@ -16,7 +16,7 @@ use crate::{
         read, write,
     },
 };
-use std::collections::BTreeSet;
+use std::mem;
 
 /// Clients that hear of the end of one session: of more the later ones do not.
 const MOST: usize = 50;
@@ -32,10 +32,28 @@ pub(super) fn listen<S: Store>(
     }
     let (table, SessionRef { sub, id, .. }) = (sessions(session), session);
     let Some(mut row) = read::<Session, S>(turn.store, &table, sub, id)? else { return Ok(()) };
-    if row.listeners.len() < MOST && row.listeners.insert(wanted.client.clone()) {
+    if row.listeners.len() < MOST && row.listeners.insert((id.clone(), wanted.client.clone())) {
         write(turn.store, &table, sub, id, &row)?;
     }
     Ok(())
+}
+
+/// Whoever signs in again in a browser goes on: the session before is over, and who was to hear of its end hears of this one's.
+pub(super) fn succeed<S: Store>(
+    turn: &Turn<'_, S>,
+    before: &SessionRef,
+    after: &SessionRef,
+) -> Result<(), Fault> {
+    if before.sub != after.sub || signed_in(turn, before)?.is_none() {
+        return Ok(());
+    }
+    let row =
+        |session: &SessionRef| read::<Session, S>(turn.store, &sessions(session), &session.sub, &session.id);
+    let (Some(mut old), Some(mut new)) = (row(before)?, row(after)?) else { return Ok(()) };
+    new.listeners.append(&mut old.listeners);
+    old.ends = turn.now;
+    write(turn.store, &sessions(after), &after.sub, &after.id, &new)?;
+    write(turn.store, &sessions(before), &before.sub, &before.id, &old)
 }
 
 /// Whose sessions a command may end: all of them, or one.
@@ -61,27 +79,29 @@ pub(super) fn end<S: Store>(
 ) -> Result<Reply, Fault> {
     let Some((sub, which)) = ends(&command) else { return AccountShard::perform(turn, command) };
     let heard = heard(turn, &sub, which.as_deref())?;
-    let pairs = heard.iter().flat_map(|(_, id, row)| row.listeners.iter().map(move |client| (id, client)));
-    let listeners: Vec<(String, String)> = pairs.map(|(id, client)| (id.clone(), client.clone())).collect();
-    let is_written = |(id, client): &(String, String)| {
-        letters.iter().any(|letter| letter.sid == *id && letter.client == *client)
+    let listeners: Vec<_> = heard.iter().flat_map(|(.., row)| row.listeners.iter().cloned()).collect();
+    let is_written = |(sid, client): &(String, String)| {
+        letters.iter().any(|letter| letter.sid == *sid && letter.client == *client)
     };
     if !listeners.iter().all(is_written) {
         return Ok(Reply::Unheard { command: Box::new(command), sub, listeners });
     }
     let reply = AccountShard::perform(turn, command)?;
     let account = account(turn.store, &sub)?;
-    let mut ended = BTreeSet::new();
     for (table, id, _) in heard {
-        let Some(row) = read::<Session, S>(turn.store, &table, &sub, &id)? else { continue };
-        if account.as_ref().is_none_or(|account| !row.stands(account, turn.now)) {
-            // Nobody hears of it twice.
-            write(turn.store, &table, &sub, &id, &Session { listeners: BTreeSet::new(), ..row })?;
-            ended.insert(id);
+        let Some(mut row) = read::<Session, S>(turn.store, &table, &sub, &id)? else { continue };
+        if account.as_ref().is_some_and(|account| row.stands(account, turn.now)) {
+            continue;
         }
-    }
-    for letter in letters.iter().filter(|letter| ended.contains(&letter.sid) && !letter.tokens.is_empty()) {
-        outbox::owe_letter(turn.store, letter, turn.now)?;
+        // Nobody hears of it twice.
+        let hear = mem::take(&mut row.listeners);
+        write(turn.store, &table, &sub, &id, &row)?;
+        let is_theirs = |letter: &&Letter| {
+            hear.iter().any(|(sid, client)| letter.sid == *sid && letter.client == *client)
+        };
+        for letter in letters.iter().filter(is_theirs).filter(|letter| !letter.tokens.is_empty()) {
+            outbox::owe_letter(turn.store, letter, turn.now)?;
+        }
     }
     Ok(reply)
 }

@@ -77,6 +77,9 @@ pub enum Command {
         /// In which browser.
         #[serde(default)]
         agent: String,
+        /// The session of this person that the browser had.
+        #[serde(default)]
+        before: Option<SessionRef>,
     },
     /// Whose browser is this?
     Session(SessionRef),
