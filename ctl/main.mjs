@@ -24,6 +24,7 @@ const COLUMNS = {
   grants: ['id', 'client_id', 'username', 'scope', 'expires_at', 'refresh_remaining', 'state'],
   'external-servers': ['name', 'issuer', 'introspection_endpoint', 'audience', 'default_scope', 'username'],
   connections: ['name', 'issuer', 'client_id', 'scope', 'status', 'broken_since', 'broken_reason'],
+  keys: ['kid', 'algorithm', 'state', 'created_at', 'signs_at', 'retired_at', 'gone_at'],
   'registration-tokens': ['id', 'description', 'created_at', 'expires_at', 'uses'],
   health: ['id', 'size', 'owed', 'owed_since', 'wake_at', 'events', 'current', 'behind_seconds', 'error'],
   audit: ['time', 'by', 'action', 'target', 'before', 'after'],
@@ -161,6 +162,22 @@ function addRegistrationTokens(program, shell) {
     .action(async (/** @type {string} */ id) => {
       await call(shell.server(), 'DELETE', `/registration-tokens/${segment(id)}`);
       shell.print(shell.json ? '{}' : `${id} is ended.`);
+    });
+}
+
+/** @param {Program} program @param {Shell} shell */
+function addKeys(program, shell) {
+  const command = program.command('keys').description('the keys that sign');
+  command.command('list').description('all of them, the oldest first').action(() => showList(shell, 'keys', {}));
+  command.command('rotate').argument('[algorithm]', 'ES256, RS256, PS256 or EdDSA; where nothing is said ES256')
+    .description('a new one, which signs once it has been published for keys.publishSeconds')
+    .action(async (/** @type {string | undefined} */ algorithm) => {
+      showItem(shell, (await call(shell.server(), 'POST', '/keys', { algorithm })).body);
+    });
+  command.command('remove').argument('<kid>').description('somebody else has it: what it signed is refused')
+    .action(async (/** @type {string} */ kid) => {
+      await call(shell.server(), 'DELETE', `/keys/${segment(kid)}`);
+      shell.print(shell.json ? '{}' : `${kid} is removed.`);
     });
 }
 
@@ -334,7 +351,7 @@ export async function main(root, args) {
     .exitOverride()
     .showHelpAfterError('(--help says what there is)')
     .addHelpText('after', `\nExit codes: 0 done, ${Object.entries(EXIT).map(([name, code]) => `${code} ${name}`).join(', ')}.`);
-  for (const add of [addClients, addUsers, addScopes, addGrants, addRegistrationTokens, addOthers, addSettings, addHealth, addTransfer, addFlows]) add(program, shell);
+  for (const add of [addClients, addUsers, addScopes, addGrants, addRegistrationTokens, addOthers, addKeys, addSettings, addHealth, addTransfer, addFlows]) add(program, shell);
   try {
     await program.parseAsync(args, { from: 'user' });
     return 0;

@@ -41,6 +41,7 @@ const PASSES = [
   '--no-inline=*',
   '--low-memory-unused',
   '-O2',
+  '--code-folding',
   '--optimize-added-constants',
 ];
 /** Once each function's name says where it belongs. The names are an eighth of the file, and nobody but a debugger reads them. */

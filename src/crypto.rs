@@ -10,8 +10,8 @@
 
 use crate::error::Fault;
 use aes_siv::{KeyInit as _, siv::Aes256Siv};
-use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _, password_hash::phc::PasswordHash};
-use base64ct::{Base64UrlUnpadded, Encoding as _};
+use argon2::Argon2;
+use base64ct::{Base64Unpadded, Base64UrlUnpadded, Encoding as _};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -114,6 +114,8 @@ pub enum Kind {
     Refresh,
     /// Access token, opaque to the client.
     Access,
+    /// What an access token that is a JWT names as its `jti`: nobody's bearer token.
+    Jti,
     /// A signed-in browser.
     Session,
     /// A login or consent in progress.
@@ -136,6 +138,7 @@ pub const KINDS: &[(Kind, &str)] = &[
     (Kind::Code,         "emc"),
     (Kind::Refresh,      "emr"),
     (Kind::Access,       "ema"),
+    (Kind::Jti,          "emj"),
     (Kind::Session,      "ems"),
     (Kind::Pending,      "emf"),
     (Kind::Console,      "emv"),
@@ -282,23 +285,38 @@ fn derive(master: &[u8], issuer: &str) -> (Vec<[u8; 64]>, Secret, Secret) {
     (seals, further(b"blind\0"), further(b"vault\0"))
 }
 
+/// How a PHC string of ours begins: the method, its version and its costs, which are those of [`Argon2::default`].
+const COSTS: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
+
 /// The Argon2id hash of a password as a PHC string.
 pub fn hash_password(password: &str, salt: [u8; 16]) -> Result<String, Fault> {
-    let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt);
-    hash.map(|hash: PasswordHash| hash.to_string())
-        .map_err(|_| Fault::new("the password could not be hashed"))
+    let hash = stretch(password, &salt, 32).ok_or_else(|| Fault::new("the password could not be hashed"))?;
+    let [salt, hash] = [&salt[..], &hash.0].map(Base64Unpadded::encode_string);
+    Ok(format!("{COSTS}{salt}${hash}"))
 }
 
 /// True for a hash of ours: of another method or cost, who signs in would do somebody else's work.
 pub fn is_hash(text: &str) -> bool {
-    let costs_as_ours = text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$");
-    costs_as_ours && text.len() <= 200 && PasswordHash::new(text).is_ok_and(|hash| hash.hash.is_some())
+    salt_and_hash(text).is_some()
 }
 
 /// Whether the password is the one that was hashed.
 pub fn is_password(password: &str, hash: &str) -> bool {
-    let Ok(hash) = PasswordHash::new(hash) else { return false };
-    Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+    salt_and_hash(hash).is_some_and(|(salt, hash)| stretch(password, &salt, hash.0.len()) == Some(hash))
+}
+
+/// So many bytes of Argon2id. The crate's own reader of PHC strings would do as well: it makes the Worker larger.
+fn stretch(password: &str, salt: &[u8], length: usize) -> Option<Secret> {
+    let mut hash = Secret(vec![0; length]);
+    Argon2::default().hash_password_into(password.as_bytes(), salt, &mut hash.0).ok().map(|()| hash)
+}
+
+/// What stands behind the costs of a PHC string of ours, each as long as that format has it.
+fn salt_and_hash(text: &str) -> Option<(Vec<u8>, Secret)> {
+    let (salt, hash) = text.strip_prefix(COSTS)?.split_once('$')?;
+    let salt = Base64Unpadded::decode_vec(salt).ok().filter(|salt| (8..=48).contains(&salt.len()))?;
+    let hash = Base64Unpadded::decode_vec(hash).ok().filter(|hash| (10..=64).contains(&hash.len()))?;
+    Some((salt, Secret(hash)))
 }
 
 #[cfg(test)]
@@ -316,6 +334,24 @@ mod tests {
         {
             assert!(!is_hash(text), "{text}");
         }
+    }
+
+    #[test]
+    fn passwords_are_hashed_as_every_program_that_knows_the_format_does() {
+        // Made by `argon2`'s own writer of PHC strings, which made the hashes of the first versions.
+        let known = "$argon2id$v=19$m=19456,t=2,p=1$/////////////////////w$EQ+ffXrwdg7q74u57J/qw9rjo/PdfMVoWy+GypLBKVA";
+        assert_eq!(hash_password("é 1", [255; 16]).unwrap(), known);
+        let known = known.replace("/////////////////////w", "BwcHBwcHBwcHBwcHBwcHBw");
+        assert!(is_hash(&known) && !is_password("é 1", &known));
+        let (front, _) = known.rsplit_once('$').unwrap();
+        for hash in
+            ["", "AAAA", &"A".repeat(100), "EQ+ffXrwdg7q74u57J_qw9rjo", "EQ+ffXrwdg7q74u57J/qw9rj===="]
+        {
+            assert!(!is_hash(&format!("{front}${hash}")), "{hash}");
+        }
+        assert!(
+            is_hash(&format!("{front}${}", "A".repeat(14))) && !is_hash(&known.replace("BwcH", "")[..60])
+        );
     }
 
     const ONE: &str = "a:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";

@@ -24,4 +24,5 @@ pub mod logout;
 pub mod metadata;
 pub mod register;
 pub mod revoke;
+mod sector;
 pub mod userinfo;

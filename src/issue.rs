@@ -16,7 +16,7 @@ use crate::{
         policy::Policy,
         scope::Scope,
         settings::NEVER,
-        ticket::{Access, Claims, Refresh, Subject, Ticket},
+        ticket::{Access, Claims, Jti, Refresh, Subject, Ticket},
     },
     objects::protocol::account_shard::{AccountShard, Command, Reply, Who},
     wire::Response,
@@ -81,12 +81,9 @@ pub async fn tokens<H: Host>(
     policy: &Policy,
     authorization: Authorization,
 ) -> Result<Tokens, Error> {
-    let lifetime = client.access_lifetime(policy);
-    let signed_in = match &authorization {
-        Authorization::Grant(_, issued) => {
-            issued.openid.clone().map(|openid| (openid, issued.person.clone()))
-        }
-        Authorization::Client(_) => None,
+    let (person, openid) = match &authorization {
+        Authorization::Grant(_, issued) => (Some(issued.person.clone()), issued.openid.clone()),
+        Authorization::Client(_) => (None, None),
     };
     let (subject, scope, issued, until, access_key, refresh) = match authorization {
         Authorization::Grant(address, issued) => {
@@ -95,6 +92,8 @@ pub async fn tokens<H: Host>(
         }
         Authorization::Client(scope) => (own(cx, client, policy), scope, cx.now, None, None, None),
     };
+    let signed = client.gets_jwt(policy, &scope);
+    let lifetime = client.access_lifetime(policy).min(if signed { LONGEST } else { Seconds(NEVER) });
     // Nothing outlives the client that it was given to.
     let ends = until.into_iter().chain(client.expires).min().unwrap_or(Timestamp::NEVER);
     let expires = ends.min(issued.plus(lifetime));
@@ -112,15 +111,72 @@ pub async fn tokens<H: Host>(
         }
         None => None,
     };
-    let access_token = Access { claims, proof }.seal(&cx.config.keys)?;
-    let id_token = match signed_in {
-        Some((openid, person)) => {
-            let of = Authentication { openid: &openid, person: &person, issued, beside: [&access_token, ""] };
+    let access = Access { claims, proof };
+    let access_token = if signed {
+        jwt(cx, client, policy, access, person.as_ref()).await?
+    } else {
+        access.seal(&cx.config.keys)?
+    };
+    let id_token = match (openid, &person) {
+        (Some(openid), Some(person)) => {
+            let of = Authentication { openid: &openid, person, issued, beside: [&access_token, ""] };
             Some(id_token(cx, client, policy, of, None).await?)
         }
-        None => None,
+        _ => None,
     };
     Ok(Tokens { access_token, expires_in, scope, refresh_token, id_token })
+}
+
+/// `typ` of an access token that is a JWT (RFC 9068 §2.1).
+pub const ACCESS_TOKEN: &str = "at+jwt";
+/// The longest that one lives: who verifies it alone hears of no end but this.
+const LONGEST: Seconds = Seconds(31_536_000);
+
+/// An access token that others can verify (RFC 9068 §2.2). What this server must know of it is sealed in `jti`.
+async fn jwt<H: Host>(
+    cx: &Context<'_, H>,
+    client: &Client,
+    policy: &Policy,
+    access: Access,
+    person: Option<&Person>,
+) -> Result<String, Error> {
+    let Claims { scope, issued, expires, .. } = &access.claims;
+    let mut audience = policy.audience(scope);
+    if audience.is_empty() {
+        audience.push(&cx.config.issuer);
+    }
+    let sub = person.map_or_else(|| client.id.clone(), |person| client.subject(policy, &person.sub));
+    let mut claims = object([
+        ("iss", json!(cx.config.issuer)),
+        ("aud", self::audience(&audience)),
+        ("sub", json!(sub)),
+        ("client_id", json!(client.id)),
+        ("iat", json!(issued.seconds())),
+        ("exp", json!(expires.seconds())),
+    ]);
+    let mut say = |name: &str, value: Value| put(&mut claims, name, value);
+    if !scope.is_empty() {
+        say("scope", json!(scope.to_string()));
+    }
+    if let Some(Person { groups, auth_time, .. }) = person {
+        if let Some(since) = auth_time {
+            say("auth_time", json!(since.seconds()));
+            say("acr", json!(ACR));
+        }
+        if !groups.is_empty() {
+            say("groups", json!(groups));
+        }
+    }
+    say("jti", json!(Jti(access).seal(&cx.config.keys)?));
+    jws::sign(cx, policy.algorithm(None), ACCESS_TOKEN, &claims).await
+}
+
+/// `aud` (RFC 7519 §4.1.3): a text where it is one.
+pub fn audience<T: serde::Serialize>(audience: &[T]) -> Value {
+    match audience {
+        [one] => json!(one),
+        all => json!(all),
+    }
 }
 
 /// `typ` of an ID token.

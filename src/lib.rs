@@ -53,6 +53,7 @@
 //! |---|---|
 //! | clients, settings, scopes, the roster of shards, the log of changes | [`objects::registry`]: one object, the truth |
 //! | copies of clients and of settings with scopes | KV (the replica); the memory of an isolate, at most 30 s |
+//! | the keys that sign, private ones sealed at the edge | one row of the registry; the memory of an isolate, at most 60 s |
 //! | people, sessions, failed logins | [`objects::account_shard`]: 256 objects, fixed for life |
 //! | grants, marks, revoked access tokens | [`objects::grant_shard`]: a few a region |
 //! | a sign-in or consent in progress | sealed into its form, bound to a cookie of the browser; nothing is stored |

@@ -192,14 +192,16 @@ pub fn instant(at: Timestamp) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// A day, for people.
-fn day(at: &Timestamp) -> String {
-    instant(*at).chars().take(10).collect()
-}
+impl Timestamp {
+    /// The day, for people.
+    fn day(self) -> String {
+        instant(self).chars().take(10).collect()
+    }
 
-/// A minute, for people.
-fn minute(at: &Timestamp) -> String {
-    instant(*at).chars().take(16).collect::<String>().replace('T', " ")
+    /// The minute, for people.
+    fn minute(self) -> String {
+        instant(self).chars().take(16).collect::<String>().replace('T', " ")
+    }
 }
 
 /// The same page at the issuer's own host: cookies and what is sealed belong there.

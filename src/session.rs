@@ -100,8 +100,8 @@ pub fn enter<H: Host>(
 }
 
 /// Every session of the browser.
-pub fn all<H: Host>(cx: &Context<'_, H>, request: &Request) -> Vec<SessionRef> {
-    named(cx, request).into_iter().chain(others(cx, request)).collect()
+pub fn all<H: Host>(cx: &Context<'_, H>, request: &Request) -> impl Iterator<Item = SessionRef> {
+    named(cx, request).into_iter().chain(others(cx, request))
 }
 
 /// An answer by which these sessions of the browser are over: the only way to sign out.

@@ -202,7 +202,7 @@ async fn sign_in<H: Host>(
             }
         }
         let (id, agent) = (tried.id.clone(), agent(request));
-        let before = session::all(cx, request).into_iter().find(|own| own.sub == sub);
+        let before = session::all(cx, request).find(|own| own.sub == sub);
         let admit = Command::Admit { sub, version, id, lifetime, shard, recall, agent, before };
         let (session, person, remembered) = match cx.ask::<AccountShard>(&tried.shard, admit).await? {
             Reply::Admitted(session, person) => (Some(session), Some(person), false),

@@ -7,17 +7,27 @@ use crate::{
     host::{Algorithm, Host, Jwk, Seconds, Timestamp},
     json,
     model::{
-        keyring::{Key, Keyring, Wish},
+        keyring::{COPIED, Key, Keyring, Wish},
         policy::Policy,
     },
     objects::protocol::registry::{self, Registry},
 };
 use serde_json::Value;
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
-/// What an isolate knows, and since when.
+/// What an isolate knows.
 #[derive(Default)]
-pub struct Copy(RefCell<Option<(Rc<Keyring>, Timestamp)>>);
+pub struct Copy {
+    /// The keys, and since when.
+    ring: RefCell<Option<(Rc<Keyring>, Timestamp)>>,
+    /// When the registry gave none.
+    failed: Cell<Timestamp>,
+    /// Keys whose private members a master key of ours opens.
+    opened: RefCell<Vec<String>>,
+}
 
 /// Under what the private members are sealed.
 const VAULT: &str = "keyring";
@@ -32,28 +42,47 @@ fn lead(policy: &Policy) -> Seconds {
 }
 
 impl<H: Host> Context<'_, H> {
-    /// The keys, by a copy that may be so many milliseconds old.
-    async fn keyring_within(&self, age: u64) -> Result<Rc<Keyring>, Error> {
-        if let Some((ring, read)) = self.memory.keyring.0.borrow().as_ref()
-            && self.now.0 < read.0.saturating_add(age)
-        {
-            return Ok(Rc::clone(ring));
-        }
-        self.wish(Wish::Read).await
+    /// The keys, where the copy is no older than so many milliseconds.
+    fn known(&self, age: u64) -> Option<Rc<Keyring>> {
+        let ring = self.memory.keyring.ring.borrow();
+        ring.as_ref()
+            .filter(|(_, read)| self.now.0 < read.0.saturating_add(age))
+            .map(|(ring, _)| Rc::clone(ring))
     }
 
     /// The keys.
     pub async fn keyring(&self) -> Result<Rc<Keyring>, Error> {
         let lead = lead(&*self.policy().await?);
-        self.keyring_within(Keyring::copied(lead)).await
+        if let Some(ring) = self.known(Keyring::copied(lead)) {
+            return Ok(ring);
+        }
+        // While nobody gives another, as long as others may keep it, too.
+        let old = self.known(Keyring::cached(lead).0 * 1000);
+        let failed = &self.memory.keyring.failed;
+        if let Some(ring) = old.as_ref().filter(|_| self.now.0 < failed.get().0.saturating_add(AGAIN)) {
+            return Ok(Rc::clone(ring));
+        }
+        let ring = self.wish(Wish::Read).await;
+        if ring.is_err() {
+            failed.set(self.now);
+        }
+        ring.or_else(|error| old.ok_or(error))
     }
 
     /// Tells the registry, and keeps what it answers.
     pub async fn wish(&self, wish: Wish) -> Result<Rc<Keyring>, Error> {
+        let kept = &self.memory.keyring.ring;
+        if let Wish::Remove(_) = wish {
+            // Also where no answer comes.
+            *kept.borrow_mut() = None;
+        }
         match self.ask::<Registry>(registry::NAME, registry::Command::Keyring(wish)).await? {
             registry::Reply::Keyring(ring) => {
-                let ring = Rc::new(ring);
-                *self.memory.keyring.0.borrow_mut() = Some((Rc::clone(&ring), self.now));
+                let mut kept = kept.borrow_mut();
+                // What took longer on its way may be older.
+                let newer = kept.take().filter(|(kept, _)| kept.version > ring.version);
+                let ring = newer.map_or_else(|| Rc::new(ring), |(ring, _)| ring);
+                *kept = Some((Rc::clone(&ring), self.now));
                 Ok(ring)
             }
             registry::Reply::Invalid(why) => Err(Error::new(Code::Conflict, why.why).in_field(why.field)),
@@ -94,12 +123,33 @@ impl<H: Host> Context<'_, H> {
         }
     }
 
+    /// Whether a master key of ours opens it: not where that is gone, or the issuer is another one now.
+    fn opens(&self, key: &Key) -> bool {
+        let opened = &self.memory.keyring.opened;
+        let opens = opened.borrow().contains(&key.kid);
+        if !opens && self.open(key).is_some() {
+            opened.borrow_mut().push(key.kid.clone());
+            return true;
+        }
+        opens
+    }
+
     /// The key that signs now what lives so long; made where there is none.
     pub async fn signing_key(&self, algorithm: Algorithm, lifetime: Seconds) -> Result<Key, Error> {
         let policy = self.policy().await?;
         let mut ring = self.keyring().await?;
-        if ring.signing(algorithm, self.now).is_none() {
-            ring = self.add_key(algorithm, ring.newest(algorithm).map(|key| key.kid.clone())).await?;
+        let vault = self.config.keys.vault(VAULT);
+        // Also of keys that do not sign now: the master key is gone when they do.
+        for key in ring.clone().keys.iter().filter(|key| vault.has_aged(&key.private)) {
+            if let Some(text) = vault.open(&key.kid, &key.private) {
+                match self.wish(Wish::Rewrap(key.kid.clone(), vault.seal(&key.kid, &text)?)).await {
+                    Ok(later) => ring = later,
+                    Err(_) => break,
+                }
+            }
+        }
+        if ring.newest(algorithm).is_none() {
+            ring = self.add_key(algorithm, None).await?;
         }
         let age = Seconds(policy.settings.key_rotation.saturating_mul(86_400));
         if let Some(newest) = ring.newest(algorithm)
@@ -112,23 +162,22 @@ impl<H: Host> Context<'_, H> {
                 self.note(|event| event.important = true);
             }
         }
-        let none = || Fault::new("there is no key that signs");
-        let mut key = ring.signing(algorithm, self.now).ok_or_else(none)?.clone();
-        let vault = self.config.keys.vault(VAULT);
-        if vault.has_aged(&key.private) {
-            match vault.open(&key.kid, &key.private) {
-                Some(text) => {
-                    let wish = Wish::Rewrap(key.kid.clone(), vault.seal(&key.kid, &text)?);
-                    ring = self.wish(wish).await?;
-                }
-                // The master key is gone under which it was sealed: what it signed is verified on, and another one signs.
-                None => {
-                    let newest = ring.newest(algorithm).map(|key| key.kid.clone());
-                    ring = self.make_key(algorithm, newest, Seconds(0)).await?;
-                }
+        let mut key = ring.signing(algorithm, self.now).cloned();
+        if !key.as_ref().is_some_and(|key| self.opens(key)) {
+            // What it signed is verified on. Where isolates with other master keys run side by side for a moment, each
+            // goes on with its own key, as if it had not heard of the other.
+            let own = |key: &&Key| {
+                let retired = ring.retired(key).unwrap_or(Timestamp::NEVER);
+                key.algorithm == algorithm && self.now < retired.plus(COPIED) && self.opens(key)
+            };
+            key = ring.keys.iter().rfind(own).cloned();
+            if key.is_none() {
+                let newest = ring.newest(algorithm).map(|key| key.kid.clone());
+                // By the clock of the registry it may sign a moment later.
+                key = self.make_key(algorithm, newest, Seconds(0)).await?.newest(algorithm).cloned();
             }
-            key = ring.signing(algorithm, self.now).ok_or_else(none)?.clone();
         }
+        let key = key.ok_or_else(|| Fault::new("there is no key that signs"))?;
         if lifetime > key.longest {
             self.wish(Wish::Lengthen(key.kid.clone(), lifetime)).await?;
         }
@@ -146,6 +195,11 @@ impl<H: Host> Context<'_, H> {
         if let Some(key) = ring.key(kid) {
             return Ok(Some(key.clone()));
         }
-        Ok(self.keyring_within(AGAIN).await?.key(kid).cloned())
+        // That it is nobody's must be true.
+        let ring = match self.known(AGAIN) {
+            Some(ring) => ring,
+            None => self.wish(Wish::Read).await?,
+        };
+        Ok(ring.key(kid).cloned())
     }
 }

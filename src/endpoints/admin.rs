@@ -9,6 +9,7 @@ pub(super) mod body;
 mod clients;
 mod grants;
 mod health;
+mod keys;
 pub mod members;
 mod registration_tokens;
 mod remotes;
@@ -69,6 +70,10 @@ pub enum Resource {
     ExternalServers,
     /// `/admin/external-servers/{name}`
     ExternalServer,
+    /// `/admin/keys`
+    Keys,
+    /// `/admin/keys/{kid}`
+    Key,
     /// `/admin/grants`
     Grants,
     /// `/admin/grants/{id}`
@@ -131,6 +136,8 @@ pub(super) async fn perform<H: Host>(
         Resource::ConnectionAuthorize => remotes::authorize(cx, segment).await,
         Resource::ExternalServers => remotes::collection(cx, request, Kind::Server).await,
         Resource::ExternalServer => remotes::item(cx, request, Kind::Server, segment).await,
+        Resource::Keys => keys::collection(cx, request).await,
+        Resource::Key => keys::item(cx, request, segment).await,
         Resource::Grants => grants::collection(cx, request).await,
         Resource::Grant => grants::item(cx, request, segment).await,
         Resource::Audit => audit::collection(cx, request).await,

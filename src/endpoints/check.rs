@@ -12,7 +12,6 @@ use crate::{
     model::{
         policy::Policy,
         resource::{self, Asker, Decision, Target},
-        ticket::{Access, Ticket as _},
     },
     wire::{self, Params, Request, Response},
 };
@@ -147,7 +146,7 @@ async fn weigh<H: Host>(cx: &Context<'_, H>, policy: &Policy, token: &str) -> Re
     {
         return Ok(weighed);
     }
-    let weighed = match Access::open(&cx.config.keys, token) {
+    let weighed = match introspect::access(cx, token).await? {
         Some(access) => introspect::weigh(cx, policy.version, access).await?,
         None => foreign::weigh(cx, policy, token).await?.map(|(weighed, _)| weighed),
     };

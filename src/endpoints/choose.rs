@@ -23,8 +23,11 @@ pub async fn ask_who<H: Host>(
     browser: &str,
     but: Option<&SessionRef>,
 ) -> Result<Response, Error> {
-    let sessions =
-        session::all(cx, request).into_iter().filter(|session| Some(session) != but).collect::<Vec<_>>();
+    let prompt = asked.request.person.prompt;
+    if prompt.login && !prompt.select {
+        return ask_login(cx, asked, browser);
+    }
+    let sessions = session::all(cx, request).filter(|session| Some(session) != but).collect::<Vec<_>>();
     let people = all(sessions.iter().map(|session| session::person(cx, session))).await;
     let mut accounts = Vec::new();
     for (session, person) in sessions.iter().zip(people) {
@@ -34,7 +37,8 @@ pub async fn ask_who<H: Host>(
         return ask_login(cx, asked, browser);
     }
     let (purpose, browser) = (Purpose::Choose, browser.to_owned());
-    let request = asked.request.clone();
+    let mut request = asked.request.clone();
+    request.person.prompt.select = false;
     let pending = Pending { purpose, browser, session: None, made: cx.now, address: None, request };
     let pending = pending.seal_for(cx).map_err(|error| error.at(&asked.back))?;
     cx.note(|event| event.event = "login.choice");
@@ -47,9 +51,9 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let params = Params::of_form(request, &[])?;
     let pending = Pending::open_for(cx, request, &params, Purpose::Choose)?;
     let asked = verify_again(cx, request, pending.request).await?;
-    let chosen = params.optional("account");
-    if let Some(session) =
-        session::all(cx, request).into_iter().find(|session| Some(session.id.as_str()) == chosen)
+    // Who is to type a password again is nobody that is signed in.
+    let chosen = params.optional("account").filter(|_| !asked.request.person.prompt.login);
+    if let Some(session) = session::all(cx, request).find(|session| Some(session.id.as_str()) == chosen)
         && let Some(answer) = go_on(cx, request, &asked, &pending.browser, &session).await?
     {
         return session::enter(cx, request, &session, asked.policy.settings.session_lifetime, answer);

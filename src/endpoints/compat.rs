@@ -107,7 +107,7 @@ pub async fn call<H: Host>(cx: &Context<'_, H>, request: &Request, service: &str
         "getAccessToken" => token(cx, request, params, &GET_ACCESS_TOKEN, false).await,
         "refreshAccessToken" => token(cx, request, params, &REFRESH_ACCESS_TOKEN, true).await,
         "introspectToken" => {
-            let active = introspect::inspect(cx, request, &params).await?;
+            let (_, active) = introspect::inspect(cx, request, &params).await?;
             Ok(Response::json(StatusCode::OK, &Value::Object(inspected(active))))
         }
         "revokeToken" => {

@@ -4,15 +4,16 @@ use super::foreign;
 use crate::{
     caller::Caller,
     context::{Context, Weighed},
-    crypto::Kind,
     error::{Code, Error, Fault},
     host::Host,
-    json::json,
+    issue,
+    json::{json, object},
+    jws,
     model::{
         grant::{self, Active, Reply, Token},
         mark::ClientRef,
         place::Address,
-        ticket::{Access, Claims, Refresh, Subject, Ticket as _},
+        ticket::{Access, Claims, Jti, Refresh, Subject, Ticket as _},
     },
     objects::protocol::grant_shard::{self, Command, GrantShard, Wish},
     wire::{Params, Request, Response},
@@ -29,17 +30,12 @@ pub enum Presented {
 }
 
 impl Presented {
-    /// Opens it. The prefix says what to try; the seal says what it is. `token_type_hint` is not needed.
-    pub fn read<H: Host>(cx: &Context<'_, H>, token: &str) -> Option<Self> {
-        let keys = &cx.config.keys;
-        match Kind::claimed_by(token)? {
-            Kind::Refresh => {
-                let Refresh { address, generation, proof } = Refresh::open(keys, token)?;
-                Some(Self::OfGrant(address, Token::Refresh { generation, proof }))
-            }
-            Kind::Access => Access::open(keys, token).map(Self::of),
-            _ => None,
+    /// Opens it. `token_type_hint` is not needed.
+    pub async fn read<H: Host>(cx: &Context<'_, H>, token: &str) -> Result<Option<Self>, Error> {
+        if let Some(Refresh { address, generation, proof }) = Refresh::open(&cx.config.keys, token) {
+            return Ok(Some(Self::OfGrant(address, Token::Refresh { generation, proof })));
         }
+        Ok(access(cx, token).await?.map(Self::of))
     }
 
     /// An access token.
@@ -48,6 +44,17 @@ impl Presented {
             Subject::Grant(address) => Self::OfGrant(address.clone(), Token::Access { claims, proof }),
             Subject::Client { .. } => Self::OfClient(claims),
         }
+    }
+}
+
+/// The access token that somebody presents: opaque, or a JWT (RFC 9068 §4). Its keys are looked at only where its `jti` is
+/// what this server sealed.
+pub async fn access<H: Host>(cx: &Context<'_, H>, token: &str) -> Result<Option<Access>, Error> {
+    let keys = &cx.config.keys;
+    let named = || Jti::open(keys, jws::claims(token)?.get("jti")?.as_str()?);
+    match named() {
+        Some(Jti(access)) => Ok(jws::open(cx, issue::ACCESS_TOKEN, token).await?.map(|_| access)),
+        None => Ok(Access::open(keys, token)),
     }
 }
 
@@ -141,13 +148,29 @@ async fn put<H: Host>(
     }
 }
 
-/// Says whether a token is good, and what for.
+/// `typ` of a signed answer, and the end of its media type (RFC 9701 §5).
+const SIGNED: &str = "token-introspection+jwt";
+
+/// Says whether a token is good, and what for; signed, where that is asked for (RFC 9701 §4).
 pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let params = Params::of_form(request, &[])?;
-    Ok(match inspect(cx, request, &params).await? {
-        Some(inspected) => answer(inspected),
-        None => Response::json(StatusCode::OK, &json!({ "active": false })),
-    })
+    let (Caller { client, policy }, inspected) = inspect(cx, request, &params).await?;
+    let body = inspected.map_or_else(|| object([("active", json!(false))]), members);
+    let media_type = format!("application/{SIGNED}");
+    let is_meant =
+        |range: &str| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(&media_type);
+    if !request.header("accept").is_some_and(|accept| accept.split(',').any(is_meant)) {
+        return Ok(Response::json(StatusCode::OK, &Value::Object(body)));
+    }
+    let claims = object([
+        ("iss", json!(cx.config.issuer)),
+        ("aud", json!(client.id)),
+        ("iat", json!(cx.now.seconds())),
+        ("token_introspection", Value::Object(body)),
+    ]);
+    let algorithm = policy.algorithm(client.metadata.introspection_signed_response_alg.as_deref());
+    let signed = jws::sign(cx, algorithm, SIGNED, &claims).await?;
+    Ok(Response::new(StatusCode::OK, &media_type, signed))
 }
 
 /// A token that is good for something.
@@ -162,12 +185,12 @@ pub struct Inspected {
     pub audience: Vec<String>,
 }
 
-/// What a token is good for; nothing where it is good for nothing.
+/// Who asks, and what the token is good for; nothing where it is good for nothing.
 pub async fn inspect<H: Host>(
     cx: &Context<'_, H>,
     request: &Request,
     params: &Params,
-) -> Result<Option<Inspected>, Error> {
+) -> Result<(Caller, Option<Inspected>), Error> {
     let caller = Caller::authenticate(cx, request, params).await?;
     if !caller.client.is_confidential() {
         // RFC 7662 §2.1: the endpoint must know who asks; a public client can't prove it.
@@ -175,12 +198,12 @@ pub async fn inspect<H: Host>(
     }
     cx.note(|event| event.event = "token.inspected");
     let token = params.required("token")?;
-    let Some(presented) = Presented::read(cx, token) else {
+    let Some(presented) = Presented::read(cx, token).await? else {
         if !caller.client.metadata.resource_server {
-            return Ok(None);
+            return Ok((caller, None));
         }
         let weighed = foreign::weigh(cx, &caller.policy, token).await?;
-        return Ok(weighed.map(|(weighed, server)| {
+        let inspected = weighed.map(|(weighed, server)| {
             // What it says of itself, by who knows it.
             let audience = Some(server.text("audience").to_owned()).filter(|audience| !audience.is_empty());
             let issuer = server.text("issuer").to_owned();
@@ -190,21 +213,22 @@ pub async fn inspect<H: Host>(
                 issuer,
                 audience: audience.into_iter().collect(),
             }
-        }));
+        });
+        return Ok((caller, inspected));
     };
     let refresh = matches!(&presented, Presented::OfGrant(_, Token::Refresh { .. }));
     match ask(cx, &caller, presented, Wish::Inspect(caller.client.metadata.resource_server)).await? {
         Reply::Active(active) => {
             let audience = caller.policy.audience(&active.scope).into_iter().map(str::to_owned).collect();
             let issuer = cx.config.issuer.clone();
-            Ok(Some(Inspected { active: *active, refresh, issuer, audience }))
+            Ok((caller, Some(Inspected { active: *active, refresh, issuer, audience })))
         }
         Reply::Stale => Err(Error::stale()),
-        _ => Ok(None),
+        _ => Ok((caller, None)),
     }
 }
 
-fn answer(Inspected { active, refresh, issuer, audience }: Inspected) -> Response {
+fn members(Inspected { active, refresh, issuer, audience }: Inspected) -> Map<String, Value> {
     let mut body = Map::new();
     let mut say = |name: &str, value: Value| {
         body.insert(name.to_owned(), value);
@@ -213,10 +237,8 @@ fn answer(Inspected { active, refresh, issuer, audience }: Inspected) -> Respons
     if !issuer.is_empty() {
         say("iss", json!(issuer));
     }
-    match audience.as_slice() {
-        [] => {}
-        [one] => say("aud", json!(one)),
-        all => say("aud", json!(all)),
+    if !audience.is_empty() {
+        say("aud", issue::audience(&audience));
     }
     say("client_id", json!(active.client_id));
     // RFC 6749 §3.3: a scope has at least one name, so none is not said.
@@ -240,5 +262,5 @@ fn answer(Inspected { active, refresh, issuer, audience }: Inspected) -> Respons
         // RFC 9068 §2.2: where no person is involved, the client is the subject.
         None => say("sub", json!(active.client_id)),
     }
-    Response::json(StatusCode::OK, &Value::Object(body))
+    body
 }

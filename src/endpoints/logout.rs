@@ -42,7 +42,7 @@ pub async fn respond<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<
             params.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         return Ok(Response::see_other(with_params(&cx.url("/logout"), &pairs)));
     }
-    let sessions = session::all(cx, request);
+    let sessions: Vec<_> = session::all(cx, request).collect();
     let asked = verify(cx, request, &params, &sessions).await?;
     let people = all(sessions.iter().map(|session| session::person(cx, session))).await;
     let mut names = Vec::new();
@@ -87,7 +87,7 @@ async fn confirm<H: Host>(cx: &Context<'_, H>, request: &Request, form: &Params)
         let detail = "this page was open for more than half an hour: start again at the application";
         return Err(Error::new(Code::InvalidRequest, detail));
     }
-    done(cx, request, &session::all(cx, request), &seal.back).await
+    done(cx, request, &session::all(cx, request).collect::<Vec<_>>(), &seal.back).await
 }
 
 /// They are over, and the person goes on.

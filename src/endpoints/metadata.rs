@@ -57,6 +57,7 @@ pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
         "token_endpoint_auth_methods_supported": caller::METHODS,
         "revocation_endpoint_auth_methods_supported": caller::METHODS,
         "introspection_endpoint_auth_methods_supported": caller::PROVING_METHODS,
+        "introspection_signing_alg_values_supported": Algorithm::NAMES, // RFC 9701 §7
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true, // RFC 9207 §3
         // OpenID Connect Discovery §3.

@@ -3,7 +3,7 @@
 //! What is refused here is refused before the registry is asked: that nobody may register, a token that was not sealed
 //! here, metadata that may not be, and whoever asks too often.
 
-use super::admin::body;
+use super::{admin::body, sector};
 use crate::{
     context::{Context, Limited},
     crypto,
@@ -59,6 +59,7 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let said = registration::said(body);
     let metadata = said.and_then(|said| Metadata::of_itself(said, &policy, cx.now)).map_err(refused)?;
     limit(cx, request, Limited::Registration, &policy).await?;
+    sector::check(cx, &metadata).await.map_err(refused)?;
     let confidential = metadata.token_endpoint_auth_method != AuthMethod::None;
     let secret = confidential.then(|| crypto::text(&cx.host.random::<32>()));
     let hashed = secret.as_deref().map(|secret| Hashed::of(secret, cx.host.random()));
@@ -108,14 +109,18 @@ pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request, id: &str) -> 
     // What is said anew is written like what was said first, and counts as much.
     let (event, limited, wish) = match request.method {
         Method::PUT => {
-            let wish = replacement(members(request)?, id, &policy, cx.now).map_err(refused)?;
-            ("registration.replaced", Limited::Registration, wish)
+            let (wish, metadata) = replacement(members(request)?, id, &policy, cx.now).map_err(refused)?;
+            limit(cx, request, Limited::Registration, &policy).await?;
+            sector::check(cx, &metadata).await.map_err(refused)?;
+            ("registration.replaced", None, wish)
         }
-        Method::DELETE => ("registration.ended", Limited::Management, Wish::End),
-        _ => ("registration.shown", Limited::Management, Wish::Read),
+        Method::DELETE => ("registration.ended", Some(Limited::Management), Wish::End),
+        _ => ("registration.shown", Some(Limited::Management), Wish::Read),
     };
     let changes = !matches!(wish, Wish::Read);
-    limit(cx, request, limited, &policy).await?;
+    if let Some(limited) = limited {
+        limit(cx, request, limited, &policy).await?;
+    }
     match tell(cx, request, ("client", id.to_owned()), Command::Manage { token, wish }).await? {
         Reply::Registered(client, told, generation, proof) => {
             note(cx, event, id);
@@ -144,7 +149,7 @@ fn replacement(
     id: &str,
     policy: &Policy,
     now: Timestamp,
-) -> Result<Wish, Invalid> {
+) -> Result<(Wish, Metadata), Invalid> {
     if body.remove("client_id") != Some(json!(id)) {
         return Err(Invalid::new("client_id", "must be there, and that of this address"));
     }
@@ -154,8 +159,8 @@ fn replacement(
         Some(_) => return Err(Invalid::new("client_secret", "is not that of this client")),
     };
     let said = registration::said(body)?;
-    Metadata::of_itself(said.clone(), policy, now)?;
-    Ok(Wish::Replace { said, secret })
+    let metadata = Metadata::of_itself(said.clone(), policy, now)?;
+    Ok((Wish::Replace { said, secret }, metadata))
 }
 
 fn members(request: &Request) -> Result<Map<String, Value>, Error> {

@@ -29,7 +29,7 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
 /// Ends it, where there is something to end. `false`: it is another client's.
 pub async fn revoke<H: Host>(cx: &Context<'_, H>, request: &Request, params: &Params) -> Result<bool, Error> {
     let caller = Caller::authenticate(cx, request, params).await?;
-    let presented = Presented::read(cx, params.required("token")?);
+    let presented = Presented::read(cx, params.required("token")?).await?;
     let Some(presented) = presented else {
         // RFC 7009 §2.2: an invalid token is no error.
         cx.note(|event| event.event = "token.unknown");
@@ -53,7 +53,7 @@ pub async fn revoke<H: Host>(cx: &Context<'_, H>, request: &Request, params: &Pa
 
 /// Ends whatever token it is, for an administrator.
 pub async fn revoke_any<H: Host>(cx: &Context<'_, H>, params: &Params) -> Result<(), Error> {
-    let presented = Presented::read(cx, params.required("token")?);
+    let presented = Presented::read(cx, params.required("token")?).await?;
     let Some(presented) = presented else { return Ok(()) };
     cx.note(|event| (event.event, event.important) = ("token.revoked", true));
     introspect::end(cx, presented).await

@@ -9,10 +9,7 @@ use crate::{
     issue,
     json::{json, put},
     jws,
-    model::{
-        openid::OPENID,
-        ticket::{Access, Ticket as _},
-    },
+    model::openid::OPENID,
     wire::{self, Params, Request, Response},
 };
 use http::{Method, StatusCode};
@@ -34,7 +31,7 @@ pub async fn get_or_post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Res
     };
     let refused = || Error::new(Code::InvalidToken, "the access token is none, has expired, or was revoked");
     let policy = cx.policy().await?;
-    let access = Access::open(&cx.config.keys, token).ok_or_else(refused)?;
+    let access = introspect::access(cx, token).await?.ok_or_else(refused)?;
     let weighed = introspect::weigh(cx, policy.version, access).await?.ok_or_else(refused)?;
     let active = weighed.active;
     let (Some(person), true) = (active.person, active.scope.contains(OPENID)) else {

@@ -3,7 +3,7 @@
 use super::{
     grant::Terms,
     mark::{ClientRef, Mark, Restrictions, Standing},
-    metadata::{Metadata, Rotation, SubjectType},
+    metadata::{AccessFormat, Metadata, Rotation, SubjectType},
     policy::{ADMIN, ADMIN_READ, EXTERNAL, Policy},
     profile::Profile,
     redirect_uri::RedirectUri,
@@ -194,6 +194,12 @@ impl Client {
             }
             _ => sub.to_owned(),
         }
+    }
+
+    /// Whether its access tokens are JWTs (RFC 9068): it wants them, or a resource does that the scope is for.
+    pub fn gets_jwt(&self, policy: &Policy, scope: &Scope) -> bool {
+        let wants = |resource: &&str| policy.settings.jwt_resources.split(' ').any(|own| own == *resource);
+        self.metadata.access_token_format == AccessFormat::Jwt || policy.audience(scope).iter().any(wants)
     }
 
     /// How its ID tokens are signed.

@@ -76,6 +76,8 @@ impl Metadata {
         policy: &Policy,
         now: Timestamp,
     ) -> Result<Self, Invalid> {
+        // Its own address is all that is asked for.
+        words.remove("sector_identifier_uri");
         if let Some(Value::String(scope)) = words.get("scope") {
             let names = Policy::plain(&policy.names());
             let ours: Vec<&str> = scope.split(' ').filter(|name| names.contains(name)).collect();

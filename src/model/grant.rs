@@ -199,6 +199,18 @@ pub struct Terms {
     pub require_pkce: bool,
 }
 
+impl Terms {
+    /// How long a refresh token may lie unused that was given now: not beyond the end of its client.
+    fn idle_from(&self, now: Timestamp) -> Option<Seconds> {
+        self.idle.into_iter().chain(self.ends.map(|ends| ends.since(now))).min()
+    }
+
+    /// When an access token ends that is given now.
+    fn last_from(&self, now: Timestamp) -> Timestamp {
+        if self.access == Seconds(0) { Timestamp::default() } else { now.plus(self.access) }
+    }
+}
+
 /// A token that somebody asks about or ends.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Token {

@@ -43,13 +43,15 @@ pub enum Rotation {
     Never,
 }
 
-/// The form of access tokens. One is built.
+/// The form of access tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessFormat {
     /// A sealed ticket.
     #[default]
     Opaque,
+    /// A JWT (RFC 9068).
+    Jwt,
 }
 
 /// What a client says of itself and what an administrator decides about it; the member names are the wire's.
@@ -92,7 +94,7 @@ pub struct Metadata {
     pub administrative: bool,
     /// Seconds, or -1: never; null: as the settings say.
     pub access_token_lifetime: Option<Lifetime>,
-    /// `opaque`.
+    /// What its access tokens are, where their resource does not want them otherwise.
     pub access_token_format: AccessFormat,
     /// Seconds; null: as profile and settings say.
     pub code_lifetime: Option<u64>,
@@ -110,6 +112,8 @@ pub struct Metadata {
     pub id_token_signed_response_alg: Option<String>,
     /// null: plain JSON.
     pub userinfo_signed_response_alg: Option<String>,
+    /// Of answers about tokens (RFC 9701 §6); null: as the settings say.
+    pub introspection_signed_response_alg: Option<String>,
     /// Whether people have a subject of their own at each sector (OpenID Connect Core §8).
     pub subject_type: SubjectType,
     /// A document of all redirect URIs, whose host is the sector.
@@ -229,7 +233,7 @@ const FORMS: &[(&str, &str)] = &[
     ("resource_server",            "must be true or false"),
     ("administrative",             "must be true or false"),
     ("access_token_lifetime",      "must be a whole number of seconds, -1, or null"),
-    ("access_token_format",        "must be opaque"),
+    ("access_token_format",        "must be opaque or jwt"),
     ("code_lifetime",              "must be a whole number of seconds, or null"),
     ("refresh_count",              "must be a whole number, or null"),
     ("refresh_rotation",           "must be always, never, or null"),
@@ -238,6 +242,7 @@ const FORMS: &[(&str, &str)] = &[
     ("groups",                     "must be an array of strings"),
     ("id_token_signed_response_alg", "must be a string, or null"),
     ("userinfo_signed_response_alg", "must be a string, or null"),
+    ("introspection_signed_response_alg", "must be a string, or null"),
     ("subject_type",               "must be public or pairwise"),
     ("sector_identifier_uri",      "must be a string, or null"),
     ("default_max_age",            "must be a whole number of seconds, or null"),

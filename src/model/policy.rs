@@ -11,7 +11,7 @@ use super::{
 use crate::{
     crypto::Secret,
     error::quotable,
-    host::{Attempts, Seconds, Timestamp},
+    host::{Algorithm, Attempts, Seconds, Timestamp},
     json::json,
 };
 use serde::{Deserialize, Serialize};
@@ -221,6 +221,11 @@ impl Policy {
     /// All of a scope that administers nothing.
     pub fn plain(scope: &Scope) -> Scope {
         Scope::of(scope.names().filter(|name| OWN.iter().all(|(own, _)| own != name)))
+    }
+
+    /// How something is signed of which perhaps something is said.
+    pub fn algorithm(&self, said: Option<&str>) -> Algorithm {
+        Algorithm::parse(said.unwrap_or(&self.settings.jwt_algorithm)).unwrap_or(Algorithm::Es256)
     }
 
     /// What a client gets that asks for nothing: never one of the server's own, and nothing of who signs in.

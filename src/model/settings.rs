@@ -1,6 +1,7 @@
 //! The settings: one table of what there is, under the names and in the forms of the wire.
 
-use super::{gateway, outside::origin_of, redirect_uri::RedirectUri};
+use super::{gateway, outside::origin_of, redirect_uri::RedirectUri, resource};
+use crate::host::Algorithm;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -279,8 +280,10 @@ settings! {
     choices {
         registration_profile "registration.profile"       &["oauth21", "openid"], "The profile of clients that register themselves: openid where they are to be served as OpenID Connect is certified, without PKCE too."
         check_source       "check.source"                 &["nginx", "traefik", "caddy", "envoy"], "Which proxy asks at /check, and so where the method and the address of the original request are read."
+        jwt_algorithm      "token.jwtAlgorithm"           Algorithm::NAMES, "How access tokens are signed that are JWTs, and answers about tokens where the client does not say otherwise."
     }
     texts {
+        jwt_resources      "token.jwtResources"           5000 ""                        "The resources whose access tokens are JWTs, whatever the client has, separated by spaces; empty: none."
         compat_prefix      "compat.prefix"                100 "invoke"                   "What webMethods' addresses begin with, without slashes around it."
         external_origins   "external.allowedOrigins"      5000 ""                        "The origins of servers elsewhere that may be asked for tokens, separated by spaces: scheme, host, and a port where it is not the usual one; empty: any on the internet."
         gateway_routes     "gateway.routes"               5000 ""                        "Which requests are passed on, and to which server, once they are found to be allowed: host/prefix=origin, separated by spaces; empty: none."
@@ -308,6 +311,10 @@ impl Settings {
         let is_origin = |text: &str| text.contains("://") && origin_of(text) == text;
         if origins.is_some_and(|origins| !origins.split(' ').all(is_origin)) {
             return Err("must be origins such as https://as.example, separated by single spaces".to_owned());
+        }
+        let resources = value.as_str().filter(|text| key == "token.jwtResources" && !text.is_empty());
+        if resources.is_some_and(|resources| !resources.split(' ').all(resource::is_identifier)) {
+            return Err("must be absolute URIs without fragment, separated by single spaces".to_owned());
         }
         if let Some(routes) = value.as_str().filter(|_| key == "gateway.routes") {
             gateway::check(routes)?;
@@ -339,6 +346,9 @@ mod tests {
             ("compat.prefix", json!("a/../b")),
             ("approvalpage.logo", json!("http://a.test/x.png")),
             ("approvalpage.logo", json!("javascript:alert(1)")),
+            ("token.jwtResources", json!("orders")),
+            ("token.jwtResources", json!("https://a.test  https://b.test")),
+            ("token.jwtAlgorithm", json!("none")),
             ("gateway.routes", json!("api.test")),
             ("gateway.routes", json!("api.test=https://rest.test/base")),
             ("gateway.routes", json!(["api.test=https://rest.test"])),
@@ -361,6 +371,7 @@ mod tests {
             Form::Choice(names) => json!(names.last()),
             Form::Text { .. } if key == "compat.prefix" => json!("rest/v1"),
             Form::Text { .. } if key == "external.allowedOrigins" => json!("https://a.test"),
+            Form::Text { .. } if key == "token.jwtResources" => json!("https://a.test/orders urn:b"),
             Form::Text { .. } if key == "gateway.routes" => json!("api.test/orders=https://orders.test"),
             Form::Text { .. } => json!("https://a.test/another"),
         };

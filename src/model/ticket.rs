@@ -125,6 +125,15 @@ impl Ticket for Access {
     const KIND: Kind = Kind::Access;
 }
 
+/// `jti` of an access token that is a JWT: what this server must know to decide about it. Of another kind, so that it
+/// opens nothing by itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Jti(pub Access);
+
+impl Ticket for Jti {
+    const KIND: Kind = Kind::Jti;
+}
+
 /// A registration access token (RFC 7592 §1.2): one generation of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Registration {

@@ -348,7 +348,9 @@ fn end<S: Store>(turn: &Turn<'_, S>, filter: &Filter, after: Option<&str>) -> Re
         }
     }
     if ended > 0 {
-        let target = filter.scope.as_ref().map(|scope| format!("scope/{scope}")).unwrap_or_default();
+        let client = filter.client_id.as_ref().map(|id| format!("client/{id}"));
+        let target =
+            filter.scope.as_ref().map(|scope| format!("scope/{scope}")).or(client).unwrap_or_default();
         let count = json::object([("ended", Value::from(ended))]);
         audit::owe(turn, "grants.ended", target, Map::new(), count)?;
     }

@@ -15,6 +15,7 @@ const PLACES: &[(&str, &str)] = &[
     ("/console/registration-tokens", "Registration tokens"),
     ("/console/connections", "Connections"),
     ("/console/external-servers", "External servers"),
+    ("/console/keys", "Keys"),
     ("/console/settings", "Settings"),
     ("/console/audit", "Audit log"),
 ];

@@ -325,6 +325,35 @@ test('a connection is made, keeps its secret to itself, says where somebody is t
   await page.context().close();
 });
 
+test('a key is made, the next one waits for its time, and one that somebody else has is removed once that is confirmed', async () => {
+  await makeUser('keeper', ['administrator']);
+  const page = await enter('keeper');
+  const make = async () => {
+    await page.click('nav >> text="Keys"');
+    await page.click('#new');
+    await page.selectOption('#in-algorithm', 'PS256');
+    await page.click('#save');
+    assert.equal(await page.textContent('#notice'), 'It is made.');
+    return new URL(page.url()).pathname.split('/')[3];
+  };
+  const first = await make();
+  assert.match(await page.textContent('dl'), /State\s*signing/);
+  const second = await make();
+  assert.match(await page.textContent('dl'), /State\s*published/);
+  const published = async () => (await (await fetch(at('/jwks'))).json()).keys.map((key) => key.kid);
+  assert.deepEqual(await published(), [first, second]);
+  await page.click('nav >> text="Keys"');
+  await page.click('#list tbody a');
+  await page.click('#act-delete');
+  assert.match(await page.textContent('main'), /somebody else has.*refused.*within 60 seconds/s);
+  assert.deepEqual(await published(), [first, second]);
+  await page.click('#confirm-yes');
+  assert.equal(await page.textContent('#notice'), 'It is deleted.');
+  assert.deepEqual(await published(), [second]);
+  assert.deepEqual(await actions(first), [['key.removed', 'user', 'keeper'], ['key.created', 'user', 'keeper']]);
+  await page.context().close();
+});
+
 test('who holds no role sees nothing, and an auditor changes nothing, whatever is sent', async () => {
   await makeUser('nobody', []);
   await makeUser('reader', ['auditor']);
@@ -372,6 +401,8 @@ const PAGES = [
   '/console/connections/mail',
   '/console/new/connections',
   '/console/external-servers/partner',
+  '/console/keys',
+  '/console/new/keys',
   '/console/new/external-servers',
   '/console/settings',
   '/console/audit',

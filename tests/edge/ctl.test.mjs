@@ -110,6 +110,21 @@ describe('ctl', () => {
     assert.equal((await ctl(['registration-token', 'create', '--uses', 'many'])).code, 3);
   });
 
+  test('lists keys, rotates and removes them', async () => {
+    const first = await json(['keys', 'rotate', 'EdDSA']);
+    assert.deepEqual([first.algorithm, first.state, first.gone_at], ['EdDSA', 'signing', null]);
+    const next = await json(['keys', 'rotate', 'EdDSA']);
+    assert.equal(next.state, 'published');
+    assert.equal((await json(['keys', 'rotate'])).algorithm, 'ES256');
+    assert.match((await ctl(['keys', 'list'])).out, /^kid +algorithm +state +created_at +signs_at +retired_at +gone_at\n/);
+    const { out } = await ctl(['keys', 'remove', first.kid]);
+    assert.equal(out, `${first.kid} is removed.\n`);
+    const listed = (await json(['keys', 'list'])).filter((key) => key.algorithm === 'EdDSA');
+    assert.deepEqual(listed.map((key) => [key.kid, key.state]), [[next.kid, 'signing']]);
+    assert.equal((await ctl(['keys', 'remove', first.kid])).code, 4);
+    assert.equal((await ctl(['keys', 'rotate', 'HS256'])).code, 3);
+  });
+
   test('makes, shows, changes and ends connections, and says where somebody is to go', async () => {
     const members = [`issuer=${worker.issuer.replace('localhost', '127.0.0.1')}`, 'client_id=we', 'scope=a b', 'allowed_origins=["http://127.0.0.1:9"]'];
     const endpoints = ['authorization_endpoint=http://127.0.0.1:9/authorize', 'token_endpoint=http://127.0.0.1:9/token'];

@@ -61,8 +61,15 @@ export async function makeGood(worker, mark) {
     ...ofThemselves(registered, doomed),
     ...(await ofOthers(worker, mark)),
     ...(await ofConsole(worker, mark)),
-    ...ofAdministrators(victim, items[0].id, invitation.id),
+    ...ofAdministrators(victim, items[0].id, invitation.id, (await makeKey(worker)).kid),
   ];
+}
+
+/** A key that nothing is signed with. @param {Worker} worker @returns {Promise<{ kid: string }>} */
+async function makeKey(worker) {
+  const { status, text, body } = await administer(worker, 'POST', '/admin/keys', { algorithm: 'EdDSA' });
+  assert.equal(status, 201, text);
+  return body;
 }
 
 /** @param {Worker} worker @param {string} path @param {object} body */
@@ -111,6 +118,7 @@ async function ofConsole(worker, mark) {
   await makeTokens(worker);
   const grant = (await administer(worker, 'GET', '/admin/grants?username=alice&limit=1')).body.items[0].id;
   const { body: invitation } = await administer(worker, 'POST', '/admin/registration-tokens', {});
+  const { kid } = await makeKey(worker);
   const version = async (/** @type {string} */ path) => (await administer(worker, 'GET', path)).headers.get('etag');
   /** A browser, and what its forms carry. */
   const enter = async () => {
@@ -124,7 +132,7 @@ async function ofConsole(worker, mark) {
   const outside = { cookie: cookieOf(stranger), 'sec-fetch-site': 'same-origin' };
   const [inside, leaving] = [await enter(), await enter()];
   const { cookie, seal } = inside;
-  const pages = ['', '/new/clients', '/new/scopes', '/new/users', '/clients?q=demo&after=demo-api', `/clients/${name}`, '/scopes', `/scopes/${name}`, '/users?q=a', `/users/${name}`, '/grants?username=alice', `/grants/${encodeURIComponent(grant)}`, '/registration-tokens', '/new/registration-tokens', `/registration-tokens/${invitation.id}`, '/new/connections', '/connections?q=a', `/connections/${name}`, '/new/external-servers', '/external-servers', `/external-servers/${name}`, '/settings', '/audit?q=a'];
+  const pages = ['', '/new/clients', '/new/scopes', '/new/users', '/clients?q=demo&after=demo-api', `/clients/${name}`, '/scopes', `/scopes/${name}`, '/users?q=a', `/users/${name}`, '/grants?username=alice', `/grants/${encodeURIComponent(grant)}`, '/registration-tokens', '/new/registration-tokens', `/registration-tokens/${invitation.id}`, '/new/connections', '/connections?q=a', `/connections/${name}`, '/new/external-servers', '/external-servers', `/external-servers/${name}`, '/keys', '/new/keys', `/keys/${kid}`, '/settings', '/audit?q=a'];
   const act = (/** @type {string} */ path, /** @type {Record<string, string>} */ fields) => form(`/console${path}`, { seal, ...fields }, { cookie });
   return [
     ...pages.map((path) => get(`/console${path}`, { cookie })),
@@ -144,6 +152,8 @@ async function ofConsole(worker, mark) {
     act(`/connections/${name}`, { act: 'authorize' }),
     act('/external-servers', { ...server, name: `${name}.new`, username: 'alice' }),
     act(`/external-servers/${name}`, { act: 'delete', confirm: 'yes' }),
+    act('/keys', { algorithm: 'ES256' }),
+    act(`/keys/${kid}`, { act: 'delete' }),
     act('/registration-tokens', { description: 'x', uses: '2', expires_in: '3600' }),
     act(`/registration-tokens/${invitation.id}`, { act: 'delete' }),
     // A question: what holds for everybody is not changed here.
@@ -262,8 +272,8 @@ function ofClients({ code, tokens, own }) {
   ];
 }
 
-/** @param {string} victim @param {string} grant @param {string} invitation @returns {Sent[]} */
-function ofAdministrators(victim, grant, invitation) {
+/** @param {string} victim @param {string} grant @param {string} invitation @param {string} kid @returns {Sent[]} */
+function ofAdministrators(victim, grant, invitation, kid) {
   const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
   // Of what nobody else needs: with another method it is the end of it.
   const list = (/** @type {string} */ target) => get(target, headers);
@@ -282,6 +292,10 @@ function ofAdministrators(victim, grant, invitation) {
     list(`/admin/registration-tokens/${invitation}`),
     write('POST', '/admin/registration-tokens', { uses: 2, expires_in: 3600, description: 'x' }),
     { ...list(`/admin/registration-tokens/${invitation}`), method: 'DELETE' },
+    list('/admin/keys?limit=2&q=ES'),
+    list(`/admin/keys/${kid}`),
+    write('POST', '/admin/keys', { algorithm: 'ES256' }),
+    { ...list(`/admin/keys/${kid}`), method: 'DELETE' },
     list('/admin/scopes?limit=2&after=orders.read&q=r'),
     list(`/admin/scopes/${victim}`),
     list('/admin/users?limit=1&q=a'),

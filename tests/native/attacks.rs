@@ -4,6 +4,7 @@
 
 mod client_authentication;
 mod codes;
+mod jwt;
 mod parsing;
 mod platform;
 mod policy;

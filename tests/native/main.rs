@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test that unwraps is a test that fails.
 
+mod account;
 mod admin;
 mod architecture;
 mod attacks;
@@ -9,6 +10,7 @@ mod authorize;
 mod check;
 mod compat;
 mod connections;
+mod consents;
 mod console;
 mod documents;
 mod external;
@@ -17,6 +19,7 @@ mod gateway;
 mod hostile;
 mod http;
 mod jwt;
+mod keys;
 mod leaks;
 mod limits;
 mod logins;

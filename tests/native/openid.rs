@@ -3,7 +3,7 @@
 use crate::world::*;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use edgemint::{
-    host::{Host as _, Seconds},
+    host::{Fetched, Host as _, Seconds},
     wire::Response,
 };
 use http::Method;
@@ -293,8 +293,8 @@ fn a_hint_is_of_this_server_and_only_who_it_names_goes_on() {
     assert_eq!(error(&asks(&hint, &[("prompt", "none")])), "login_required");
     let answer = site.sign_in(&asks(&hint, &[]), "bob", "builder");
     assert_eq!(error(&answer), "login_required", "it is not bob who is asked for");
-    let page = site.sign_in(&asks(&hint, &[]), "alice", "wonderland");
-    assert!(text(&page).contains("consent-all"));
+    let answer = site.sign_in(&asks(&hint, &[]), "alice", "wonderland");
+    assert!(parameter(&answer, "code").is_some(), "{}", text(&answer));
     let named = r#"{"id_token":{"sub":{"value":"somebody else"}}}"#;
     let answer = site.authorize("demo-web", &[("scope", "openid"), ("prompt", "none"), ("claims", named)]);
     assert_eq!(error(&answer), "login_required");
@@ -484,4 +484,123 @@ fn a_client_says_only_what_can_be_kept() {
         let (status, problem) = site.admin(Method::POST, "/admin/clients", &body);
         assert_eq!((status, &problem["field"]), (400, &json!(field)), "{more} {problem}");
     }
+}
+
+#[test]
+fn an_id_token_opens_nothing() {
+    let site = Site::new();
+    let tokens = tokens(&site, &[("scope", "openid offline_access")]);
+    let token = string(&tokens, "id_token");
+    assert_eq!(userinfo(&site, &token).status, 401);
+    assert_eq!(site.inspect(&token), dead());
+    assert_eq!(site.refresh(&token).1["error"], "invalid_grant");
+    assert_eq!(site.redeem(&token).1["error"], "invalid_grant");
+    let bearer = format!("Bearer {token}");
+    for path in ["/check", "/admin/clients"] {
+        assert_eq!(site.send(&request(Method::GET, path, &[("authorization", &bearer)], "")).status, 401);
+    }
+}
+
+#[test]
+fn an_authentication_request_may_be_posted() {
+    let site = Site::new();
+    let fields = authorization("demo-web", &[("scope", "openid"), ("nonce", "x")]);
+    let page = site.submit("/authorize", &fields);
+    assert!(text(&page).contains("login-submit"), "{}", text(&page));
+    let answer = allow(&site, &page);
+    let (_, tokens) = site.redeem(&parameter(&answer, "code").unwrap());
+    assert_eq!(jws_claims(&string(&tokens, "id_token"))["nonce"], "x");
+}
+
+#[test]
+fn a_code_that_is_asked_for_again_after_its_answer_was_lost_has_the_same_claims() {
+    let site = Site::new();
+    let code = site.code("demo-web", &[("scope", "openid"), ("nonce", "x")]);
+    site.world.fate("GRANTS", &[Fate::Unanswered]);
+    let (status, tokens) = site.redeem(&code);
+    assert_eq!(status, 200, "{tokens}");
+    assert_eq!(jws_claims(&string(&tokens, "id_token"))["nonce"], "x");
+}
+
+#[test]
+fn a_code_and_what_goes_out_beside_it_are_given_once_however_often_the_form_is_sent() {
+    let site = Site::new();
+    let (id, credentials) = client(&site, json!({}));
+    let more = [("response_type", "code token"), ("scope", "openid")];
+    let page = ask(&site, &id, &more);
+    let page = site.sign_in(&page, "alice", "wonderland");
+    let (first, second) = (site.decide(&page, "all", &[]), site.decide(&page, "all", &[]));
+    let code = parameter(&first, "code").unwrap();
+    assert_eq!(parameter(&second, "code").as_deref(), Some(code.as_str()));
+    // Denied afterwards: neither is good.
+    let token = parameter(&first, "access_token").unwrap();
+    site.decide(&page, "deny", &[]);
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", "https://app.test/cb"),
+    ];
+    assert_eq!(site.token(&credentials, &fields).1["error"], "invalid_grant");
+    assert_eq!(userinfo(&site, &token).status, 401);
+}
+
+#[test]
+fn who_registers_itself_signs_people_in() {
+    let site = Site::new();
+    site.patch("/admin/settings", &json!({ "registration.open": 2, "registration.profile": "openid" }));
+    let body = json!({
+        "client_name": "An application", "redirect_uris": ["https://app.test/cb"],
+        "token_endpoint_auth_method": "client_secret_post", "id_token_signed_response_alg": "PS256",
+        "subject_type": "pairwise", "default_max_age": 600,
+    });
+    let answer = site.send(&request(
+        Method::POST,
+        "/register",
+        &[("content-type", "application/json")],
+        &body.to_string(),
+    ));
+    let registered = self::body(&answer);
+    assert_eq!(answer.status, 201, "{registered}");
+    assert_eq!(registered["subject_type"], "pairwise");
+    let (id, secret) = (string(&registered, "client_id"), string(&registered, "client_secret"));
+    let answer = allow(&site, &ask(&site, &id, &[]));
+    let code = parameter(&answer, "code").unwrap();
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", "https://app.test/cb"),
+        ("client_id", &id),
+        ("client_secret", &secret),
+    ];
+    let (status, tokens) = site.post("/token", "", &fields);
+    assert_eq!(status, 200, "{tokens}");
+    assert_eq!(jws_header(&string(&tokens, "id_token"))["alg"], "PS256");
+}
+
+#[test]
+fn a_sector_is_one_that_names_all_redirect_uris() {
+    let site = Site::new();
+    let sector = "https://app.test/uris.json";
+    let more = json!({
+        "redirect_uris": ["https://a.test/cb", "https://b.test/cb"], "sector_identifier_uri": sector,
+        "subject_type": "pairwise", "profile": "openid",
+    });
+    let register = || site.admin(Method::POST, "/admin/clients", &more);
+    assert_eq!(register().1["field"], "sector_identifier_uri", "nobody answers there");
+    for (status, body) in [
+        (200, "[\"https://a.test/cb\"]"),
+        (200, "{}"),
+        (302, "[\"https://a.test/cb\", \"https://b.test/cb\"]"),
+    ] {
+        let body = Some(body.as_bytes().to_vec());
+        site.world.put_elsewhere(sector, Fetched { status, body, ..Fetched::default() });
+        assert_eq!(register().1["field"], "sector_identifier_uri");
+    }
+    let body = Some(b"[\"https://a.test/cb\", \"https://b.test/cb\"]".to_vec());
+    site.world.put_elsewhere(sector, Fetched { status: 200, body, ..Fetched::default() });
+    let (status, client) = register();
+    assert_eq!(status, 201, "{client}");
+    let target = format!("/admin/clients/{}", string(&client, "client_id"));
+    let (_, problem) = site.admin(Method::PATCH, &target, &json!({ "redirect_uris": ["https://c.test/cb"] }));
+    assert_eq!(problem["field"], "sector_identifier_uri");
 }

@@ -371,6 +371,10 @@ impl Host for World {
         message: &[u8],
         signature: &[u8],
     ) -> Result<bool, Fault> {
+        // As the runtime does.
+        if algorithm == Algorithm::EdDsa && signature.len() != 64 {
+            return Err(Fault::new(format!("Invalid Ed25519 signature length {}", signature.len())));
+        }
         Ok(signing::verify(algorithm, public, message, signature))
     }
 

@@ -15,7 +15,6 @@ use crate::{
         grant::{Active, Person},
         policy::{ADMIN, ADMIN_READ, EXTERNAL},
         scope::Scope,
-        ticket::{Access, Ticket as _},
     },
     objects::protocol::registry::{self, Registry},
     wire::{self, Params, Request},
@@ -159,7 +158,7 @@ async fn prove<H: Host>(
 ) -> Result<(Scope, String, Holder), Error> {
     let refused =
         || Error::new(Code::InvalidToken, "this is neither the administrator's token nor one that is good");
-    let access = Access::open(&cx.config.keys, token).ok_or_else(refused)?;
+    let access = introspect::access(cx, token).await?.ok_or_else(refused)?;
     let active = introspect::look(cx, Presented::of(access.clone())).await?.ok_or_else(refused)?;
     let Active { scope, client_id, person, issued, .. } = active;
     if !wanted.iter().any(|name| scope.contains(name)) {

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     context::Context,
     crypto,
+    endpoints::sector,
     error::{Code, Error, quotable},
     host::{Host, Seconds, Timestamp},
     json::{self, json},
@@ -15,6 +16,7 @@ use crate::{
         client_document,
         metadata::{AuthMethod, Metadata},
         patch::Invalid,
+        profile::Profile,
     },
     objects::protocol::{
         Told,
@@ -150,6 +152,7 @@ async fn create<H: Host>(
     let kept = Kept::take(&mut body, cx.now).map_err(refused)?;
     refuse_secret(&body).map_err(refused)?;
     let metadata = Metadata::register(body).map_err(refused)?;
+    sector::check(cx, &metadata).await.map_err(refused)?;
     let id = match chosen {
         Some(chosen) => choose(&chosen).map_err(refused)?,
         None => cx.policy().await?.draw_client_id(cx.host.random()),
@@ -193,6 +196,15 @@ async fn change<H: Host>(
     expected: Option<u64>,
 ) -> Result<Response, Error> {
     refuse_secret(&patch).map_err(refused)?;
+    if whole || patch.contains_key("sector_identifier_uri") || patch.contains_key("redirect_uris") {
+        let known = match ask(cx, Command::Client(id.to_owned())).await? {
+            Reply::Client(Some(known)) if !whole => known.metadata,
+            _ => Metadata::template(Profile::default()),
+        };
+        if let Ok(amended) = known.amend(patch.clone()) {
+            sector::check(cx, &amended).await.map_err(refused)?;
+        }
+    }
     let command = Command::Change { id: id.to_owned(), patch, whole, expected };
     let (client, lags) = changed(cx, "admin.client.changed", command).await?;
     let response = shown(StatusCode::OK, client.version, display(&client));

@@ -100,7 +100,7 @@ pub const CLIENT: &[Member] = &[
     member("resource_server",            "Resource server",        Switch,  Always, "May introspect the tokens of others."),
     member("administrative",             "Administrative",         Switch,  Always, "May administer by a token of its own with the scope admin."),
     member("access_token_lifetime",      "Access token lifetime",  Number,  Always, "Seconds, or -1: until something ends it; where nothing is said, as the settings say."),
-    member("access_token_format",        "",                       Choice(&["opaque"]), Always, "The form of its access tokens."),
+    member("access_token_format",        "Access token format",    Choice(&["opaque", "jwt"]), Always, "What its access tokens are: opaque, or a JWT that others can verify (RFC 9068)."),
     member("code_lifetime",              "Code lifetime",          Number,  Always, "Seconds; where nothing is said, as profile and settings say."),
     member("refresh_count",              "Refreshes",              Number,  Always, "Refreshes of a grant; 0: no refresh token; where nothing is said unlimited, in a new client of the profile legacy 0."),
     member("refresh_rotation",           "Refresh token rotation", Choice(&["always", "never"]), Always, "Whether refreshing makes a new refresh token; where nothing is said, as the profile says."),
@@ -112,6 +112,9 @@ pub const CLIENT: &[Member] = &[
     member("sector_identifier_uri",      "Sector",                 Text,    Always, "An https address of a JSON array of all its redirect URIs; its host is the sector."),
     member("default_max_age",            "Maximum age",            Number,  Always, "Seconds after which people sign in again where the request does not say; where nothing is said, when the session ends."),
     member("require_auth_time",          "",                       Switch,  Always, "Whether it wants auth_time. Every ID token has it."),
+    member("post_logout_redirect_uris",  "After signing out",      Texts,   Always, "Where people may be sent once they are signed out. Compared to the letter."),
+    member("backchannel_logout_uri",     "Told of signing out",    Text,    Always, "An https address on the internet that is told when a session ends in which it signed somebody in."),
+    member("backchannel_logout_session_required", "",              Switch,  Always, "Whether it wants sid in what it is told. It always has it."),
     member("not_before",                 "Cut off",                Instant, Always, "What was issued until then is dead. Only moves forward."),
 ];
 
@@ -188,6 +191,18 @@ pub const EXTERNAL_SERVER: &[Member] = &[
     member("scope",                      "Scope",                  Text,    Always, "The most that its tokens are good for; empty: any of the catalogue."),
     member("default_scope",              "Default scope",          Text,    Always, "What its tokens are good for of which it says no scope."),
     member("username",                   "User",                   Text,    Always, "Who its tokens are here; empty: nobody, in no group."),
+];
+
+/// A key that signs.
+#[rustfmt::skip]
+pub const KEY: &[Member] = &[
+    member("kid",        "Key",       Text,    Never, "Its name in headers and at /jwks (RFC 7638)."),
+    member("algorithm",  "Algorithm", Choice(&["ES256", "RS256", "PS256", "EdDSA"]), Once, "How it signs."),
+    member("state",      "State",     Choice(&["published", "signing", "retired"]), Never, "published: it will sign; retired: what it signed is verified on."),
+    member("created_at", "Published", Instant, Never, "Since when others can know it."),
+    member("signs_at",   "Signs",     Instant, Never, "From when on it signs."),
+    member("retired_at", "Retires",   Instant, Never, "When the next one signs; null: there is none yet."),
+    member("gone_at",    "Gone",      Instant, Never, "When the last token is dead that it signed."),
 ];
 
 /// What a person allowed a client.

@@ -260,7 +260,8 @@ async fn perform<H: Host>(
             | Resource::User
             | Resource::RegistrationToken
             | Resource::Connection
-            | Resource::ExternalServer,
+            | Resource::ExternalServer
+            | Resource::Key,
             "delete",
         )
         | (Resource::Grant, "revoke") => Wish::delete(sort.one, segment, tag, String::new()).ask(cx).await,
@@ -368,7 +369,7 @@ async fn affected<H: Host>(cx: &Context<'_, H>, sort: &Sort, segment: &str) -> R
     }
     match sort.one {
         Resource::RegistrationToken => return Ok("Clients that registered with it stay.".to_owned()),
-        Resource::Connection | Resource::ExternalServer => {
+        Resource::Connection | Resource::ExternalServer | Resource::Key => {
             return Ok("Who goes by it is not known here.".to_owned());
         }
         _ => {}

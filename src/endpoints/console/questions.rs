@@ -65,6 +65,14 @@ pub(super) fn question(sort: &Sort, act: &str, wrong: Option<&Error>) -> Option<
             "Its tokens open nothing here any more, everywhere within 90 seconds.",
             none,
         ),
+        (Resource::Key, "delete") => (
+            "Remove this key?",
+            "Remove",
+            "For a key that somebody else has. What it signed is refused, here at once and everywhere within 60 seconds; \
+             others that verify by themselves may know it for an hour. What it replaced signs again, or a new one. To put a \
+             newer one in its place, make a new key and leave this one.",
+            none,
+        ),
         (Resource::Grant, "revoke") => {
             ("Revoke this grant?", "Revoke", "Every code and token of it stops working at once.", none)
         }

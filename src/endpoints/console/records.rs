@@ -82,6 +82,10 @@ pub(super) const SORTS: &[Sort] = &[
            search: &[("q", "Search", "A part of a server’s name or issuer.")],
            columns: &["name", "issuer", "introspection_endpoint", "username"],
            secret: NONE, new: Some(("/console/new/external-servers", "New external server")), members: members::EXTERNAL_SERVER },
+    Sort { many: Resource::Keys, one: Resource::Key, path: "/console/keys", title: "Keys", name: "key", key: "kid",
+           search: &[],
+           columns: &["kid", "algorithm", "state", "signs_at", "retired_at", "gone_at"],
+           secret: NONE, new: Some(("/console/new/keys", "New key")), members: members::KEY },
     Sort { many: Resource::Audit, one: Resource::Audit, path: "/console/audit", title: "Audit log", name: "change", key: "",
            search: &[("q", "Search", "A part of what was done, to what, or of who did it.")],
            columns: &["time", "by", "action", "target", "before", "after", "address", "trace_id"],
@@ -207,7 +211,7 @@ fn cell(column: &Member, item: &Value) -> String {
             form::shown(column, &Value::Object(made))
         }
         // An address is long, and its end says nothing to a person.
-        ("id", _) => shortened(value.as_str().unwrap_or_default()),
+        ("id" | "kid", _) => shortened(value.as_str().unwrap_or_default()),
         _ => form::shown(column, value),
     }
 }
@@ -356,6 +360,7 @@ fn acts(sort: &Sort, answer: &Answer) -> Vec<(&'static str, &'static str)> {
         }
         Resource::Grant => vec![("revoke", "Revoke…")],
         Resource::RegistrationToken => vec![("delete", "End it…")],
+        Resource::Key => vec![("delete", "Remove…")],
         Resource::Connection => vec![("authorize", "Let this server in there…"), ("delete", "Delete…")],
         Resource::ExternalServer => vec![("delete", "Delete…")],
         _ => Vec::new(),

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     crypto::Secret,
-    host::{Attempts, FORMAT, Seconds, Timestamp},
+    host::{Attempts, FORMAT, Timestamp},
 };
 
 /// One command to one row. The row is written iff it changed.
@@ -29,7 +29,7 @@ pub fn handle(row: &mut Option<Grant>, marks: &Marks, command: Command, at: &Ins
     };
     // The clock of a row never goes back, whatever the machine's does.
     let at = Instant { now: at.now.max(grant.changed), ..at.clone() };
-    match command {
+    let mut reply = match command {
         Command::Offer(offer) => grant.offer_again(&offer, marks, &at),
         Command::Give { offer, terms } => grant.give_again(&offer, &terms, marks, &at),
         Command::Inspect { caller, any, token } => grant.inspect(&caller, any, &token, marks, &at),
@@ -42,19 +42,12 @@ pub fn handle(row: &mut Option<Grant>, marks: &Marks, command: Command, at: &Ins
         Command::Refresh { client, generation, proof, scope, terms } => grant
             .refresh(&client, generation, &proof, scope, &terms, marks, &at)
             .unwrap_or_else(|refusal| refusal),
+    };
+    // Tokens may say in which groups the person is.
+    if let (Reply::Issued(issued), Some(Mark { groups: Some(groups), .. })) = (&mut reply, &marks.person) {
+        issued.person.groups.clone_from(groups);
     }
-}
-
-impl Terms {
-    /// How long a refresh token may lie unused that was given now: not beyond the end of its client.
-    fn idle_from(&self, now: Timestamp) -> Option<Seconds> {
-        self.idle.into_iter().chain(self.ends.map(|ends| ends.since(now))).min()
-    }
-
-    /// When an access token ends that is given now.
-    fn last_from(&self, now: Timestamp) -> Timestamp {
-        if self.access == Seconds(0) { Timestamp::default() } else { now.plus(self.access) }
-    }
+    reply
 }
 
 impl Grant {

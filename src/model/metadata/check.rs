@@ -70,6 +70,7 @@ impl Metadata {
         for (field, name) in [
             ("id_token_signed_response_alg", &self.id_token_signed_response_alg),
             ("userinfo_signed_response_alg", &self.userinfo_signed_response_alg),
+            ("introspection_signed_response_alg", &self.introspection_signed_response_alg),
         ] {
             if name.as_ref().is_some_and(|name| Algorithm::parse(name).is_none()) {
                 return refused(field, &format!("must be one of {}", Algorithm::NAMES.join(", ")));

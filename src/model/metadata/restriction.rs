@@ -35,6 +35,8 @@ impl Metadata {
             resource_server: self.resource_server,
             administrative: self.administrative,
             access_token_lifetime: self.access_token_lifetime,
+            access_token_format: self.access_token_format,
+            introspection_signed_response_alg: self.introspection_signed_response_alg.clone(),
             code_lifetime: self.code_lifetime,
             refresh_count: self.refresh_count,
             groups: self.groups.clone(),

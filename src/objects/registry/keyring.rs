@@ -1,9 +1,10 @@
 //! The keys that sign: one row. They are made at the edge, where the master key is; which of several that were made at once
 //! is the one is decided here.
 
+use super::policy;
 use crate::{
     error::Fault,
-    host::{FORMAT, Store, Turn},
+    host::{FORMAT, Seconds, Store, Turn},
     json::{json, object},
     model::{
         keyring::{Key, Keyring, MOST, Wish},
@@ -16,7 +17,13 @@ use serde_json::{Map, Value};
 const TABLE: &str = "keyring";
 
 /// One wish.
-pub(super) fn handle<S: Store>(turn: &Turn<'_, S>, wish: Wish) -> Result<Reply, Fault> {
+pub(super) fn handle<S: Store>(turn: &Turn<'_, S>, mut wish: Wish) -> Result<Reply, Fault> {
+    // Who asks may not have heard yet that it is longer now, and others may keep the keys for longer already.
+    if let Wish::Add { lead, .. } = &mut wish
+        && lead.0 > 0
+    {
+        *lead = (*lead).max(Seconds(policy::current(turn)?.settings.key_lead));
+    }
     let before: Option<Keyring> = read(turn.store, TABLE, "", "")?;
     let before = before.unwrap_or(Keyring { format: FORMAT, ..Keyring::default() });
     let mut after = before.clone();
@@ -27,6 +34,7 @@ pub(super) fn handle<S: Store>(turn: &Turn<'_, S>, wish: Wish) -> Result<Reply, 
     if after == before {
         return Ok(Reply::Keyring(after));
     }
+    after.version += 1;
     write(turn.store, TABLE, "", "", &after)?;
     let has = |ring: &Keyring, key: &Key| ring.key(&key.kid).is_some();
     // That an old one is over is nobody's act.

@@ -6,7 +6,7 @@ use edgemint::{
     endpoints::admin::{
         Resource,
         members::{
-            CHANGE, CLIENT, CONNECTION, EXTERNAL_SERVER, GRANT, HEALTH, REGISTRATION_TOKEN, SCOPE, USER,
+            CHANGE, CLIENT, CONNECTION, EXTERNAL_SERVER, GRANT, HEALTH, KEY, REGISTRATION_TOKEN, SCOPE, USER,
         },
     },
     model::settings::{Form, Setting, Settings},
@@ -43,6 +43,8 @@ fn subject(resource: Resource) -> (&'static str, &'static str, &'static str) {
         Resource::Connection | Resource::ConnectionAuthorize => ("name", "Connection", "connection"),
         Resource::ExternalServers => ("", "ExternalServer", "external authorization servers"),
         Resource::ExternalServer => ("name", "ExternalServer", "external authorization server"),
+        Resource::Keys => ("", "Key", "keys"),
+        Resource::Key => ("kid", "Key", "key"),
         Resource::Grants => ("", "Grant", "grants"),
         Resource::Grant => ("id", "Grant", "grant"),
         Resource::Audit => ("", "Change", "changes"),
@@ -183,6 +185,7 @@ fn document(routes: impl Iterator<Item = (Method, &'static str, Resource)>) -> V
                 "User": with_hashes(members::schema(USER), "password_hash", "string"),
                 "Connection": members::schema(CONNECTION),
                 "ExternalServer": members::schema(EXTERNAL_SERVER),
+                "Key": members::schema(KEY),
                 "Grant": members::schema(GRANT),
                 "Change": members::schema(CHANGE),
                 "Health": members::schema(HEALTH),
@@ -307,6 +310,22 @@ fn describe_others(
     }
 }
 
+/// Whether an item may be changed by its version.
+fn is_versioned(resource: Resource) -> bool {
+    !matches!(
+        resource,
+        Resource::Grant
+            | Resource::Grants
+            | Resource::Audit
+            | Resource::Health
+            | Resource::RegistrationTokens
+            | Resource::RegistrationToken
+            | Resource::Keys
+            | Resource::Key
+            | Resource::ConnectionAuthorize
+    )
+}
+
 fn operation(method: &Method, resource: Resource) -> Value {
     let (key, schema, called) = subject(resource);
     let one = one_of(schema);
@@ -315,15 +334,7 @@ fn operation(method: &Method, resource: Resource) -> Value {
         "items": { "type": "array", "items": one },
         "next": { "type": ["string", "null"], "description": "What to send as after for the next page." },
     } });
-    let versioned = !matches!(
-        resource,
-        Resource::Grant
-            | Resource::Grants
-            | Resource::Audit
-            | Resource::Health
-            | Resource::RegistrationToken
-            | Resource::ConnectionAuthorize
-    );
+    let versioned = is_versioned(resource);
     let mut parameters = Vec::new();
     let mut body = None;
     let (summary, status, answer) = match *method {

@@ -74,7 +74,7 @@ fn headers(request: &Request, response: &Response) {
     for (_, cookie) in response.headers.iter().filter(|(name, _)| *name == "set-cookie") {
         let (pair, attributes) = cookie.split_once("; ").expect("attributes");
         let (name, value) = pair.split_once('=').expect("a pair");
-        assert!(["edgemint-browser", "edgemint-session"].contains(&name), "{cookie}");
+        assert!(["edgemint-browser", "edgemint-session", "edgemint-others"].contains(&name), "{cookie}");
         assert!(value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)), "{cookie}");
         assert!(attributes.starts_with("Path=/; HttpOnly; SameSite=Lax; Max-Age="), "{cookie}");
     }

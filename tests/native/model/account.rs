@@ -260,10 +260,8 @@ impl Life {
     }
 
     fn admit(&mut self, version: u64, password: u32, id: &str) -> Result<(), Broken> {
-        // As those say it who have not heard of consents.
-        let admit =
-            json!({ "Admit": { "sub": self.sub, "version": version, "id": id, "lifetime": LIFETIME } });
-        let command = serde_json::from_value(admit).unwrap();
+        let admit = json!({ "sub": self.sub, "version": version, "id": id, "lifetime": LIFETIME });
+        let command = serde_json::from_value(json!({ "Admit": admit })).unwrap();
         let reply = self.ask(&format!("the password was right for v{version}: a session"), command)?;
         let may = !self.oracle.disabled && version == self.oracle.version && password == self.oracle.password;
         let kept = matches!(reply, Reply::Admitted(..)) == may;
@@ -314,10 +312,9 @@ impl Life {
 
     fn note(&mut self, back: usize, shard: usize, now: Timestamp) -> Result<(), Broken> {
         let Some(at) = self.sessions.len().checked_sub(back + 1) else { return Ok(()) };
-        let session = self.sessions[at].clone();
-        let command = Command::Note { session, shard: SHARDS[shard].into(), wanted: None };
-        let reply =
-            self.ask(&format!("session {at} is about to make a grant in {}", SHARDS[shard]), command)?;
+        let note = json!({ "session": self.sessions[at], "shard": SHARDS[shard] });
+        let command = serde_json::from_value(json!({ "Note": note })).unwrap();
+        let reply = self.ask(&format!("session {at} gives a grant in {}", SHARDS[shard]), command)?;
         let stands = self.oracle.stands(at, now);
         let kept = matches!(reply, Reply::Person(_)) == stands;
         self.story.hold(kept, "behaviour 14: only who is signed in makes a grant", || {

@@ -1,4 +1,4 @@
-//! What WebCrypto is at the edge: key pairs, signatures, and a look at them that is another library's.
+//! What `WebCrypto` is at the edge: key pairs, signatures, and a look at them that is another library's.
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use ed25519_dalek::Signer as _;
@@ -24,7 +24,7 @@ fn number(jwk: &Jwk, name: &str) -> BigUint {
     BigUint::from_bytes_be(&bytes(jwk, name))
 }
 
-/// A private JWK, with members that WebCrypto adds.
+/// A private JWK, with members that `WebCrypto` adds.
 pub fn generate(algorithm: Algorithm) -> Jwk {
     let mut jwk = match algorithm {
         Algorithm::Es256 => {
