@@ -320,6 +320,15 @@ fn of_several_people_a_hint_ends_one_and_the_page_all() {
 }
 
 #[test]
+fn a_consent_form_of_before_gives_nothing_after_signing_out() {
+    let (site, token) = shop();
+    let page = site.authorize("demo-web", &[]);
+    logout(&site, &[("id_token_hint", &token)]);
+    let answer = site.decide(&page, "all", &[]);
+    assert!(answer.status == 200 && text(&answer).contains("id=\"login-submit\""), "{}", text(&answer));
+}
+
+#[test]
 fn what_was_allowed_stays_allowed() {
     let site = Site::new();
     client(&site, "shop", &json!({}));
