@@ -86,7 +86,8 @@ pub(super) fn recall(asked: &Asked, address: &Address, at: Timestamp) -> Option<
 fn wanted(asked: &Asked, at: Timestamp) -> Wanted {
     let Asked { client, request, .. } = asked;
     let (incarnation, name) = (client.incarnation.clone(), client.name().to_owned());
-    Wanted { client: client.id.clone(), incarnation, name, scope: request.scope.clone(), at }
+    let listens = client.metadata.backchannel_logout_uri.is_some();
+    Wanted { client: client.id.clone(), incarnation, name, scope: request.scope.clone(), at, listens }
 }
 
 /// Answers whoever is signed in: with the consent page, or at once. `None`: the session is over, or not who or as late as is asked for.

@@ -84,27 +84,39 @@ impl Metadata {
             let why = "pairwise needs redirect URIs of one host, or sector_identifier_uri";
             return refused("subject_type", why);
         }
-        let sector = self.sector_identifier_uri.as_deref().map(|uri| outside::host_of(uri, true));
-        if let Some(Err(why)) = sector {
-            return refused("sector_identifier_uri", why);
+        for (field, uri) in [
+            ("sector_identifier_uri", &self.sector_identifier_uri),
+            ("backchannel_logout_uri", &self.backchannel_logout_uri),
+        ] {
+            if let Some(Err(why)) = uri.as_deref().map(|uri| outside::host_of(uri, true)) {
+                return refused(field, why);
+            }
+            if uri.as_ref().is_some_and(|uri| uri.len() > 2000) {
+                return refused(field, "longer than 2000 bytes");
+            }
         }
         if (by_code || may("implicit")) && self.redirect_uris.is_empty() {
             return refused("redirect_uris", "authorization_code and implicit need at least one");
         }
-        for uri in &self.redirect_uris {
-            match RedirectUri::parse(uri) {
-                Ok(uri) if uri.speaks_like_an_answer() => {
-                    return refused("redirect_uris", "its query has a parameter that answers have");
+        for (field, uris) in [
+            ("redirect_uris", &self.redirect_uris),
+            ("post_logout_redirect_uris", &self.post_logout_redirect_uris),
+        ] {
+            for uri in uris {
+                match RedirectUri::parse(uri) {
+                    Ok(uri) if uri.speaks_like_an_answer() => {
+                        return refused(field, "its query has a parameter that answers have");
+                    }
+                    Ok(uri) if self.application_type.is_some_and(|kind| !kind.may_have(&uri)) => {
+                        return refused(field, "is not for a web application");
+                    }
+                    Ok(_) => {}
+                    Err(why) => return refused(field, why),
                 }
-                Ok(uri) if self.application_type.is_some_and(|kind| !kind.may_have(&uri)) => {
-                    return refused("redirect_uris", "is not for a web application");
-                }
-                Ok(_) => {}
-                Err(why) => return refused("redirect_uris", why),
             }
-        }
-        if self.redirect_uris.len() > 50 {
-            return refused("redirect_uris", "more than 50");
+            if uris.len() > 50 {
+                return refused(field, "more than 50");
+            }
         }
         let public = self.token_endpoint_auth_method == AuthMethod::None;
         if public && (may("client_credentials") || may("password")) {
