@@ -36,4 +36,5 @@ mod revoke;
 mod seeds;
 mod storage;
 mod token;
+mod verifying;
 mod world;

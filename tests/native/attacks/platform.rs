@@ -290,6 +290,22 @@ const SWITCHES: &[Switch] = &[
         },
     ),
     (
+        "access_token_format",
+        || json!("jwt"),
+        |site, client| string(&site.token(client, &OWN).1, "access_token").starts_with("ey"),
+    ),
+    (
+        "introspection_signed_response_alg",
+        || json!("EdDSA"),
+        |site, client| {
+            let mut asked = post("/introspect", client, &[("token", "nonsense")]);
+            asked.headers.push(("accept".to_owned(), "application/token-introspection+jwt".to_owned()));
+            let header =
+                edgemint::crypto::bytes(text(&site.send(&asked)).split('.').next().unwrap()).unwrap();
+            String::from_utf8(header).unwrap().contains("EdDSA")
+        },
+    ),
+    (
         "subject_type",
         || json!("pairwise"),
         |site, client| {
@@ -345,7 +361,7 @@ const SWITCHES: &[Switch] = &[
 ];
 
 /// What only tells: nobody would believe that something is decided by it. Or what has one value, or is fixed.
-const TOLD: [&str; 13] = [
+const TOLD: [&str; 12] = [
     // Every ID token has it.
     "require_auth_time",
     // Every logout token has it.
@@ -358,7 +374,6 @@ const TOLD: [&str; 13] = [
     "version",
     "response_types",
     "token_endpoint_auth_method",
-    "access_token_format",
     // It bounds which redirect URIs may be registered beside it.
     "application_type",
     "expires_at",
