@@ -336,3 +336,12 @@ fn who_has_no_name_at_the_other_server_is_nobody_here() {
     );
     assert_eq!(check(&site, "opaque", "/reports").status, 200);
 }
+
+#[test]
+fn a_jwt_that_names_this_issuer_is_told_to_nobody() {
+    let site = made(&json!({}));
+    says(&site, ENDPOINT, 200, &active());
+    assert_eq!(check(&site, &jwt(ISSUER), "/reports").status, 401);
+    assert_eq!(site.world.fetched(), Vec::<String>::new());
+    assert_eq!(check(&site, &jwt("https://elsewhere.test"), "/reports").status, 200);
+}

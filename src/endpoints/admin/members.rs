@@ -108,10 +108,14 @@ pub const CLIENT: &[Member] = &[
     member("groups",                     "Groups",                 Texts,   Always, "What resources may demand where it acts for itself."),
     member("id_token_signed_response_alg", "ID token algorithm",   Choice(Algorithm::NAMES), Always, "How ID tokens are signed; where nothing is said RS256 for the profile openid, else ES256."),
     member("userinfo_signed_response_alg", "Userinfo algorithm",   Choice(Algorithm::NAMES), Always, "How answers of /userinfo are signed; where nothing is said they are plain JSON."),
+    member("introspection_signed_response_alg", "Introspection algorithm", Choice(Algorithm::NAMES), Always, "How answers about tokens are signed where it asks for signed ones (RFC 9701); where nothing is said, as the settings say."),
     member("subject_type",               "Subjects",               Choice(&["public", "pairwise"]), Always, "pairwise: it knows people under subjects that no other sector knows."),
     member("sector_identifier_uri",      "Sector",                 Text,    Always, "An https address of a JSON array of all its redirect URIs; its host is the sector."),
     member("default_max_age",            "Maximum age",            Number,  Always, "Seconds after which people sign in again where the request does not say; where nothing is said, when the session ends."),
     member("require_auth_time",          "",                       Switch,  Always, "Whether it wants auth_time. Every ID token has it."),
+    member("post_logout_redirect_uris",  "After signing out",      Texts,   Always, "Where people may be sent once they are signed out. Compared to the letter."),
+    member("backchannel_logout_uri",     "Told of signing out",    Text,    Always, "An https address on the internet that is told when a session ends in which it signed somebody in."),
+    member("backchannel_logout_session_required", "",              Switch,  Always, "Whether it wants sid in what it is told. It always has it."),
     member("not_before",                 "Cut off",                Instant, Always, "What was issued until then is dead. Only moves forward."),
 ];
 
@@ -194,7 +198,7 @@ pub const EXTERNAL_SERVER: &[Member] = &[
 #[rustfmt::skip]
 pub const KEY: &[Member] = &[
     member("kid",        "Key",       Text,    Never, "Its name in headers and at /jwks (RFC 7638)."),
-    member("algorithm",  "Algorithm", Choice(&["ES256", "RS256", "PS256", "EdDSA"]), Once, "How it signs."),
+    member("algorithm",  "Algorithm", Choice(Algorithm::NAMES), Once, "How it signs."),
     member("state",      "State",     Choice(&["published", "signing", "retired"]), Never, "published: it will sign; retired: what it signed is verified on."),
     member("created_at", "Published", Instant, Never, "Since when others can know it."),
     member("signs_at",   "Signs",     Instant, Never, "From when on it signs."),

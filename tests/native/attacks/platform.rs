@@ -290,6 +290,22 @@ const SWITCHES: &[Switch] = &[
         },
     ),
     (
+        "access_token_format",
+        || json!("jwt"),
+        |site, client| string(&site.token(client, &OWN).1, "access_token").starts_with("ey"),
+    ),
+    (
+        "introspection_signed_response_alg",
+        || json!("EdDSA"),
+        |site, client| {
+            let mut asked = post("/introspect", client, &[("token", "nonsense")]);
+            asked.headers.push(("accept".to_owned(), "application/token-introspection+jwt".to_owned()));
+            let header =
+                edgemint::crypto::bytes(text(&site.send(&asked)).split('.').next().unwrap()).unwrap();
+            String::from_utf8(header).unwrap().contains("EdDSA")
+        },
+    ),
+    (
         "subject_type",
         || json!("pairwise"),
         |site, client| {
@@ -315,6 +331,25 @@ const SWITCHES: &[Switch] = &[
         },
     ),
     (
+        "post_logout_redirect_uris",
+        || json!(["https://app.test/bye"]),
+        |site, client| {
+            let uri = "https://app.test/bye";
+            site.get(&format!("/logout?client_id={}&post_logout_redirect_uri={uri}", id_of(client))).status
+                == 200
+        },
+    ),
+    (
+        "backchannel_logout_uri",
+        || json!("https://app.test/out"),
+        |site, client| {
+            id_token(site, client);
+            site.admin(Method::DELETE, "/admin/grants?username=alice&sessions=true", &Value::Null);
+            site.world.ring();
+            site.world.fetched().contains(&"https://app.test/out".to_owned())
+        },
+    ),
+    (
         "not_before",
         || json!(1_800_000_000),
         |site, client| {
@@ -329,6 +364,8 @@ const SWITCHES: &[Switch] = &[
 const TOLD: [&str; 12] = [
     // Every ID token has it.
     "require_auth_time",
+    // Every logout token has it.
+    "backchannel_logout_session_required",
     "client_id",
     "client_id_issued_at",
     "client_version",
@@ -337,7 +374,6 @@ const TOLD: [&str; 12] = [
     "version",
     "response_types",
     "token_endpoint_auth_method",
-    "access_token_format",
     // It bounds which redirect URIs may be registered beside it.
     "application_type",
     "expires_at",
