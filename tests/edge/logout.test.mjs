@@ -53,7 +53,7 @@ let callback;
 const receivers = [];
 
 before(async () => {
-  [worker, browser, callback] = await Promise.all([Worker.start(), launchBrowser(), Callback.listen()]);
+  [worker, browser, callback] = await Promise.all([Worker.start({ internet: null }), launchBrowser(), Callback.listen()]);
 });
 
 after(async () => {
