@@ -156,11 +156,11 @@ pub fn disablings(base: &Site) -> Vec<Scene> {
     let code = offered.code("demo-web", &[]);
     let asked = base.fork();
     asked.tokens();
-    let pending = field(&asked.authorize("demo-web", &[]), "pending");
+    let pending = field(&asked.authorize("demo-web", &[("prompt", "consent")]), "pending");
     let allow = deciding(&asked, &pending, "all");
     // A page whose grant would lie in the shard that holds one already.
     let near = std::iter::repeat_with(|| {
-        let page = asked.authorize("demo-web", &[]);
+        let page = asked.authorize("demo-web", &[("prompt", "consent")]);
         deciding(&asked, &field(&page, "pending"), "all")
     })
     .find(|allow| {

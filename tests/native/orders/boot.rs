@@ -138,7 +138,7 @@ fn one_of_each(trial: &Trial) -> Verdict {
     let clients = registry.scan("clients", None, None, 99).unwrap();
     demand(clients.len() == 7, || format!("seven clients, not {}", clients.len()))?;
     let policy = registry.get("policy", "", "").unwrap().unwrap_or_default();
-    demand(policy.contains("\"development\":3"), || format!("the data is there: {policy}"))
+    demand(policy.contains("\"development\":4"), || format!("the data is there: {policy}"))
 }
 
 /// How many versions the registry gave.

@@ -336,7 +336,7 @@ fn own_token(base: &Site) -> Scene {
 
 fn consents(base: &Site) -> Vec<Scene> {
     let site = base.fork();
-    let pending = field(&site.authorize("demo-web", &[]), "pending");
+    let pending = field(&site.authorize("demo-web", &[("prompt", "consent")]), "pending");
     let (allow, deny) = (deciding(&site, &pending, "all"), deciding(&site, &pending, "deny"));
     let one_code: Law = Box::new(|trial| {
         let codes: Vec<_> = trial.replies.iter().filter_map(|reply| reply.code.as_deref()).collect();
