@@ -196,7 +196,7 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
         Endpoint::ExternalRequest => connections::execute(cx, request).await,
         Endpoint::ExternalCallback => connections::callback(cx, request).await,
         Endpoint::ConnectionToken => connections::fresh(cx, request, segment).await,
-        Endpoint::OpenApi => Ok(admin::description()),
+        Endpoint::OpenApi => Ok(admin::description::get()),
         Endpoint::Admin(resource) => admin::respond(cx, request, resource, segment).await,
         Endpoint::Console(page) => console::respond(cx, request, page, segment).await,
     }

@@ -7,6 +7,7 @@ mod access;
 mod audit;
 pub(super) mod body;
 mod clients;
+pub mod description;
 mod grants;
 mod health;
 mod keys;
@@ -82,13 +83,6 @@ pub enum Resource {
     Audit,
     /// `/admin/health`
     Health,
-}
-
-/// `GET /admin/openapi.json`: the administration as `OpenAPI` 3.1, for whoever asks: it says nothing that the documents do
-/// not. `tests/native/admin/openapi.rs` makes it of the routes and of tables of members, and holds that it is so.
-pub fn description() -> Response {
-    Response::new(StatusCode::OK, "application/json", include_str!("admin/openapi.json"))
-        .instead("cache-control", "public, max-age=300")
 }
 
 pub(super) use grants::remove_expired;

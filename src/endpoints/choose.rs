@@ -23,10 +23,6 @@ pub async fn ask_who<H: Host>(
     browser: &str,
     but: Option<&SessionRef>,
 ) -> Result<Response, Error> {
-    let prompt = asked.request.person.prompt;
-    if prompt.login && !prompt.select {
-        return ask_login(cx, asked, browser);
-    }
     let sessions = sessions(cx, request).filter(|session| Some(session) != but).collect::<Vec<_>>();
     let people = all(sessions.iter().map(|session| session::person(cx, session))).await;
     let mut accounts = Vec::new();

@@ -3,7 +3,7 @@
 use crate::{
     context::Context,
     error::Error,
-    host::{Algorithm, Host, Seconds},
+    host::{Host, Seconds},
     json::json,
     model::keyring::Keyring,
     wire::Response,
@@ -16,7 +16,7 @@ pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
     let mut ring = cx.keyring().await?;
     if ring.keys.is_empty() {
         // Whoever keeps the answer knows the key that will sign.
-        ring = cx.add_key(Algorithm::Es256, None).await?;
+        ring = cx.add_key(cx.policy().await?.algorithm(None), None).await?;
     }
     let keys: Vec<Value> = ring
         .keys

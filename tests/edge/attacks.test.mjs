@@ -92,7 +92,7 @@ describe('at the same moment', () => {
     const [id] = client.split(':');
     const person = new Person(worker);
     const pages = [await person.reachConsent(id, {}, username, password)];
-    while (pages.length < 12) pages.push(await person.authorize(id));
+    while (pages.length < 12) pages.push(await person.reachConsent(id));
     const codes = [];
     for (const page of pages.splice(0, 6)) codes.push(parameter(await person.decide(page), 'code'));
     const { body: tokens } = await redeem(worker, codes.pop(), client);

@@ -50,7 +50,7 @@ for (const javaScriptEnabled of [true, false]) {
 
     /** @param {Record<string, string>} [more] @param {string} [clientId] */
     const open = (more = {}, clientId = 'demo-web') =>
-      page.goto(`${worker.issuer}/authorize?${new URLSearchParams(authorization(clientId, { redirect_uri: client.uri, ...more }))}`);
+      page.goto(`${worker.issuer}/authorize?${new URLSearchParams(authorization(clientId, { redirect_uri: client.uri, prompt: 'consent', ...more }))}`);
 
     /** @param {string} [username] @param {string} [password] */
     async function signIn(username = 'alice', password = 'wonderland') {

@@ -326,8 +326,8 @@ test('a connection is made, keeps its secret to itself, says where somebody is t
 });
 
 test('a key is made, the next one waits for its time, and one that somebody else has is removed once that is confirmed', async () => {
-  await makeUser('keeper', ['administrator']);
-  const page = await enter('keeper');
+  await makeUser('keymaster', ['administrator']);
+  const page = await enter('keymaster');
   const make = async () => {
     await page.click('nav >> text="Keys"');
     await page.click('#new');
@@ -350,7 +350,7 @@ test('a key is made, the next one waits for its time, and one that somebody else
   await page.click('#confirm-yes');
   assert.equal(await page.textContent('#notice'), 'It is deleted.');
   assert.deepEqual(await published(), [second]);
-  assert.deepEqual(await actions(first), [['key.removed', 'user', 'keeper'], ['key.created', 'user', 'keeper']]);
+  assert.deepEqual(await actions(first), [['key.removed', 'user', 'keymaster'], ['key.created', 'user', 'keymaster']]);
   await page.context().close();
 });
 

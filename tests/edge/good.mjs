@@ -48,6 +48,8 @@ export async function makeGood(worker, mark) {
   const walk = await person.send('/');
   const state = new URL(/id="walk" href="([^"]+)"/.exec(walk.text)[1].replaceAll('&#38;', '&').replaceAll('&amp;', '&')).searchParams.get('state');
   const cookie = cookieOf(person);
+  const choice = field(await person.authorize('demo-web', { prompt: 'select_account' }), 'pending');
+  const seal = field(await person.send('/account'), 'seal');
   const code = await person.code();
   const tokens = (await redeem(worker, await person.code())).body;
   const own = (await askToken(worker, MACHINE, { grant_type: 'client_credentials' })).body.access_token;
@@ -56,7 +58,7 @@ export async function makeGood(worker, mark) {
   const invitation = (await administer(worker, 'POST', '/admin/registration-tokens', { uses: 1 })).body;
   const { items } = (await administer(worker, 'GET', `/admin/grants?username=${victim}`)).body;
   return [
-    ...ofPeople(worker, { cookie, login, consent: field(page, 'pending'), code, state, victim }),
+    ...ofPeople(worker, { cookie, login, consent: field(page, 'pending'), choice, seal, code, state, victim }),
     ...ofClients({ code, tokens, own }),
     ...ofThemselves(registered, doomed),
     ...(await ofOthers(worker, mark)),
@@ -180,7 +182,7 @@ const form = (target, fields, headers = {}) => ({
 const basic = (client) => ({ authorization: `Basic ${btoa(client)}` });
 
 /** @param {Worker} worker @param {Record<string, string>} made @returns {Sent[]} */
-function ofPeople(worker, { cookie, login, consent, code, state, victim }) {
+function ofPeople(worker, { cookie, login, consent, choice, seal, code, state, victim }) {
   const back = { state, iss: worker.issuer };
   return [
     get('/', { cookie }),
@@ -195,6 +197,10 @@ function ofPeople(worker, { cookie, login, consent, code, state, victim }) {
     form('/invoke/pub.oauth/authorize', authorization('demo-spa'), { cookie, origin: worker.issuer }),
     form('/login', { pending: login, username: victim, password: 'open-the-doors' }, { cookie }),
     form('/consent', { pending: consent, decision: 'allow', scope: 'reports' }, { cookie, 'sec-fetch-site': 'same-origin' }),
+    form('/choose', { pending: choice, account: 'x' }, { cookie }),
+    get('/account', { cookie }),
+    form('/account', { seal, act: 'withdraw', client: 'demo-web' }, { cookie }),
+    form('/account', { seal, act: 'end', session: 'x' }, { cookie }),
     get(`/dev/callback?${new URLSearchParams({ code, ...back })}`, { cookie }),
     get(`/dev/callback?${new URLSearchParams({ error: 'access_denied', ...back })}`, { cookie }),
   ];

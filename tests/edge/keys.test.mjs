@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { calculateJwkThumbprint, importJWK } from 'jose';
-import { administer, read } from './caller.mjs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { calculateJwkThumbprint, createLocalJWKSet, decodeProtectedHeader, importJWK, jwtVerify } from 'jose';
+import { administer, askToken, inspect, isActive, read } from './caller.mjs';
 import { Worker } from './worker.mjs';
-
 
 /** @param {Worker} worker @param {string} [door] @returns {Promise<any[]>} */
 async function published(worker, door = worker.issuer) {
@@ -14,14 +14,18 @@ async function published(worker, door = worker.issuer) {
   return body.keys;
 }
 
-/** @param {any[]} keys */
-const kids = (keys) => keys.map((key) => key.kid);
-
-test('twenty first requests at four isolates make one set of keys, and a restart has the same', async () => {
+test('twenty first requests at four isolates, for keys and for signatures, make one set of keys, and a restart has the same', async () => {
   const worker = await Worker.start({ isolates: 4 });
   let again;
   try {
-    const sets = await Promise.all(Array.from({ length: 20 }, (_, at) => published(worker, worker.doors[at % 4])));
+    const sign = await makeSigned(worker);
+    const wishes = Array.from({ length: 20 }, (_, at) => {
+      const door = worker.doors[at % 4];
+      return at < 10 ? published(worker, door) : sign(door);
+    });
+    const answers = await Promise.all(wishes);
+    const [sets, tokens] = [/** @type {any[][]} */ (answers.slice(0, 10)), /** @type {string[]} */ (answers.slice(10))];
+    for (const token of tokens) await jwtVerify(token, createLocalJWKSet({ keys: sets[0] }), { issuer: worker.issuer });
     for (const set of sets) assert.deepEqual(set, sets[0]);
     assert.equal(sets[0].length, 1);
     await worker.halt();
@@ -34,13 +38,14 @@ test('twenty first requests at four isolates make one set of keys, and a restart
   }
 });
 
-test('keys of four algorithms are made, and another library reads them', async () => {
+test('keys of four algorithms are made and sign, and another library reads and verifies them', async () => {
   const worker = await Worker.start();
   try {
     for (const algorithm of ['ES256', 'RS256', 'PS256', 'EdDSA']) {
       const { status, text, body } = await administer(worker, 'POST', '/admin/keys', { algorithm });
       assert.deepEqual([status, body.algorithm, body.state], [201, algorithm, 'signing'], text);
     }
+    const sign = await makeSigned(worker);
     const keys = await published(worker);
     assert.deepEqual(keys.map((key) => [key.alg, key.kty]), [['ES256', 'EC'], ['RS256', 'RSA'], ['PS256', 'RSA'], ['EdDSA', 'OKP']]);
     for (const key of keys) {
@@ -49,7 +54,96 @@ test('keys of four algorithms are made, and another library reads them', async (
       assert.deepEqual([imported.type, imported.usages], ['public', ['verify']]);
       assert.deepEqual(['d', 'p', 'q', 'dp', 'dq', 'qi', 'ext', 'key_ops'].filter((name) => name in key), []);
     }
+    for (const [at, alg] of ['ES256', 'RS256', 'PS256', 'EdDSA'].entries()) {
+      await administer(worker, 'PATCH', '/admin/settings', { 'token.jwtAlgorithm': alg });
+      const token = await sign(worker.issuer);
+      assert.deepEqual(decodeProtectedHeader(token), { alg, kid: keys[at].kid, typ: 'at+jwt' });
+      await jwtVerify(token, createLocalJWKSet({ keys }), { issuer: worker.issuer });
+      assert.equal(await isActive(worker, token), true, 'by this server, too');
+      const [head, payload, signature] = token.split('.');
+      for (const length of [0, 1, 63, 64, 65, 256, 257]) {
+        const forged = `${head}.${payload}.${Buffer.alloc(length, 7).toString('base64url')}`;
+        assert.equal(await inspect(worker, forged), '{"active":false}', `${alg}: ${length} bytes`);
+      }
+      const flipped = Buffer.from(signature, 'base64url');
+      flipped[5] ^= 1;
+      assert.equal(await inspect(worker, `${head}.${payload}.${flipped.toString('base64url')}`), '{"active":false}');
+    }
     assert.deepEqual(worker.failures(), []);
+  } finally {
+    await worker.stop();
+  }
+});
+
+/** What keeps an answer for as long as it was told, and no longer (RFC 9111 §5.2.2.1). @returns {(url: string) => Promise<any>} */
+function keeper() {
+  /** @type {Map<string, { body: any, until: number }>} */
+  const kept = new Map();
+  return async (url) => {
+    const known = kept.get(url);
+    if (known && Date.now() < known.until) return known.body;
+    const asked = Date.now();
+    const { headers, body } = await read(await fetch(url));
+    const age = Number(/max-age=(\d+)/.exec(headers.get('cache-control'))[1]);
+    kept.set(url, { body, until: asked + age * 1000 });
+    return body;
+  };
+}
+
+/** A client whose access tokens others verify by themselves. @param {Worker} worker @returns {Promise<(door: string) => Promise<string>>} */
+async function makeSigned(worker) {
+  const made = await administer(worker, 'POST', '/admin/clients', {
+    client_id: 'signed', grant_types: ['client_credentials'], scope: 'reports', access_token_format: 'jwt',
+  });
+  assert.equal(made.status, 201, made.text);
+  return async (door) => {
+    const { text, body } = await askToken(worker, `signed:${made.body.client_secret}`, { grant_type: 'client_credentials' }, door);
+    assert(body?.access_token, text);
+    return body.access_token;
+  };
+}
+
+test('through ten rotations under load nobody who keeps the keys as long as they may fails to verify', async () => {
+  const worker = await Worker.start({ isolates: 3 });
+  try {
+    // Others may keep them for two seconds.
+    const set = await administer(worker, 'PATCH', '/admin/settings', { 'keys.publishSeconds': 8 });
+    assert.equal(set.status, 200, set.text);
+    const sign = await makeSigned(worker);
+    const seen = new Map();
+    let [verified, running] = [0, true];
+    const failed = [];
+    /** One who verifies, by keys from one isolate, what another gives. @param {number} at */
+    const verify = async (at) => {
+      const keep = keeper();
+      const [from, giver] = [worker.doors[at % 3], worker.doors[Math.floor(at / 3) % 3]];
+      while (running) {
+        const token = await sign(giver);
+        const { kid } = decodeProtectedHeader(token);
+        seen.set(kid, (seen.get(kid) ?? 0) + 1);
+        try {
+          await jwtVerify(token, createLocalJWKSet(await keep(`${from}/jwks`)), { issuer: worker.issuer, typ: 'at+jwt' });
+          verified += 1;
+        } catch (error) {
+          failed.push(`${at}: ${kid}: ${/** @type {Error} */ (error).message}`);
+        }
+        await pause(20);
+      }
+    };
+    const verifiers = Array.from({ length: 9 }, (_, at) => verify(at));
+    for (let rotation = 0; rotation < 10; rotation += 1) {
+      await pause(1500);
+      const { status, text } = await administer(worker, 'POST', '/admin/keys', {});
+      assert.equal(status, 201, text);
+    }
+    await pause(10_000);
+    running = false;
+    await Promise.all(verifiers);
+    assert.deepEqual(failed, []);
+    assert.equal(seen.size, 11, JSON.stringify([...seen]));
+    assert(verified > 500, `only ${verified}`);
+    assert.deepEqual(worker.failures(), []);
+    console.log(`proof: signatures verified through ten rotations: ${verified}`);
   } finally {
     await worker.stop();
   }

@@ -82,9 +82,9 @@ export class Person {
     return this.submit('/consent', consent(page, decision, scopes));
   }
 
-  /** The consent page of a request, after signing in where that is needed. */
+  /** The consent page of a request, after signing in where that is needed, whatever was allowed before. */
   async reachConsent(clientId = 'demo-web', more = {}, username = 'alice', password = 'wonderland') {
-    const page = await this.authorize(clientId, more);
+    const page = await this.authorize(clientId, { prompt: 'consent', ...more });
     return page.text.includes('id="login-submit"') ? this.signIn(page, username, password) : page;
   }
 

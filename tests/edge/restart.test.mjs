@@ -94,7 +94,7 @@ test('sessions, pages in progress and tokens outlive a restart', async (t) => {
 
   const worker = await deployment.restart();
   assert.equal((await redeem(worker, parameter(await person.decide(open), 'code'))).status, 200);
-  const page = await person.authorize('demo-web');
+  const page = await person.reachConsent();
   assert.match(page.text, /id="consent-username">alice</, 'still signed in');
   assert.equal(await isActive(worker, tokens.access_token), true);
   const refreshed = await refresh(worker, tokens.refresh_token);
@@ -112,7 +112,7 @@ test('a second master key verifies what it made until it is taken from the list'
   const both = await deployment.restart({ MASTER_KEY: `${KEY_B},${KEY_A}` });
   assert.equal((await redeem(both, code)).status, 200);
   assert.equal(await isActive(both, tokens.access_token), true);
-  assert.match((await person.authorize('demo-web')).text, /id="consent-username">alice</);
+  assert.match((await person.reachConsent()).text, /id="consent-username">alice</);
   const renewed = (await refresh(both, tokens.refresh_token)).body;
   const machine = await post(both, '/token', MACHINE, { grant_type: 'client_credentials' });
 

@@ -132,8 +132,8 @@ test('disabling a person ends their tokens, their codes and their session at onc
   const page = await person.reachConsent('demo-web', {}, 'carol', 'through-the-mirror');
   const { location } = await person.decide(page);
   const { body: tokens } = await redeem(worker, location.searchParams.get('code'));
-  const open = await person.authorize('demo-web');
-  const code = (await person.decide(await person.authorize('demo-web'))).location.searchParams.get('code');
+  const open = await person.reachConsent();
+  const code = (await person.decide(await person.reachConsent())).location.searchParams.get('code');
   assert.equal(await isActive(worker, tokens.access_token), true);
 
   assert.equal((await administer(worker, 'PATCH', '/admin/users/carol', { enabled: false })).status, 200);

@@ -11,7 +11,7 @@ const PUBLIC = ['/style.css', '/jwks', '/.well-known/oauth-authorization-server'
 /** What resources say of themselves, and where. */
 const isOfResource = (/** @type {string} */ path) => /^\/\.well-known\/oauth-protected-resource(\/|$)/.test(path);
 /** Addresses that may answer with a page. */
-const PAGES = ['/', '/style.css', '/authorize', '/invoke/pub.oauth/authorize', '/login', '/consent', '/dev/callback', '/external/callback'];
+const PAGES = ['/', '/style.css', '/authorize', '/invoke/pub.oauth/authorize', '/login', '/choose', '/consent', '/account', '/dev/callback', '/external/callback'];
 
 /** Every header that this server or its runtime sends. Any other was brought in from outside. */
 const HEADERS = new Set([

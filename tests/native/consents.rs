@@ -311,6 +311,24 @@ fn who_signs_out_or_is_disabled_is_no_choice_and_the_others_are() {
 }
 
 #[test]
+fn a_consent_form_after_signing_out_gives_nothing() {
+    let site = signed_in();
+    let page = site.authorize("demo-web", &[]);
+    let seal = field(&site.get("/account"), "seal");
+    let session = site.cookie("edgemint-session").unwrap();
+    site.submit("/account", &[("seal", &seal), ("act", "sign-out")]);
+    assert!(text(&site.decide(&page, "all", &[])).contains("login-submit"));
+    // Nor does the cookie that somebody kept.
+    let browser = site.cookie("edgemint-browser").unwrap();
+    let cookies = format!("edgemint-browser={browser}; edgemint-session={session}");
+    let pending = field(&page, "pending");
+    let fields = form(&[("pending", pending.as_str()), ("decision", "all")]);
+    let headers = [("content-type", FORM), ("cookie", cookies.as_str())];
+    assert!(text(&site.send(&request(Method::POST, "/consent", &headers, &fields))).contains("login-submit"));
+    assert!(site.world.disks("GRANTS").is_empty());
+}
+
+#[test]
 fn a_browser_holds_five_people_and_its_cookies_stay_small() {
     let site = signed_in();
     for number in 0..7 {

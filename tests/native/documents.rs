@@ -152,6 +152,7 @@ fn every_event_that_is_logged_is_in_the_operators_guide() {
         for text in read(&file).split('"').skip(1).step_by(2) {
             let kinds = [
                 "login.",
+                "account.",
                 "consent.",
                 "token.",
                 "admin.",

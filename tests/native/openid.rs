@@ -342,7 +342,8 @@ fn what_goes_out_at_once_is_bound_to_what_goes_out_beside_it() {
         ("code token", &["code", "access_token"]),
         ("code id_token token", &["code", "id_token", "access_token"]),
     ] {
-        let more = [("response_type", kind), ("nonce", "n"), ("scope", "openid email")];
+        let asked = ("prompt", "consent");
+        let more = [("response_type", kind), ("nonce", "n"), ("scope", "openid email"), asked];
         let answer = allow(&site, &ask(&site, &id, &more));
         let location = answer.header("location").unwrap().to_owned();
         assert!(location.starts_with("https://app.test/cb#") && !location.contains('?'), "{location}");

@@ -195,7 +195,7 @@ pub const EXTERNAL_SERVER: &[Member] = &[
 #[rustfmt::skip]
 pub const KEY: &[Member] = &[
     member("kid",        "Key",       Text,    Never, "Its name in headers and at /jwks (RFC 7638)."),
-    member("algorithm",  "Algorithm", Choice(&["ES256", "RS256", "PS256", "EdDSA"]), Once, "How it signs."),
+    member("algorithm",  "Algorithm", Choice(Algorithm::NAMES), Once, "How it signs."),
     member("state",      "State",     Choice(&["published", "signing", "retired"]), Never, "published: it will sign; retired: what it signed is verified on."),
     member("created_at", "Published", Instant, Never, "Since when others can know it."),
     member("signs_at",   "Signs",     Instant, Never, "From when on it signs."),

@@ -101,7 +101,7 @@ const ELEMENTS: &[&str] = &[
 const ATTRIBUTES: &[&str] = &[
     "html", "lang", "charset", "name", "content", "rel", "href", "class", "role", "id", "method", "action",
     "autocomplete", "type", "value", "for", "autocapitalize", "spellcheck", "required", "aria-invalid",
-    "aria-describedby", "autofocus", "checked", "scope",
+    "aria-describedby", "aria-label", "autofocus", "checked", "scope",
 ];
 
 /// Reads a page as browsers do: tags, attributes, and their values in quotes.
