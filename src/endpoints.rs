@@ -20,6 +20,7 @@ pub mod interaction;
 pub mod introspect;
 pub mod jwks;
 pub mod login;
+pub mod logout;
 pub mod metadata;
 pub mod register;
 pub mod revoke;

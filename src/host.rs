@@ -291,6 +291,13 @@ impl Asked {
         let (method, address) = (Method::GET, address.to_owned());
         Self { method, address, headers, body: Vec::new(), most, patience: PATIENCE }
     }
+
+    /// With a form, where the status is all that is of interest.
+    pub fn form(address: &str, form: String) -> Self {
+        let headers = vec![("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
+        let (method, address, body) = (Method::POST, address.to_owned(), form.into_bytes());
+        Self { method, address, headers, body, most: 1024, patience: PATIENCE }
+    }
 }
 
 /// How a token is signed (RFC 7518 §3.1, RFC 8037 §3.1).

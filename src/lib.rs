@@ -33,11 +33,12 @@
 //! | [`objects`] | what surrounds the pure functions so that they happen exactly once: rows, marks, outbox, roster. [`objects::protocol`] is what they can be asked |
 //! | [`context`] | one request: configuration, instant, copies of clients and settings, what it tells the log |
 //! | [`jws`] | signed tokens, under keys of this server |
+//! | [`upstream`] | this server as a client of others |
+//! | [`farewell`] | the end of sessions, and what clients are told of it |
 //! | [`caller`], [`session`] | the client that proved itself; the browser that is signed in |
 //! | [`issue`] | the only place that makes access and refresh tokens |
 //! | [`grants`] | the token endpoint; a file a grant type |
 //! | [`pages`] | what a person sees: compiled templates, no script |
-//! | [`upstream`] | this server as a client of others |
 //! | [`endpoints`] | the other addresses, a file each |
 //! | [`server`] | the table of routes, the function that answers, and the one that passes a request on |
 //! | `edge` | the Workers runtime: the fetch event, [`host::Host`] over the bindings, the object classes |
@@ -144,6 +145,10 @@ pub mod context;
 
 pub mod jws;
 
+pub mod upstream;
+
+pub mod farewell;
+
 pub mod caller;
 pub mod session;
 pub mod sign_in;
@@ -153,8 +158,6 @@ pub mod issue;
 pub mod grants;
 
 pub mod pages;
-
-pub mod upstream;
 
 pub mod endpoints;
 

@@ -94,6 +94,22 @@ pub struct Consent<'a> {
     pub pending: &'a str,
 }
 
+/// The page where a person signs out, or has.
+#[derive(Template)]
+#[template(path = "logout.html")]
+pub struct Logout<'a> {
+    /// Who is signed in; empty: nobody.
+    pub names: &'a str,
+    /// Who asks; empty: nobody.
+    pub client: &'a str,
+    /// Where the person goes on; empty: nowhere.
+    pub back: &'a str,
+    /// This server.
+    pub host: &'a str,
+    /// What the form carries.
+    pub seal: &'a str,
+}
+
 /// The page at the root.
 #[derive(Template)]
 #[template(path = "landing.html")]

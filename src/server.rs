@@ -9,7 +9,7 @@ use crate::{
     context::{Config, Context, Event, Limited, Memory, config::Vars, draw_trace},
     endpoints::{
         account, admin, authorize, check, choose, compat, connections, consent, console, development,
-        external, healthz, introspect, jwks, login, metadata, register, revoke, userinfo,
+        external, healthz, introspect, jwks, login, logout, metadata, register, revoke, userinfo,
     },
     error::{Code, Error},
     grants,
@@ -182,6 +182,7 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
         Endpoint::Choose => choose::post(cx, request).await,
         Endpoint::Consent => consent::post(cx, request).await,
         Endpoint::Account => account::respond(cx, request).await,
+        Endpoint::Logout => logout::respond(cx, request).await,
         Endpoint::Token => grants::post(cx, request).await,
         Endpoint::Revoke => revoke::post(cx, request).await,
         Endpoint::Introspect => introspect::post(cx, request).await,

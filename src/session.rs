@@ -4,6 +4,7 @@ use crate::{
     context::Context,
     crypto::{self, Kind},
     error::Error,
+    farewell,
     host::Host,
     model::{
         account::{self, Wanted},
@@ -93,21 +94,51 @@ pub fn enter<H: Host>(
 ) -> Result<Response, Error> {
     let before = others(cx, request);
     let known = named(cx, request).into_iter().chain(before).filter(|other| other.sub != session.sub);
-    let mut sealed = Vec::new();
-    for other in known.take(MOST) {
-        sealed.push(other.seal(&cx.config.keys)?);
-    }
     let answer =
         answer.with("set-cookie", cx.config.set_cookie(SESSION, &session.seal(&cx.config.keys)?, lifetime));
+    keep(cx, request, known, lifetime, answer)
+}
+
+/// Every session of the browser.
+pub fn all<H: Host>(cx: &Context<'_, H>, request: &Request) -> impl Iterator<Item = SessionRef> {
+    named(cx, request).into_iter().chain(others(cx, request))
+}
+
+/// An answer by which these sessions of the browser are over: the only way to sign out.
+pub async fn leave<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    sessions: &[SessionRef],
+    mut answer: Response,
+) -> Result<Response, Error> {
+    for session in sessions {
+        if let Some(shard) = account::shard_of_sub(&session.sub) {
+            farewell::ask(cx, &shard, Command::SignOut(session.clone())).await?;
+        }
+    }
+    cx.note(|event| (event.event, event.important) = ("logout", true));
+    if named(cx, request).is_none_or(|own| sessions.contains(&own)) {
+        answer = answer.with("set-cookie", cx.config.set_cookie(SESSION, "", 0));
+    }
+    let stay = others(cx, request).into_iter().filter(|other| !sessions.contains(other));
+    let lifetime = cx.policy().await?.settings.session_lifetime;
+    keep(cx, request, stay, lifetime, answer)
+}
+
+/// An answer by which the browser has these beside its session.
+fn keep<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    others: impl Iterator<Item = SessionRef>,
+    lifetime: u64,
+    answer: Response,
+) -> Result<Response, Error> {
+    let sealed = others.take(MOST).map(|other| other.seal(&cx.config.keys));
+    let sealed = sealed.collect::<Result<Vec<_>, _>>()?.join("..");
     if sealed.is_empty() && request.cookie(&cx.config.cookie(OTHERS)).is_none() {
         return Ok(answer);
     }
-    Ok(answer.with("set-cookie", cx.config.set_cookie(OTHERS, &sealed.join(".."), lifetime)))
-}
-
-/// `set-cookie` for who has signed out.
-pub fn no_cookie<H: Host>(cx: &Context<'_, H>) -> String {
-    cx.config.set_cookie(SESSION, "", 0)
+    Ok(answer.with("set-cookie", cx.config.set_cookie(OTHERS, &sealed, lifetime)))
 }
 
 /// One browser: what a page in progress is bound to, so that nobody can finish what another began.

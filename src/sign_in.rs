@@ -5,12 +5,14 @@ use crate::{
     context::{Context, Entry, Limited, Undecided},
     crypto,
     error::{Error, Fault},
+    farewell,
     host::{Host, Seconds, Timestamp},
     model::{account, grant::Person, policy::Policy, throttle::Limit},
     objects::protocol::{
         Told,
         account_shard::{AccountShard, Command, Recall, Reply, SessionRef, Who},
     },
+    session,
     wire::{Request, Response},
 };
 use http::StatusCode;
@@ -194,13 +196,14 @@ async fn sign_in<H: Host>(
                 let password = Some(crypto::hash_password(new, cx.host.random())?);
                 let (sub, expected) = (sub.clone(), Some(version));
                 let change = Command::Change { sub, patch: Map::new(), whole: false, password, expected };
-                if let Reply::Account(account, so_far) = cx.ask::<AccountShard>(&tried.shard, change).await? {
+                if let Reply::Account(account, so_far) = farewell::ask(cx, &tried.shard, change).await? {
                     (version, told) = (account.version, so_far);
                 }
             }
         }
         let (id, agent) = (tried.id.clone(), agent(request));
-        let admit = Command::Admit { sub, version, id, lifetime, shard, recall, agent };
+        let before = session::all(cx, request).find(|own| own.sub == sub);
+        let admit = Command::Admit { sub, version, id, lifetime, shard, recall, agent, before };
         let (session, person, remembered) = match cx.ask::<AccountShard>(&tried.shard, admit).await? {
             Reply::Admitted(session, person) => (Some(session), Some(person), false),
             Reply::Remembered(session, person) => (session, Some(person), true),

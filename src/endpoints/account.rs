@@ -8,10 +8,11 @@ use super::console::{
 use crate::{
     context::Context,
     error::{Code, Error},
+    farewell,
     host::{Author, Host, all},
     model::{account, ticket::Ticket as _},
     objects::protocol::{
-        account_shard::{AccountShard, Act, Command, Overview, Reply, SessionRef},
+        account_shard::{Act, Command, Overview, Reply, SessionRef},
         grant_shard::{self, Filter, GrantShard},
     },
     pages, session,
@@ -58,13 +59,7 @@ pub async fn respond<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<
     cx.sign(Author { kind, name, address, trace });
     let say = |name: &'static str| cx.note(|event| (event.event, event.important) = (name, true));
     match act {
-        "sign-out" => {
-            if let Some(shard) = account::shard_of_sub(&session.sub) {
-                cx.ask::<AccountShard>(&shard, Command::SignOut(session)).await?;
-            }
-            say("logout");
-            Ok(Response::see_other(cx.url("/account")).with("set-cookie", session::no_cookie(cx)))
-        }
+        "sign-out" => session::leave(cx, request, &[session], Response::see_other(cx.url("/account"))).await,
         "end" | "end-others" => {
             let which = if act == "end" { Some(form.required("session")?.to_owned()) } else { None };
             self::own(cx, &session, Act::End(which)).await?;
@@ -132,7 +127,7 @@ async fn own<H: Host>(
     act: Act,
 ) -> Result<Option<Overview>, Error> {
     let Some(shard) = account::shard_of_sub(&session.sub) else { return Ok(None) };
-    match cx.ask::<AccountShard>(&shard, Command::Own { session: session.clone(), act }).await? {
+    match farewell::ask(cx, &shard, Command::Own { session: session.clone(), act }).await? {
         Reply::Own(own) => Ok(Some(*own)),
         _ => Ok(None),
     }

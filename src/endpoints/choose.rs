@@ -23,7 +23,11 @@ pub async fn ask_who<H: Host>(
     browser: &str,
     but: Option<&SessionRef>,
 ) -> Result<Response, Error> {
-    let sessions = sessions(cx, request).filter(|session| Some(session) != but).collect::<Vec<_>>();
+    let prompt = asked.request.person.prompt;
+    if prompt.login && !prompt.select {
+        return ask_login(cx, asked, browser);
+    }
+    let sessions = session::all(cx, request).filter(|session| Some(session) != but).collect::<Vec<_>>();
     let people = all(sessions.iter().map(|session| session::person(cx, session))).await;
     let mut accounts = Vec::new();
     for (session, person) in sessions.iter().zip(people) {
@@ -49,14 +53,10 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let asked = verify_again(cx, request, pending.request).await?;
     // Who is to type a password again is nobody that is signed in.
     let chosen = params.optional("account").filter(|_| !asked.request.person.prompt.login);
-    if let Some(session) = sessions(cx, request).find(|session| Some(session.id.as_str()) == chosen)
+    if let Some(session) = session::all(cx, request).find(|session| Some(session.id.as_str()) == chosen)
         && let Some(answer) = go_on(cx, request, &asked, &pending.browser, &session).await?
     {
         return session::enter(cx, request, &session, asked.policy.settings.session_lifetime, answer);
     }
     ask_login(cx, &asked, &pending.browser)
-}
-
-fn sessions<H: Host>(cx: &Context<'_, H>, request: &Request) -> impl Iterator<Item = SessionRef> {
-    session::named(cx, request).into_iter().chain(session::others(cx, request))
 }

@@ -86,7 +86,8 @@ pub(super) fn recall(asked: &Asked, address: &Address, at: Timestamp) -> Option<
 fn wanted(asked: &Asked, at: Timestamp) -> Wanted {
     let Asked { client, request, .. } = asked;
     let (incarnation, name) = (client.incarnation.clone(), client.name().to_owned());
-    Wanted { client: client.id.clone(), incarnation, name, scope: request.scope.clone(), at }
+    let listens = client.metadata.backchannel_logout_uri.is_some();
+    Wanted { client: client.id.clone(), incarnation, name, scope: request.scope.clone(), at, listens }
 }
 
 /// Answers whoever is signed in: with the consent page, or at once. `None`: the session is over, or not who or as late as is asked for.
@@ -194,9 +195,9 @@ async fn give<H: Host>(
         }
     }
     if let Some(openid) = openid.filter(|_| wants.id_token) {
-        let said =
+        let value =
             |name: &str| given.iter().find(|(own, _)| *own == name).map_or("", |(_, text)| text.as_str());
-        let beside = [said("access_token"), said("code")];
+        let beside = [value("access_token"), value("code")];
         let of = Authentication { openid: &openid, person: &person, issued, beside };
         let alone = (!wants.token && !wants.code).then_some(&scope);
         let token = issue::id_token(cx, client, policy, of, alone).await?;

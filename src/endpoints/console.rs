@@ -101,7 +101,7 @@ pub(super) struct Seal {
     /// The browser, where nobody is signed in; else the session.
     pub(super) of: String,
     pub(super) made: Timestamp,
-    /// Where to go on after signing in.
+    /// Where to go on after signing in, or out.
     pub(super) back: String,
 }
 

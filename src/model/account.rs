@@ -188,6 +188,9 @@ pub struct Session {
     /// In which browser.
     #[serde(default)]
     pub agent: String,
+    /// The clients that are to hear of its end, each behind the id under which it knows it: of one before, perhaps.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub listeners: BTreeSet<(String, String)>,
 }
 
 impl Session {
@@ -216,6 +219,9 @@ pub struct Wanted {
     pub scope: Scope,
     /// When, by the clock of the edge.
     pub at: Timestamp,
+    /// The client is to hear of the end of a session in which it is signed in to.
+    #[serde(default)]
+    pub listens: bool,
 }
 
 /// What a person has allowed a client.

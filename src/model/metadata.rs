@@ -122,6 +122,12 @@ pub struct Metadata {
     pub default_max_age: Option<u64>,
     /// Said by those who want `auth_time`; every ID token has it.
     pub require_auth_time: bool,
+    /// Where people may be sent once they are signed out (OpenID Connect RP-Initiated Logout 1.0 §3.1).
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Where it is told that somebody was signed out (OpenID Connect Back-Channel Logout 1.0 §2.2).
+    pub backchannel_logout_uri: Option<String>,
+    /// Said by those who want `sid`; every logout token has it.
+    pub backchannel_logout_session_required: bool,
 }
 
 /// Under which subject the client knows people (OpenID Connect Core §8).
@@ -241,6 +247,9 @@ const FORMS: &[(&str, &str)] = &[
     ("sector_identifier_uri",      "must be a string, or null"),
     ("default_max_age",            "must be a whole number of seconds, or null"),
     ("require_auth_time",          "must be true or false"),
+    ("post_logout_redirect_uris",  "must be an array of strings"),
+    ("backchannel_logout_uri",     "must be a string, or null"),
+    ("backchannel_logout_session_required", "must be true or false"),
 ];
 
 /// What one member says, as if it were said alone.

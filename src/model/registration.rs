@@ -17,11 +17,14 @@ use serde_json::{Map, Value};
 /// What a client says of itself (RFC 7591 §2).
 pub const SAID: &[&str] = &[
     "application_type",
+    "backchannel_logout_session_required",
+    "backchannel_logout_uri",
     "client_name",
     "contacts",
     "default_max_age",
     "grant_types",
     "id_token_signed_response_alg",
+    "post_logout_redirect_uris",
     "redirect_uris",
     "require_auth_time",
     "response_types",

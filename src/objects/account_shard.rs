@@ -1,6 +1,7 @@
 //! A shard of accounts: people, the names that lead to them, their sessions and failed logins.
 
 mod changes;
+mod farewell;
 mod logins;
 mod own;
 
@@ -29,9 +30,11 @@ const NAMES: &str = "names";
 /// Accounts that were deleted.
 const GONE: &str = "gone";
 
-impl Object for AccountShard {
-    fn handle<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
+impl AccountShard {
+    /// One command, whoever is to hear of it.
+    fn perform<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
         match command {
+            Command::End { .. } => Err(Fault::new("an end of an end")),
             Command::Attempt { who, id, limit, stranger } => {
                 logins::attempt(turn, &who, &stranger, &id, limit)
             }
@@ -39,10 +42,14 @@ impl Object for AccountShard {
                 logins::fail(turn, &who, &stranger, &id, (limit, looked))
             }
             Command::Strike { key, count, limit } => logins::strike(turn, &key, count, limit),
-            Command::Admit { sub, version, id, lifetime, shard, recall, agent } => {
+            Command::Admit { sub, version, id, lifetime, shard, recall, agent, before } => {
                 let admitted = logins::admit(turn, &sub, version, id, (lifetime, shard, agent))?;
+                if let (Reply::Admitted(session, _), Some(before)) = (&admitted, &before) {
+                    farewell::succeed(turn, before, session)?;
+                }
                 Ok(match (admitted, recall) {
                     (Reply::Admitted(session, person), Some(recall)) if own::recall(turn, &sub, &recall)? => {
+                        farewell::listen(turn, &session, &recall.wanted)?;
                         Reply::Remembered(Some(session), person)
                     }
                     (admitted, _) => admitted,
@@ -50,6 +57,7 @@ impl Object for AccountShard {
             }
             Command::Recall { session, recall } => Ok(match signed_in(turn, &session)? {
                 Some((account, since)) if own::recall(turn, &account.sub, &recall)? => {
+                    farewell::listen(turn, &session, &recall.wanted)?;
                     Reply::Remembered(None, person(&account, since))
                 }
                 Some((account, since)) => Reply::Person(person(&account, since)),
@@ -82,6 +90,7 @@ impl Object for AccountShard {
                     return Ok(Reply::NoSession);
                 };
                 if let Some(wanted) = wanted {
+                    farewell::listen(turn, &session, &wanted)?;
                     own::remember(turn, &account, wanted)?;
                 }
                 if account.shards.insert(shard) {
@@ -101,6 +110,15 @@ impl Object for AccountShard {
             Command::Cut { sub, sessions } => changes::cut(turn, &sub, sessions),
             Command::Delete { sub, expected } => changes::delete(turn, &sub, expected),
             Command::List { after, q, limit } => list(turn.store, after.as_deref(), q.as_deref(), limit),
+        }
+    }
+}
+
+impl Object for AccountShard {
+    fn handle<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
+        match command {
+            Command::End { command, letters } => farewell::end(turn, *command, &letters),
+            command => farewell::end(turn, command, &[]),
         }
     }
 
@@ -129,7 +147,8 @@ impl Object for AccountShard {
 
     async fn sweep<H: Host, S: Store>(host: &H, store: &S, now: Timestamp) -> Result<(), Fault> {
         drop_ended(store, now)?;
-        outbox::flush(host, store, &Self).await
+        outbox::flush(host, store, &Self).await?;
+        outbox::post(host, store, &Self).await
     }
 }
 

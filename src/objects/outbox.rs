@@ -4,6 +4,7 @@
 
 use super::{
     protocol::{
+        account_shard::Letter,
         connection::{self, Connection},
         grant_shard::{self, GrantShard},
         registry::{self, Registry},
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Fault,
-    host::{self, Host, PATIENCE, Seconds, Store, Timestamp},
+    host::{self, Asked, Host, PATIENCE, Seconds, Store, Timestamp},
     json,
     model::{audit::Change, mark::Mark},
 };
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 const TABLE: &str = "outbox";
 const NOTES: &str = "notes";
+const LETTERS: &str = "letters";
 /// No delivery takes longer; if its sender died, somebody else takes over then.
 const LEASE: Seconds = Seconds(30);
 /// Keys sent in one go, and how often one request goes on: the platform bounds what one request may ask of others.
@@ -68,6 +70,8 @@ enum Kind {
     Note,
     /// That a connection is gone, for its object.
     End,
+    /// What a client is told of the end of a session.
+    Letter,
 }
 
 impl Kind {
@@ -77,6 +81,7 @@ impl Kind {
             Self::Mark => "mark",
             Self::Note => "note",
             Self::End => "end",
+            Self::Letter => "letter",
         }
     }
 }
@@ -102,6 +107,13 @@ pub fn owe_note<S: Store>(store: &S, change: &Change, now: Timestamp) -> Result<
 /// The object of a connection has not heard that it is gone.
 pub fn owe_end<S: Store>(store: &S, id: &str, now: Timestamp) -> Result<(), Fault> {
     write(store, TABLE, Kind::End.owner(), id, &Entry { due: now, since: now, ..Entry::default() })
+}
+
+/// A client has not heard of the end of a session.
+pub fn owe_letter<S: Store>(store: &S, letter: &Letter, now: Timestamp) -> Result<(), Fault> {
+    let (owner, key) = (Kind::Letter.owner(), format!("{}|{}", letter.sid, letter.client));
+    write(store, LETTERS, "", &key, letter)?;
+    write(store, TABLE, owner, &key, &Entry { due: now, since: now, ..Entry::default() })
 }
 
 /// A shard has not heard of a mark. `id` is the mark's: `client/<id>`, `person/<sub>`, `policy/`.
@@ -183,6 +195,13 @@ pub async fn flush<H: Host, S: Store>(host: &H, store: &S, truth: &dyn Truth<S>)
     Ok(())
 }
 
+/// Sends every letter that is due. Not with the rest, which somebody waits for: clients may be slow.
+pub async fn post<H: Host, S: Store>(host: &H, store: &S, truth: &dyn Truth<S>) -> Result<(), Fault> {
+    let taken = lease(host, store, Kind::Letter)?.into_iter();
+    let sent = taken.map(|(kind, key, entry)| send(host, store, truth, kind, key, entry));
+    host::all(sent).await.into_iter().collect()
+}
+
 /// Sends what one key names, and notes how that went.
 async fn send<H: Host, S: Store>(
     host: &H,
@@ -197,7 +216,11 @@ async fn send<H: Host, S: Store>(
         Kind::Copy => settle_copy(host, store, &key, &entry, copy(host, store, truth, &key).await),
         Kind::Note => {
             let sent = note(host, store, &key).await;
-            settle_note(host, store, &key, entry, sent)
+            settle_note(host, store, (kind, NOTES), &key, entry, sent)
+        }
+        Kind::Letter => {
+            let sent = tell(host, store, &key).await;
+            settle_note(host, store, (kind, LETTERS), &key, entry, sent)
         }
         Kind::End => match host::ask::<Connection, H>(host, &key, connection::Command::End, None).await {
             Ok(_) => store.delete(TABLE, kind.owner(), &key),
@@ -255,20 +278,40 @@ async fn note<H: Host, S: Store>(host: &H, store: &S, key: &str) -> Result<(), F
     Ok(())
 }
 
-/// After a note was sent: it arrives as often as it likes, and is one row.
+/// Tells a client (OpenID Connect Back-Channel Logout 1.0 §2.5, §2.8). One that says no is not asked again.
+async fn tell<H: Host, S: Store>(host: &H, store: &S, key: &str) -> Result<(), Fault> {
+    let Some(letter) = read::<Letter, S>(store, LETTERS, "", key)? else { return Ok(()) };
+    let (time, good) = (host.now(), letter.tokens.iter().find(|(until, _)| host.now() < *until));
+    let reason = match good {
+        None => "nobody took it in time".to_owned(),
+        Some((_, token)) => {
+            match host.fetch(&Asked::form(&letter.to, format!("logout_token={token}"))).await?.status {
+                200 | 204 => return Ok(()),
+                status @ (429 | 500..) => return Err(Fault::new(format_args!("status {status}"))),
+                status => format!("status {status}"),
+            }
+        }
+    };
+    let line = json::json!({ "time": time.seconds(), "event": "logout.untold", "client": letter.client, "reason": reason });
+    host.log(&line.to_string());
+    Ok(())
+}
+
+/// After a note or a letter was sent: it arrives as often as it likes, and is one row.
 fn settle_note<H: Host, S: Store>(
     host: &H,
     store: &S,
+    (kind, rows): (Kind, &str),
     key: &str,
     entry: Entry,
     outcome: Result<(), Fault>,
 ) -> Result<(), Fault> {
     match outcome {
         Ok(()) => {
-            store.delete(NOTES, "", key)?;
-            store.delete(TABLE, Kind::Note.owner(), key)
+            store.delete(rows, "", key)?;
+            store.delete(TABLE, kind.owner(), key)
         }
-        Err(fault) => again(host, store, Kind::Note, key, entry, &fault),
+        Err(fault) => again(host, store, kind, key, entry, &fault),
     }
 }
 
@@ -327,7 +370,7 @@ fn settle_copy<H: Host, S: Store>(
     }
 }
 
-/// What could not be sent goes out later: after 2, 4 … 64 s.
+/// What could not be sent goes out later: after 2, 4 … 64 s, and a letter after ever longer.
 fn again<H: Host, S: Store>(
     host: &H,
     store: &S,
@@ -337,7 +380,8 @@ fn again<H: Host, S: Store>(
     fault: &Fault,
 ) -> Result<(), Fault> {
     report(host, kind, fault);
-    let due = host.now().plus(Seconds(1 << entry.tries.min(6)));
+    let most = if kind == Kind::Letter { 12 } else { 6 };
+    let due = host.now().plus(Seconds(1 << entry.tries.min(most)));
     write(store, TABLE, kind.owner(), key, &Entry { due, leased: false, ..entry })
 }
 

@@ -23,6 +23,7 @@ mod keys;
 mod leaks;
 mod limits;
 mod logins;
+mod logout;
 mod messages;
 mod model;
 mod openid;

@@ -113,6 +113,9 @@ pub const CLIENT: &[Member] = &[
     member("sector_identifier_uri",      "Sector",                 Text,    Always, "An https address of a JSON array of all its redirect URIs; its host is the sector."),
     member("default_max_age",            "Maximum age",            Number,  Always, "Seconds after which people sign in again where the request does not say; where nothing is said, when the session ends."),
     member("require_auth_time",          "",                       Switch,  Always, "Whether it wants auth_time. Every ID token has it."),
+    member("post_logout_redirect_uris",  "After signing out",      Texts,   Always, "Where people may be sent once they are signed out. Compared to the letter."),
+    member("backchannel_logout_uri",     "Told of signing out",    Text,    Always, "An https address on the internet that is told when a session ends in which it signed somebody in."),
+    member("backchannel_logout_session_required", "",              Switch,  Always, "Whether it wants sid in what it is told. It always has it."),
     member("not_before",                 "Cut off",                Instant, Always, "What was issued until then is dead. Only moves forward."),
 ];
 

@@ -8,6 +8,7 @@ use crate::{
     context::Context,
     crypto,
     error::{Code, Error, Fault},
+    farewell,
     host::{Attempts, FORMAT, Host, Timestamp},
     model::{
         account::{self, Account},
@@ -213,7 +214,7 @@ async fn change<H: Host>(
     let password = password.map(|password| crypto::hash_password(&password, cx.host.random())).transpose()?;
     let shard = shard_of(&sub)?;
     let command = Command::Change { sub: sub.clone(), patch, whole, password, expected };
-    let reply = cx.ask::<AccountShard>(&shard, command).await?;
+    let reply = farewell::ask(cx, &shard, command).await?;
     let (account, told) = written(cx, "admin.user.changed", reply)?;
     // Before it is asked whether every shard has heard: to be opened an account needs none of them.
     let until = locked(cx, sub, open).await;
@@ -230,7 +231,7 @@ async fn delete<H: Host>(
 ) -> Result<Response, Error> {
     let Account { sub, .. } = find(cx, username).await?.ok_or_else(|| unknown("user"))?;
     let shard = shard_of(&sub)?;
-    match cx.ask::<AccountShard>(&shard, Command::Delete { sub, expected }).await? {
+    match farewell::ask(cx, &shard, Command::Delete { sub, expected }).await? {
         Reply::Deleted { sub, told, .. } => {
             cx.note(|e| {
                 e.event = "admin.user.deleted";
@@ -254,7 +255,7 @@ pub(super) async fn cut<H: Host>(
 ) -> Result<Response, Error> {
     let Account { sub, .. } = find(cx, username).await?.ok_or_else(|| unknown("user"))?;
     let shard = shard_of(&sub)?;
-    let reply = cx.ask::<AccountShard>(&shard, Command::Cut { sub, sessions }).await?;
+    let reply = farewell::ask(cx, &shard, Command::Cut { sub, sessions }).await?;
     changed(cx, "admin.user.cut", reply)?;
     Ok(Response::no_content())
 }

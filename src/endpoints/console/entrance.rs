@@ -7,8 +7,7 @@ use crate::{
     error::{Code, Error},
     host::{Author, Host},
     json::{self, json},
-    model::{account, ticket::Ticket as _},
-    objects::protocol::account_shard::{AccountShard, Command},
+    model::ticket::Ticket as _,
     pages::{
         self,
         console::{Enter, Input},
@@ -134,14 +133,7 @@ pub(super) async fn sign_out<H: Host>(cx: &Context<'_, H>, request: &Request) ->
         return Ok(Response::see_other(cx.url("/console")));
     };
     Seal::check(cx, request, &form, Some(&session.id))?;
-    if let Some(shard) = account::shard_of_sub(&session.sub) {
-        cx.ask::<AccountShard>(&shard, Command::SignOut(session)).await?;
-    }
-    cx.note(|event| {
-        event.event = "logout";
-        event.important = true;
-    });
-    Ok(Response::see_other(cx.url("/console")).with("set-cookie", session::no_cookie(cx)))
+    session::leave(cx, request, &[session], Response::see_other(cx.url("/console"))).await
 }
 
 /// Who is signed in and holds no role.

@@ -46,7 +46,6 @@ impl Metadata {
                 &format!("{} is not a grant type of this server", quotable(unknown)),
             );
         }
-        let by_code = self.grant_types.iter().any(|name| name == "authorization_code");
         let may = |grant_type: &str| self.grant_types.iter().any(|name| name == grant_type);
         let at_once = matches!(self.profile, Profile::Legacy | Profile::Openid);
         if (may("implicit") && !at_once) || (may("password") && self.profile != Profile::Legacy) {
@@ -58,54 +57,7 @@ impl Metadata {
         if may("implicit") && self.require_pkce == Some(true) {
             return refused("require_pkce", "PKCE binds codes, and implicit has none");
         }
-        for name in &self.response_types {
-            let Some(kind) = ResponseType::parse(name) else {
-                return refused("response_types", "are of code, token and id_token");
-            };
-            if let Some(needed) = kind.grant_types().find(|needed| !may(needed)) {
-                let why = format!("{} needs the grant type {needed} (RFC 7591 section 2.1)", quotable(name));
-                return refused("response_types", &why);
-            }
-        }
-        for (field, name) in [
-            ("id_token_signed_response_alg", &self.id_token_signed_response_alg),
-            ("userinfo_signed_response_alg", &self.userinfo_signed_response_alg),
-            ("introspection_signed_response_alg", &self.introspection_signed_response_alg),
-        ] {
-            if name.as_ref().is_some_and(|name| Algorithm::parse(name).is_none()) {
-                return refused(field, &format!("must be one of {}", Algorithm::NAMES.join(", ")));
-            }
-        }
-        if may("implicit") && self.id_token_signed_response_alg.as_deref() == Some("EdDSA") {
-            let why = "EdDSA has no hash for what goes out beside an ID token at once";
-            return refused("id_token_signed_response_alg", why);
-        }
-        if self.subject_type == SubjectType::Pairwise && self.sector().is_none() {
-            let why = "pairwise needs redirect URIs of one host, or sector_identifier_uri";
-            return refused("subject_type", why);
-        }
-        let sector = self.sector_identifier_uri.as_deref().map(|uri| outside::host_of(uri, true));
-        if let Some(Err(why)) = sector {
-            return refused("sector_identifier_uri", why);
-        }
-        if (by_code || may("implicit")) && self.redirect_uris.is_empty() {
-            return refused("redirect_uris", "authorization_code and implicit need at least one");
-        }
-        for uri in &self.redirect_uris {
-            match RedirectUri::parse(uri) {
-                Ok(uri) if uri.speaks_like_an_answer() => {
-                    return refused("redirect_uris", "its query has a parameter that answers have");
-                }
-                Ok(uri) if self.application_type.is_some_and(|kind| !kind.may_have(&uri)) => {
-                    return refused("redirect_uris", "is not for a web application");
-                }
-                Ok(_) => {}
-                Err(why) => return refused("redirect_uris", why),
-            }
-        }
-        if self.redirect_uris.len() > 50 {
-            return refused("redirect_uris", "more than 50");
-        }
+        self.check_answers()?;
         let public = self.token_endpoint_auth_method == AuthMethod::None;
         if public && (may("client_credentials") || may("password")) {
             return refused(
@@ -113,7 +65,7 @@ impl Metadata {
                 "client_credentials and password are for confidential clients (RFC 6749 section 4.4)",
             );
         }
-        if public && self.profile == Profile::Oauth21 && self.require_pkce == Some(false) {
+        if public && self.profile != Profile::Legacy && self.require_pkce == Some(false) {
             return refused("require_pkce", "a public client must use PKCE (RFC 9700 section 2.1.1)");
         }
         if public && self.resource_server {
@@ -143,6 +95,73 @@ impl Metadata {
         }
         if self.contacts.len() > 20 || self.contacts.iter().any(|contact| contact.len() > 200) {
             return refused("contacts", "at most 20 of at most 200 bytes");
+        }
+        Ok(())
+    }
+
+    /// What may be answered to it, how, and where.
+    fn check_answers(&self) -> Result<(), Invalid> {
+        let refused = |field: &str, why: &str| Err(Invalid::new(field, why));
+        let may = |grant_type: &str| self.grant_types.iter().any(|name| name == grant_type);
+        for name in &self.response_types {
+            let Some(kind) = ResponseType::parse(name) else {
+                return refused("response_types", "are of code, token and id_token");
+            };
+            if let Some(needed) = kind.grant_types().find(|needed| !may(needed)) {
+                let why = format!("{} needs the grant type {needed} (RFC 7591 section 2.1)", quotable(name));
+                return refused("response_types", &why);
+            }
+        }
+        for (field, name) in [
+            ("id_token_signed_response_alg", &self.id_token_signed_response_alg),
+            ("userinfo_signed_response_alg", &self.userinfo_signed_response_alg),
+            ("introspection_signed_response_alg", &self.introspection_signed_response_alg),
+        ] {
+            if name.as_ref().is_some_and(|name| Algorithm::parse(name).is_none()) {
+                return refused(field, &format!("must be one of {}", Algorithm::NAMES.join(", ")));
+            }
+        }
+        if may("implicit") && self.id_token_signed_response_alg.as_deref() == Some("EdDSA") {
+            let why = "EdDSA has no hash for what goes out beside an ID token at once";
+            return refused("id_token_signed_response_alg", why);
+        }
+        if self.subject_type == SubjectType::Pairwise && self.sector().is_none() {
+            let why = "pairwise needs redirect URIs of one host, or sector_identifier_uri";
+            return refused("subject_type", why);
+        }
+        for (field, uri) in [
+            ("sector_identifier_uri", &self.sector_identifier_uri),
+            ("backchannel_logout_uri", &self.backchannel_logout_uri),
+        ] {
+            if let Some(Err(why)) = uri.as_deref().map(|uri| outside::host_of(uri, true)) {
+                return refused(field, why);
+            }
+            if uri.as_ref().is_some_and(|uri| uri.len() > 2000) {
+                return refused(field, "longer than 2000 bytes");
+            }
+        }
+        if (may("authorization_code") || may("implicit")) && self.redirect_uris.is_empty() {
+            return refused("redirect_uris", "authorization_code and implicit need at least one");
+        }
+        for (field, uris) in [
+            ("redirect_uris", &self.redirect_uris),
+            ("post_logout_redirect_uris", &self.post_logout_redirect_uris),
+        ] {
+            for uri in uris {
+                match RedirectUri::parse(uri) {
+                    Ok(uri) if uri.speaks_like_an_answer() => {
+                        return refused(field, "its query has a parameter that answers have");
+                    }
+                    Ok(uri) if self.application_type.is_some_and(|kind| !kind.may_have(&uri)) => {
+                        return refused(field, "is not for a web application");
+                    }
+                    Ok(_) => {}
+                    Err(why) => return refused(field, why),
+                }
+            }
+            if uris.len() > 50 {
+                return refused(field, "more than 50");
+            }
         }
         Ok(())
     }

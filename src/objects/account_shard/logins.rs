@@ -24,6 +24,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Map;
+use std::collections::BTreeSet;
 
 const THROTTLE: &str = "throttle";
 
@@ -183,8 +184,9 @@ pub fn admit<S: Store>(
         None => {
             let attempt = turn.attempt.clone();
             let secret = Secret(turn.dice.to_vec());
-            let auth_time = turn.now;
-            let session = Session { format: FORMAT, secret, auth_time, ends, version, attempt, agent };
+            let (auth_time, listeners) = (turn.now, BTreeSet::new());
+            let session =
+                Session { format: FORMAT, secret, auth_time, ends, version, attempt, agent, listeners };
             forgive(turn, sub, &id)?;
             write(turn.store, &name, sub, &id, &session)?;
             session

@@ -87,12 +87,15 @@ pub(super) fn act<S: Store>(turn: &Turn<'_, S>, by: &SessionRef, act: Act) -> Re
     Ok(Reply::Own(Box::new(Overview { username: account.username, shards, sessions: seen, consents })))
 }
 
-/// The sessions that stand, at most so many of a day: table, id and row.
-fn sessions<S: Store>(
+/// A session: table, id and row.
+pub(super) type Row = (String, String, Session);
+
+/// The sessions that stand, at most so many of a day.
+pub(super) fn sessions<S: Store>(
     turn: &Turn<'_, S>,
     account: &Account,
     most: usize,
-) -> Result<Vec<(String, String, Session)>, Fault> {
+) -> Result<Vec<Row>, Fault> {
     let mut found = Vec::new();
     for table in turn.store.tables()? {
         if Table::parse(&table).is_some_and(|(sort, _)| sort == "sessions") {

@@ -77,6 +77,9 @@ pub enum Command {
         /// In which browser.
         #[serde(default)]
         agent: String,
+        /// The session of this person that the browser had.
+        #[serde(default)]
+        before: Option<SessionRef>,
     },
     /// Whose browser is this?
     Session(SessionRef),
@@ -84,6 +87,13 @@ pub enum Command {
     Holder(SessionRef),
     /// The end of a session.
     SignOut(SessionRef),
+    /// As a command says that ends sessions, and what is told of that.
+    End {
+        /// Which.
+        command: Box<Command>,
+        /// One for each client that is to hear of it.
+        letters: Vec<Letter>,
+    },
     /// Until when failed tries keep an account closed.
     Lock {
         /// Whose.
@@ -170,6 +180,19 @@ pub enum Command {
         /// At most so many.
         limit: usize,
     },
+}
+
+/// What a client is told of the end of a session (OpenID Connect Back-Channel Logout 1.0 §2.5).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Letter {
+    /// Which session.
+    pub sid: String,
+    /// Which client.
+    pub client: String,
+    /// Where it is told.
+    pub to: String,
+    /// Until when each is good, and a logout token; the first that is good is sent. None: there is nothing to tell.
+    pub tokens: Vec<(Timestamp, String)>,
 }
 
 /// What may have been allowed before, and the shard in which a grant will be if it was.
@@ -270,6 +293,15 @@ pub enum Reply {
     Own(Box<Overview>),
     /// The session is over.
     NoSession,
+    /// Nothing was done: it ends sessions, and clients are to hear of it.
+    Unheard {
+        /// What was to be done.
+        command: Box<Command>,
+        /// Whose they are.
+        sub: String,
+        /// Session and client.
+        listeners: Vec<(String, String)>,
+    },
     /// The account of the session, and when it began.
     Holder(Box<Account>, Timestamp),
     /// Closed until then.

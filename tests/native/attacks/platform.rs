@@ -331,6 +331,25 @@ const SWITCHES: &[Switch] = &[
         },
     ),
     (
+        "post_logout_redirect_uris",
+        || json!(["https://app.test/bye"]),
+        |site, client| {
+            let uri = "https://app.test/bye";
+            site.get(&format!("/logout?client_id={}&post_logout_redirect_uri={uri}", id_of(client))).status
+                == 200
+        },
+    ),
+    (
+        "backchannel_logout_uri",
+        || json!("https://app.test/out"),
+        |site, client| {
+            id_token(site, client);
+            site.admin(Method::DELETE, "/admin/grants?username=alice&sessions=true", &Value::Null);
+            site.world.ring();
+            site.world.fetched().contains(&"https://app.test/out".to_owned())
+        },
+    ),
+    (
         "not_before",
         || json!(1_800_000_000),
         |site, client| {
@@ -342,9 +361,11 @@ const SWITCHES: &[Switch] = &[
 ];
 
 /// What only tells: nobody would believe that something is decided by it. Or what has one value, or is fixed.
-const TOLD: [&str; 11] = [
+const TOLD: [&str; 12] = [
     // Every ID token has it.
     "require_auth_time",
+    // Every logout token has it.
+    "backchannel_logout_session_required",
     "client_id",
     "client_id_issued_at",
     "client_version",

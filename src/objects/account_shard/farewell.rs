@@ -1,0 +1,115 @@
+//! Who hears of the end of a session: the clients that its person signed in to, and that asked to be told (OpenID Connect
+//! Back-Channel Logout 1.0 §2.3). No object can sign, so what they are told comes with the command that ends the session, and is
+//! owed in the same turn: a session ends with all its letters, or not at all.
+
+use super::{AccountShard, account, own, own::Row, sessions, signed_in};
+use crate::{
+    error::Fault,
+    host::{Store, Turn},
+    model::{
+        account::{Session, Wanted},
+        openid::OPENID,
+    },
+    objects::{
+        outbox,
+        protocol::account_shard::{Act, Command, Letter, Reply, SessionRef},
+        read, write,
+    },
+};
+use std::mem;
+
+/// Clients that hear of the end of one session: of more the later ones do not.
+const MOST: usize = 50;
+
+/// The client is to hear of the end of this session, which stands, where it is signed in to and asked for that.
+pub(super) fn listen<S: Store>(
+    turn: &Turn<'_, S>,
+    session: &SessionRef,
+    wanted: &Wanted,
+) -> Result<(), Fault> {
+    if !wanted.listens || !wanted.scope.contains(OPENID) {
+        return Ok(());
+    }
+    let (table, SessionRef { sub, id, .. }) = (sessions(session), session);
+    let Some(mut row) = read::<Session, S>(turn.store, &table, sub, id)? else { return Ok(()) };
+    if row.listeners.len() < MOST && row.listeners.insert((id.clone(), wanted.client.clone())) {
+        write(turn.store, &table, sub, id, &row)?;
+    }
+    Ok(())
+}
+
+/// Whoever signs in again in a browser goes on: the session before is over, and who was to hear of its end hears of this one's.
+pub(super) fn succeed<S: Store>(
+    turn: &Turn<'_, S>,
+    before: &SessionRef,
+    after: &SessionRef,
+) -> Result<(), Fault> {
+    if before.sub != after.sub || signed_in(turn, before)?.is_none() {
+        return Ok(());
+    }
+    let row =
+        |session: &SessionRef| read::<Session, S>(turn.store, &sessions(session), &session.sub, &session.id);
+    let (Some(mut old), Some(mut new)) = (row(before)?, row(after)?) else { return Ok(()) };
+    new.listeners.append(&mut old.listeners);
+    old.ends = turn.now;
+    write(turn.store, &sessions(after), &after.sub, &after.id, &new)?;
+    write(turn.store, &sessions(before), &before.sub, &before.id, &old)
+}
+
+/// Whose sessions a command may end: all of them, or one.
+fn ends(command: &Command) -> Option<(String, Option<String>)> {
+    let (sub, which) = match command {
+        Command::SignOut(session) => (&session.sub, Some(session.id.clone())),
+        Command::Change { sub, patch, whole, password, .. } => {
+            let may = *whole || ["enabled", "not_before"].iter().any(|name| patch.contains_key(*name));
+            (Some(sub).filter(|_| may || password.is_some())?, None)
+        }
+        Command::Own { session, act: Act::End(_) } => (&session.sub, None),
+        Command::Cut { sub, sessions: true } | Command::Delete { sub, .. } => (sub, None),
+        _ => return None,
+    };
+    Some((sub.clone(), which))
+}
+
+/// Does it. Where sessions end of which somebody is to hear, and there is no letter: does nothing, and says who.
+pub(super) fn end<S: Store>(
+    turn: &Turn<'_, S>,
+    command: Command,
+    letters: &[Letter],
+) -> Result<Reply, Fault> {
+    let Some((sub, which)) = ends(&command) else { return AccountShard::perform(turn, command) };
+    let heard = heard(turn, &sub, which.as_deref())?;
+    let listeners: Vec<_> = heard.iter().flat_map(|(.., row)| row.listeners.iter().cloned()).collect();
+    let is_written = |(sid, client): &(String, String)| {
+        letters.iter().any(|letter| letter.sid == *sid && letter.client == *client)
+    };
+    if !listeners.iter().all(is_written) {
+        return Ok(Reply::Unheard { command: Box::new(command), sub, listeners });
+    }
+    let reply = AccountShard::perform(turn, command)?;
+    let account = account(turn.store, &sub)?;
+    for (table, id, _) in heard {
+        let Some(mut row) = read::<Session, S>(turn.store, &table, &sub, &id)? else { continue };
+        if account.as_ref().is_some_and(|account| row.stands(account, turn.now)) {
+            continue;
+        }
+        // Nobody hears of it twice.
+        let hear = mem::take(&mut row.listeners);
+        write(turn.store, &table, &sub, &id, &row)?;
+        let is_theirs = |letter: &&Letter| {
+            hear.iter().any(|(sid, client)| letter.sid == *sid && letter.client == *client)
+        };
+        for letter in letters.iter().filter(is_theirs).filter(|letter| !letter.tokens.is_empty()) {
+            outbox::owe_letter(turn.store, letter, turn.now)?;
+        }
+    }
+    Ok(reply)
+}
+
+/// The sessions that stand and of whose end somebody is to hear: table, id and row.
+fn heard<S: Store>(turn: &Turn<'_, S>, sub: &str, which: Option<&str>) -> Result<Vec<Row>, Fault> {
+    let Some(account) = account(turn.store, sub)? else { return Ok(Vec::new()) };
+    let mut found = own::sessions(turn, &account, usize::MAX)?;
+    found.retain(|(_, id, row)| !row.listeners.is_empty() && which.is_none_or(|which| id == which));
+    Ok(found)
+}
