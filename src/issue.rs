@@ -203,9 +203,10 @@ pub async fn id_token<H: Host>(
     scope: Option<&Scope>,
 ) -> Result<String, Error> {
     let algorithm = client.id_token_algorithm();
-    let mut claims = match scope.is_some() || openid.asks_by_name("id_token") {
-        true => openid.give(&account_claims(cx, &person.sub).await?, scope, "id_token"),
-        false => Map::new(),
+    let mut claims = if scope.is_some() || openid.asks_by_name("id_token") {
+        openid.give(&account_claims(cx, &person.sub).await?, scope, "id_token")
+    } else {
+        Map::new()
     };
     let mut say = |name: &str, value: Value| put(&mut claims, name, value);
     let ends = issued.plus(policy.seconds(|settings| settings.id_token_lifetime));

@@ -195,9 +195,9 @@ async fn give<H: Host>(
         }
     }
     if let Some(openid) = openid.filter(|_| wants.id_token) {
-        let said =
+        let value =
             |name: &str| given.iter().find(|(own, _)| *own == name).map_or("", |(_, text)| text.as_str());
-        let beside = [said("access_token"), said("code")];
+        let beside = [value("access_token"), value("code")];
         let of = Authentication { openid: &openid, person: &person, issued, beside };
         let alone = (!wants.token && !wants.code).then_some(&scope);
         let token = issue::id_token(cx, client, policy, of, alone).await?;

@@ -183,7 +183,7 @@ macro_rules! settings {
                     $($life: $life_default,)*
                     $($number: $default,)*
                     $($switch: $switch_default,)*
-                    $($choice: $choice_names[0].to_owned(),)*
+                    $($choice: $choice_names.first().copied().unwrap_or_default().to_owned(),)*
                     $($text: $text_default.to_owned(),)*
                 }
             }

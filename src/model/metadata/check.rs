@@ -46,7 +46,6 @@ impl Metadata {
                 &format!("{} is not a grant type of this server", quotable(unknown)),
             );
         }
-        let by_code = self.grant_types.iter().any(|name| name == "authorization_code");
         let may = |grant_type: &str| self.grant_types.iter().any(|name| name == grant_type);
         let at_once = matches!(self.profile, Profile::Legacy | Profile::Openid);
         if (may("implicit") && !at_once) || (may("password") && self.profile != Profile::Legacy) {
@@ -58,6 +57,52 @@ impl Metadata {
         if may("implicit") && self.require_pkce == Some(true) {
             return refused("require_pkce", "PKCE binds codes, and implicit has none");
         }
+        self.check_answers()?;
+        let public = self.token_endpoint_auth_method == AuthMethod::None;
+        if public && (may("client_credentials") || may("password")) {
+            return refused(
+                "grant_types",
+                "client_credentials and password are for confidential clients (RFC 6749 section 4.4)",
+            );
+        }
+        if public && self.profile != Profile::Legacy && self.require_pkce == Some(false) {
+            return refused("require_pkce", "a public client must use PKCE (RFC 9700 section 2.1.1)");
+        }
+        if public && self.resource_server {
+            return refused("resource_server", "a resource server must authenticate (RFC 7662 section 2.1)");
+        }
+        if public && self.administrative {
+            return refused("administrative", "who administers must authenticate");
+        }
+        if let Some(unknown) = self.scope.names().find(|name| !scopes.contains(name)) {
+            return refused("scope", &format!("there is no scope {}", quotable(unknown)));
+        }
+        let access = self.access_token_lifetime.map(|Lifetime(seconds)| seconds);
+        if access.is_some_and(|seconds| seconds != NEVER && !(1..=31_536_000).contains(&seconds)) {
+            return refused(
+                "access_token_lifetime",
+                "must be from 1 to 31536000 seconds, or -1, which is never",
+            );
+        }
+        if self.code_lifetime.is_some_and(|seconds| !(1..=600).contains(&seconds)) {
+            return refused("code_lifetime", "must be from 1 to 600 seconds");
+        }
+        if self.not_before.is_some_and(|seconds| seconds > now.seconds()) {
+            return refused("not_before", "must not lie in the future");
+        }
+        if !patch::are_names(&self.groups) {
+            return refused("groups", "at most 100 names of at most 200 bytes");
+        }
+        if self.contacts.len() > 20 || self.contacts.iter().any(|contact| contact.len() > 200) {
+            return refused("contacts", "at most 20 of at most 200 bytes");
+        }
+        Ok(())
+    }
+
+    /// What may be answered to it, how, and where.
+    fn check_answers(&self) -> Result<(), Invalid> {
+        let refused = |field: &str, why: &str| Err(Invalid::new(field, why));
+        let may = |grant_type: &str| self.grant_types.iter().any(|name| name == grant_type);
         for name in &self.response_types {
             let Some(kind) = ResponseType::parse(name) else {
                 return refused("response_types", "are of code, token and id_token");
@@ -95,7 +140,7 @@ impl Metadata {
                 return refused(field, "longer than 2000 bytes");
             }
         }
-        if (by_code || may("implicit")) && self.redirect_uris.is_empty() {
+        if (may("authorization_code") || may("implicit")) && self.redirect_uris.is_empty() {
             return refused("redirect_uris", "authorization_code and implicit need at least one");
         }
         for (field, uris) in [
@@ -117,44 +162,6 @@ impl Metadata {
             if uris.len() > 50 {
                 return refused(field, "more than 50");
             }
-        }
-        let public = self.token_endpoint_auth_method == AuthMethod::None;
-        if public && (may("client_credentials") || may("password")) {
-            return refused(
-                "grant_types",
-                "client_credentials and password are for confidential clients (RFC 6749 section 4.4)",
-            );
-        }
-        if public && self.profile == Profile::Oauth21 && self.require_pkce == Some(false) {
-            return refused("require_pkce", "a public client must use PKCE (RFC 9700 section 2.1.1)");
-        }
-        if public && self.resource_server {
-            return refused("resource_server", "a resource server must authenticate (RFC 7662 section 2.1)");
-        }
-        if public && self.administrative {
-            return refused("administrative", "who administers must authenticate");
-        }
-        if let Some(unknown) = self.scope.names().find(|name| !scopes.contains(name)) {
-            return refused("scope", &format!("there is no scope {}", quotable(unknown)));
-        }
-        let access = self.access_token_lifetime.map(|Lifetime(seconds)| seconds);
-        if access.is_some_and(|seconds| seconds != NEVER && !(1..=31_536_000).contains(&seconds)) {
-            return refused(
-                "access_token_lifetime",
-                "must be from 1 to 31536000 seconds, or -1, which is never",
-            );
-        }
-        if self.code_lifetime.is_some_and(|seconds| !(1..=600).contains(&seconds)) {
-            return refused("code_lifetime", "must be from 1 to 600 seconds");
-        }
-        if self.not_before.is_some_and(|seconds| seconds > now.seconds()) {
-            return refused("not_before", "must not lie in the future");
-        }
-        if !patch::are_names(&self.groups) {
-            return refused("groups", "at most 100 names of at most 200 bytes");
-        }
-        if self.contacts.len() > 20 || self.contacts.iter().any(|contact| contact.len() > 200) {
-            return refused("contacts", "at most 20 of at most 200 bytes");
         }
         Ok(())
     }
