@@ -128,10 +128,12 @@ fn a_logout_token_is_neither_an_id_token_nor_an_access_token_nor_the_other_way_r
     assert!(is_in(&site));
 }
 
+/// How a session ends, and what ends it.
+type End<'a> = (&'a str, &'a dyn Fn(&Site));
+
 #[test]
 fn whatever_ends_a_session_is_told_and_nothing_else_is() {
     let alice = "/admin/users/alice";
-    type End<'a> = (&'a str, &'a dyn Fn(&Site));
     let submit = |site: &Site, fields: &[(&str, &str)]| {
         let seal = field(&site.get("/account"), "seal");
         let mut fields = fields.to_vec();
@@ -167,7 +169,7 @@ fn whatever_ends_a_session_is_told_and_nothing_else_is() {
             site.patch(alice, &json!({ "not_before": site.world.now().seconds() }));
         }),
         ("signed out", &|site| {
-            admin(site, Method::DELETE, "/admin/grants?username=alice&sessions=true", &Value::Null)
+            admin(site, Method::DELETE, "/admin/grants?username=alice&sessions=true", &Value::Null);
         }),
         ("deleted", &|site| admin(site, Method::DELETE, alice, &Value::Null)),
     ];
