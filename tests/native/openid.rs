@@ -1,9 +1,11 @@
 //! OpenID Connect Core: authentication requests, ID tokens, claims, and what refuses them.
 
+mod clients;
+
 use crate::world::*;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use edgemint::{
-    host::{Fetched, Host as _, Seconds},
+    host::{Host as _, Seconds},
     wire::Response,
 };
 use http::Method;
@@ -388,26 +390,6 @@ fn an_answer_can_be_a_form_that_the_browser_posts() {
 }
 
 #[test]
-fn a_pairwise_subject_is_the_same_in_a_sector_and_another_in_another() {
-    let site = Site::new();
-    let sub = |host: &str| {
-        let uri = format!("https://{host}/cb");
-        let (id, credentials) = client(&site, json!({ "redirect_uris": [uri], "subject_type": "pairwise" }));
-        let answer = allow(&site, &ask(&site, &id, &[("redirect_uri", &uri)]));
-        let code = parameter(&answer, "code").unwrap();
-        let fields = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", &uri)];
-        let (_, tokens) = site.token(&credentials, &fields);
-        let sub = jws_claims(&string(&tokens, "id_token"))["sub"].clone();
-        assert_eq!(body(&userinfo(&site, &string(&tokens, "access_token")))["sub"], sub, "as userinfo says");
-        sub
-    };
-    let (_, alice) = site.admin(Method::GET, "/admin/users/alice", &Value::Null);
-    let one = sub("a.test");
-    assert_eq!(one, sub("a.test"));
-    assert!(one != sub("b.test") && one != alice["sub"]);
-}
-
-#[test]
 fn userinfo_is_signed_for_who_wants_it_so() {
     let site = Site::new();
     let more = json!({ "userinfo_signed_response_alg": "ES256" });
@@ -455,35 +437,6 @@ fn what_is_not_built_is_refused_in_its_own_words_and_not_advertised() {
     for (name, value) in [("ui_locales", "de fr"), ("display", "touch"), ("claims_locales", "de"), ("x", "y")]
     {
         assert_eq!(site.authorize("demo-web", &[("scope", "openid"), (name, value)]).status, 200, "{name}");
-    }
-}
-
-#[test]
-fn a_client_says_only_what_can_be_kept() {
-    let site = Site::new();
-    for (more, field) in [
-        (json!({ "id_token_signed_response_alg": "none" }), "id_token_signed_response_alg"),
-        (json!({ "id_token_signed_response_alg": "HS256" }), "id_token_signed_response_alg"),
-        (json!({ "id_token_signed_response_alg": "EdDSA" }), "id_token_signed_response_alg"),
-        (json!({ "userinfo_signed_response_alg": "none" }), "userinfo_signed_response_alg"),
-        (
-            json!({ "subject_type": "pairwise", "redirect_uris": ["https://a.test/", "https://b.test/"] }),
-            "subject_type",
-        ),
-        (json!({ "sector_identifier_uri": "http://app.test/x" }), "sector_identifier_uri"),
-        (json!({ "response_types": ["id_token"], "grant_types": ["authorization_code"] }), "response_types"),
-        (json!({ "response_types": ["code", "none"] }), "response_types"),
-        (json!({ "profile": "oauth21" }), "grant_types"),
-    ] {
-        let mut body = json!({
-            "redirect_uris": ["https://app.test/cb"], "profile": "openid",
-            "grant_types": ["authorization_code", "implicit"],
-        });
-        for (name, value) in more.as_object().unwrap() {
-            body[name] = value.clone();
-        }
-        let (status, problem) = site.admin(Method::POST, "/admin/clients", &body);
-        assert_eq!((status, &problem["field"]), (400, &json!(field)), "{more} {problem}");
     }
 }
 
@@ -543,65 +496,4 @@ fn a_code_and_what_goes_out_beside_it_are_given_once_however_often_the_form_is_s
     ];
     assert_eq!(site.token(&credentials, &fields).1["error"], "invalid_grant");
     assert_eq!(userinfo(&site, &token).status, 401);
-}
-
-#[test]
-fn who_registers_itself_signs_people_in() {
-    let site = Site::new();
-    site.patch("/admin/settings", &json!({ "registration.open": 2, "registration.profile": "openid" }));
-    let body = json!({
-        "client_name": "An application", "redirect_uris": ["https://app.test/cb"],
-        "token_endpoint_auth_method": "client_secret_post", "id_token_signed_response_alg": "PS256",
-        "subject_type": "pairwise", "default_max_age": 600,
-    });
-    let answer = site.send(&request(
-        Method::POST,
-        "/register",
-        &[("content-type", "application/json")],
-        &body.to_string(),
-    ));
-    let registered = self::body(&answer);
-    assert_eq!(answer.status, 201, "{registered}");
-    assert_eq!(registered["subject_type"], "pairwise");
-    let (id, secret) = (string(&registered, "client_id"), string(&registered, "client_secret"));
-    let answer = allow(&site, &ask(&site, &id, &[]));
-    let code = parameter(&answer, "code").unwrap();
-    let fields = [
-        ("grant_type", "authorization_code"),
-        ("code", code.as_str()),
-        ("redirect_uri", "https://app.test/cb"),
-        ("client_id", &id),
-        ("client_secret", &secret),
-    ];
-    let (status, tokens) = site.post("/token", "", &fields);
-    assert_eq!(status, 200, "{tokens}");
-    assert_eq!(jws_header(&string(&tokens, "id_token"))["alg"], "PS256");
-}
-
-#[test]
-fn a_sector_is_one_that_names_all_redirect_uris() {
-    let site = Site::new();
-    let sector = "https://app.test/uris.json";
-    let more = json!({
-        "redirect_uris": ["https://a.test/cb", "https://b.test/cb"], "sector_identifier_uri": sector,
-        "subject_type": "pairwise", "profile": "openid",
-    });
-    let register = || site.admin(Method::POST, "/admin/clients", &more);
-    assert_eq!(register().1["field"], "sector_identifier_uri", "nobody answers there");
-    for (status, body) in [
-        (200, "[\"https://a.test/cb\"]"),
-        (200, "{}"),
-        (302, "[\"https://a.test/cb\", \"https://b.test/cb\"]"),
-    ] {
-        let body = Some(body.as_bytes().to_vec());
-        site.world.put_elsewhere(sector, Fetched { status, body, ..Fetched::default() });
-        assert_eq!(register().1["field"], "sector_identifier_uri");
-    }
-    let body = Some(b"[\"https://a.test/cb\", \"https://b.test/cb\"]".to_vec());
-    site.world.put_elsewhere(sector, Fetched { status: 200, body, ..Fetched::default() });
-    let (status, client) = register();
-    assert_eq!(status, 201, "{client}");
-    let target = format!("/admin/clients/{}", string(&client, "client_id"));
-    let (_, problem) = site.admin(Method::PATCH, &target, &json!({ "redirect_uris": ["https://c.test/cb"] }));
-    assert_eq!(problem["field"], "sector_identifier_uri");
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::openid::{jws_claims, jws_header};
 use edgemint::{
     context::config::Vars,
-    host::{Seconds, Store},
+    host::{Fetched, Seconds, Store},
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -396,6 +396,9 @@ fn every_switch_of_a_client_that_is_stored_is_read() {
     let body = json!({ "redirect_uris": [CALLBACK], "grant_types": all, "scope": "reports orders.read admin openid" });
     for (member, value, is_heeded) in SWITCHES {
         let site = Site::new();
+        let sector = json!([CALLBACK, "https://b.test/cb"]).to_string().into_bytes();
+        let sector = Fetched { status: 200, body: Some(sector), ..Fetched::default() };
+        site.world.put_elsewhere("https://app.test/sector", sector);
         let client = register(&site, &body);
         let target = format!("/admin/clients/{}", id_of(&client));
         let before = string(&site.token(&client, &OWN).1, "access_token");

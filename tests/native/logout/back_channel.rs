@@ -128,9 +128,11 @@ fn a_logout_token_is_neither_an_id_token_nor_an_access_token_nor_the_other_way_r
     assert!(is_in(&site));
 }
 
+/// How a session ends, and what ends it.
+type End<'a> = (&'a str, &'a dyn Fn(&Site));
+
 #[test]
 fn whatever_ends_a_session_is_told_and_nothing_else_is() {
-    type End<'a> = (&'a str, &'a dyn Fn(&Site));
     let alice = "/admin/users/alice";
     let submit = |site: &Site, fields: &[(&str, &str)]| {
         let seal = field(&site.get("/account"), "seal");
