@@ -195,7 +195,7 @@ describe('oauth4webapi', () => {
 
   test('an error that goes to the client carries state and issuer, too', async () => {
     const as = await discover();
-    const url = await ask(oauth.generateRandomCodeVerifier(), 'mine', { scope: 'openid' });
+    const url = await ask(oauth.generateRandomCodeVerifier(), 'mine', { scope: 'nonsense' });
     const { status, location } = await new Person(worker).send(url.pathname + url.search);
     assert.equal(status, 303);
     assert.throws(() => oauth.validateAuthResponse(as, web, location, 'mine'), (error) => {

@@ -52,6 +52,7 @@ export async function makeGood(worker, mark) {
   const seal = field(await person.send('/account'), 'seal');
   const code = await person.code();
   const tokens = (await redeem(worker, await person.code())).body;
+  const told = (await redeem(worker, await person.code('demo-web', { scope: 'openid email' }))).body.access_token;
   const own = (await askToken(worker, MACHINE, { grant_type: 'client_credentials' })).body.access_token;
   await makeTokens(worker);
   const [registered, doomed] = [await register(worker), await register(worker)];
@@ -59,7 +60,7 @@ export async function makeGood(worker, mark) {
   const { items } = (await administer(worker, 'GET', `/admin/grants?username=${victim}`)).body;
   return [
     ...ofPeople(worker, { cookie, login, consent: field(page, 'pending'), choice, seal, code, state, victim }),
-    ...ofClients({ code, tokens, own }),
+    ...ofClients({ code, tokens, own, told }),
     ...ofThemselves(registered, doomed),
     ...(await ofOthers(worker, mark)),
     ...(await ofConsole(worker, mark)),
@@ -189,6 +190,7 @@ function ofPeople(worker, { cookie, login, consent, choice, seal, code, state, v
     get('/style.css'),
     get('/healthz'),
     get('/.well-known/oauth-authorization-server'),
+    get('/.well-known/openid-configuration'),
     get('/jwks'),
     get('/.well-known/oauth-protected-resource'),
     get(`/authorize?${new URLSearchParams(authorization('demo-web', { scope: 'reports orders.read' }))}`, { cookie }),
@@ -201,6 +203,8 @@ function ofPeople(worker, { cookie, login, consent, choice, seal, code, state, v
     get('/account', { cookie }),
     form('/account', { seal, act: 'withdraw', client: 'demo-web' }, { cookie }),
     form('/account', { seal, act: 'end', session: 'x' }, { cookie }),
+    get('/logout?state=x', { cookie }),
+    form('/logout', { state: 'x' }, { cookie, origin: worker.issuer }),
     get(`/dev/callback?${new URLSearchParams({ code, ...back })}`, { cookie }),
     get(`/dev/callback?${new URLSearchParams({ error: 'access_denied', ...back })}`, { cookie }),
   ];
@@ -256,9 +260,11 @@ async function ofOthers(worker, mark) {
   ];
 }
 
-/** @param {{ code: string, tokens: any, own: string }} made @returns {Sent[]} */
-function ofClients({ code, tokens, own }) {
+/** @param {{ code: string, tokens: any, own: string, told: string }} made @returns {Sent[]} */
+function ofClients({ code, tokens, own, told }) {
   return [
+    get('/userinfo', { authorization: `Bearer ${told}` }),
+    form('/userinfo', { access_token: told }),
     form('/token', { grant_type: 'authorization_code', code, redirect_uri: CALLBACK, code_verifier: VERIFIER }, basic(WEB)),
     form('/token', { grant_type: 'refresh_token', refresh_token: tokens.refresh_token, scope: 'reports' }, basic(WEB)),
     form('/token', { grant_type: 'client_credentials', scope: 'reports' }, basic(MACHINE)),

@@ -77,8 +77,12 @@ export class Person {
     return this.submit('/login', { pending: field(page, 'pending'), username, password });
   }
 
-  /** Decides on the page that is shown. @param {Page} page @param {string} decision @param {string[]} [scopes] */
-  decide(page, decision = 'all', scopes = []) {
+  /**
+   * Decides on the page that is shown; where what was allowed before has answered already, there is nothing to decide.
+   * @param {Page} page @param {string} decision @param {string[]} [scopes]
+   */
+  async decide(page, decision = 'all', scopes = []) {
+    if (page.location) return page;
     return this.submit('/consent', consent(page, decision, scopes));
   }
 

@@ -7,11 +7,14 @@ import { ADMIN_TOKEN } from './worker.mjs';
 /** @typedef {import('./socket.mjs').Answer} Answer */
 
 const ROUTES = readRoutes();
-const PUBLIC = ['/style.css', '/jwks', '/.well-known/oauth-authorization-server', '/admin/openapi.json'];
+const PUBLIC = ['/style.css', '/jwks', '/.well-known/oauth-authorization-server', '/.well-known/openid-configuration', '/admin/openapi.json'];
 /** What resources say of themselves, and where. */
 const isOfResource = (/** @type {string} */ path) => /^\/\.well-known\/oauth-protected-resource(\/|$)/.test(path);
 /** Addresses that may answer with a page. */
-const PAGES = ['/', '/style.css', '/authorize', '/invoke/pub.oauth/authorize', '/login', '/choose', '/consent', '/account', '/dev/callback', '/external/callback'];
+const PAGES = ['/', '/style.css', '/authorize', '/invoke/pub.oauth/authorize', '/login', '/choose', '/consent', '/account', '/logout', '/dev/callback', '/external/callback'];
+
+/** The only script: it posts an answer to the client, and the policy of the page names its digest. */
+const SUBMIT = '<script>document.forms[0].submit()</script>';
 
 /** Every header that this server or its runtime sends. Any other was brought in from outside. */
 const HEADERS = new Set([
@@ -130,11 +133,14 @@ function isJson(text) {
 /** @param {string} path @param {number} status @param {string} kind @param {string} body @returns {string[]} */
 function judgeBody(path, status, kind, body) {
   if (body === '') return status >= 400 ? ['an error without a word'] : [];
-  if (kind === 'text/html; charset=utf-8') return PAGES.includes(path) || /^\/console(\/|$)/.test(path) ? judgeMarkup(body) : ['a page where none belongs'];
+  if (kind === 'text/html; charset=utf-8') return PAGES.includes(path) || /^\/console(\/|$)/.test(path) ? judgeMarkup(body.replace(SUBMIT, '')) : ['a page where none belongs'];
   if (kind === 'text/css; charset=utf-8') return path === '/style.css' ? [] : ['a style where none belongs'];
   if (kind === 'application/jsonl') {
     const lines = body.split('\n').slice(0, -1);
     return path === '/admin/audit' && body.endsWith('\n') && lines.every(isJson) ? [] : ['lines where none belong, or of another kind'];
+  }
+  if (kind === 'application/jwt' || kind === 'application/token-introspection+jwt') {
+    return ['/userinfo', '/introspect'].includes(path) && /^[\w-]+\.[\w-]+\.[\w-]+$/.test(body) ? [] : ['a token where none belongs'];
   }
   if (kind !== 'application/json' && kind !== 'application/problem+json') return [`a body of the type ${kind}`];
   try {
