@@ -477,8 +477,8 @@ export const DEFECTS = [
   {
     what: 'registrations are not limited by address',
     file: 'endpoints/register.rs',
-    from: '    limit(cx, request, Limited::Registration, &policy).await?;\n',
-    to: '',
+    from: '    limit(cx, request, Limited::Registration, &policy).await?;\n    sector',
+    to: '    sector',
     test: 'registration::ends::twenty_clients_an_hour_register_from_one_address_and_the_next_does_not_reach_the_registry',
   },
   {
@@ -574,7 +574,7 @@ export const DEFECTS = [
   },
   {
     what: 'at getToken redirect_uri may be left out though the authorization request had one',
-    file: TURN,
+    file: 'model/grant/binding.rs',
     from: '(None, Returned::Mirrored) => !self.redirect_uri_sent,',
     to: '(None, Returned::Mirrored) => true,',
     test: 'compat::redirect_uri_is_mirrored_at_get_token_and_needed_only_of_several_at_get_access_token',
@@ -746,5 +746,47 @@ export const DEFECTS = [
     from: 'if target.origin.as_ref().is_some_and(elsewhere) {',
     to: 'if target.origin.as_ref().is_some_and(elsewhere) && path.is_empty() {',
     test: 'resources::the_gateway_says_where_a_resource_describes_itself_and_opens_nothing_of_another',
+  },
+  {
+    what: 'a token whose header demands to be understood is taken without',
+    file: 'jws.rs',
+    from: "if says(\"typ\") != typ || header.contains_key(\"crit\") {",
+    to: "if says(\"typ\") != typ {",
+    test: 'openid::clients::what_our_own_key_signed_for_another_issuer_or_must_be_understood_otherwise_is_no_hint',
+  },
+  {
+    what: 'a token of another issuer under our keys is taken',
+    file: 'jws.rs',
+    from: 'Ok(members(claims).filter(ours))',
+    to: 'Ok(members(claims).filter(|claims| ours(claims) || !claims.is_empty()))',
+    test: 'openid::clients::what_our_own_key_signed_for_another_issuer_or_must_be_understood_otherwise_is_no_hint',
+  },
+  {
+    what: 'who is signed in need not sign in again',
+    file: 'endpoints/authorize.rs',
+    from: '.filter(|_| !prompt.login && !prompt.select);',
+    to: '.filter(|_| !prompt.select);',
+    test: 'openid::who_is_to_sign_in_again_does_and_the_time_of_it_is_later',
+  },
+  {
+    what: 'somebody else signs in than is asked for',
+    file: 'endpoints/login.rs',
+    from: 'Ok(admitted) if !asked.is_for(&admitted.person) => {',
+    to: 'Ok(admitted) if !asked.is_for(&admitted.person) && username.is_empty() => {',
+    test: 'openid::a_hint_is_of_this_server_and_only_who_it_names_goes_on',
+  },
+  {
+    what: 'userinfo is for every token of a person',
+    file: 'endpoints/userinfo.rs',
+    from: '(active.person, active.scope.contains(OPENID))',
+    to: '(active.person, true)',
+    test: 'openid::userinfo_gives_what_the_scope_gives_to_who_has_a_good_token_of_openid',
+  },
+  {
+    what: 'a key signs before others can know it',
+    file: 'model/keyring.rs',
+    from: 'rfind(|key| key.signs <= now)',
+    to: 'rfind(|key| key.made <= now)',
+    test: 'keys::',
   },
 ];

@@ -162,6 +162,12 @@ impl World {
         Self(Rc::new(inner))
     }
 
+    /// A signature of a key of the server's own, over whatever the test says.
+    pub fn sign_with(&self, kid: &str, message: &str) -> String {
+        let jwk = self.0.keys.borrow()[kid].clone();
+        edgemint::crypto::text(&signing::sign(Algorithm::Es256, &jwk, message.as_bytes()))
+    }
+
     /// The isolate ends, and with it the private keys that it had opened.
     pub fn forget_keys(&self) {
         self.0.keys.borrow_mut().clear();

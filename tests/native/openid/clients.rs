@@ -2,7 +2,7 @@
 
 use super::{allow, ask, body, client, jws_claims, jws_header, userinfo};
 use crate::world::*;
-use edgemint::host::Fetched;
+use edgemint::{context::config::Vars, host::Fetched};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -114,4 +114,29 @@ fn who_registers_itself_signs_people_in() {
     let (status, tokens) = site.post("/token", "", &fields);
     assert_eq!(status, 200, "{tokens}");
     assert_eq!(jws_header(&string(&tokens, "id_token"))["alg"], "PS256");
+}
+
+#[test]
+fn what_our_own_key_signed_for_another_issuer_or_must_be_understood_otherwise_is_no_hint() {
+    let site = Site::new();
+    let hint = string(&super::tokens(&site, &[("scope", "openid")]), "id_token");
+    let asks = |site: &Site, hint: &str| {
+        site.authorize("demo-web", &[("scope", "openid"), ("id_token_hint", hint), ("prompt", "consent")])
+    };
+    assert_eq!(asks(&site, &hint).status, 200);
+    let mut header = jws_header(&hint);
+    let kid = string(&header, "kid");
+    header["crit"] = json!(["b64"]);
+    header["b64"] = json!(true);
+    let encoded = edgemint::crypto::text(header.to_string().as_bytes());
+    let message = format!("{encoded}.{}", hint.split('.').nth(1).unwrap());
+    let critical = format!("{message}.{}", site.world.sign_with(&kid, &message));
+    assert_eq!(super::error(&asks(&site, &critical)), "invalid_request");
+    // The same storage under another name: the keys are the same.
+    let vars = Vars { issuer: Some("http://127.0.0.1:8787".into()), ..development() };
+    let other = Site::with(&site.world, &vars);
+    let fields = authorization("demo-web", &[("scope", "openid"), ("id_token_hint", &hint)]);
+    let mut asked = request(Method::GET, &format!("/authorize?{}", form(&fields)), &[], "");
+    asked.host = "127.0.0.1:8787".to_owned();
+    assert_eq!(super::error(&other.send(&asked)), "invalid_request");
 }
