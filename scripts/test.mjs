@@ -3,7 +3,7 @@
 
 import { build } from './build.mjs';
 import { printFailure, runScript } from './failure.mjs';
-import { ensureProxies } from './interop.mjs';
+import { ensureProxies, ensurePython } from './interop.mjs';
 import { lint } from './lint.mjs';
 import { describeMachine } from './machine.mjs';
 import { formatDuration } from './progress.mjs';
@@ -36,6 +36,7 @@ const PHASES = {
   setup: { title: 'Set-up tests', run: (machine, args) => runNodeTests(machine, 'tests/setup', args) },
   build: { title: 'Build', run: build, indispensable: true },
   proxies: { title: 'Proxies', run: (machine) => ensureProxies(machine), indispensable: true },
+  python: { title: 'Python', run: (machine) => ensurePython(machine), indispensable: true },
   interop: { title: 'Interoperation tests', run: (machine, args) => runNodeTests(machine, 'tests/interop', args) },
   edge: { title: 'Edge tests', run: (machine, args) => runNodeTests(machine, 'tests/edge', args) },
 };
@@ -45,7 +46,7 @@ const PARTS = {
   all: [PHASES.setUp, PHASES.lint, PHASES.native, PHASES.setup, PHASES.build, PHASES.edge],
   native: [PHASES.setUpRust, PHASES.native],
   edge: [PHASES.setUp, PHASES.build, PHASES.edge],
-  interop: [PHASES.setUp, PHASES.proxies, PHASES.build, PHASES.interop],
+  interop: [PHASES.setUp, PHASES.proxies, PHASES.python, PHASES.build, PHASES.interop],
 };
 
 /**

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import test from 'node:test';
 import { SetupError } from '../../scripts/failure.mjs';
-import { ensureProxies } from '../../scripts/interop.mjs';
+import { ensureProxies, ensurePython } from '../../scripts/interop.mjs';
 import { Laptop } from './laptop.mjs';
 
 const ROOT = { isRoot: true, further: [] };
@@ -30,4 +30,11 @@ test('proxies that are missing are installed by root with apt-get', async (t) =>
 test('a proxy that cannot be installed is a sentence', async (t) => {
   const laptop = Laptop.for(t);
   await assert.rejects(ensureProxies(laptop.machine(), { ...ROOT, isRoot: false }), (error) => error instanceof SetupError && /^nginx is not installed/.test(error.message));
+});
+
+test('a Python that cannot be had is a sentence', async (t) => {
+  const laptop = Laptop.for(t);
+  const machine = { ...laptop.machine(), root: new URL('../..', import.meta.url).pathname };
+  machine.env.PATH = '/nowhere';
+  await assert.rejects(ensurePython(machine, []), (error) => error instanceof SetupError && /^Python is not installed/.test(error.message));
 });
