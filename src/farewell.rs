@@ -20,16 +20,19 @@ pub const LOGOUT_TOKEN: &str = "logout+jwt";
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// How long the token lives that is sent at once (§2.4: at most two minutes), and the one for who cannot be reached then.
 const LIVES: [Seconds; 2] = [Seconds(120), Seconds(7200)];
-/// How often letters are written again because one more client listens.
+/// How often letters are written again because one more client listens. After that it ends without.
 const ROUNDS: usize = 3;
+/// How many letters are written for one wish. Whoever has more sessions and clients than that is to be signed out all the same.
+const MOST: usize = 100;
 
 /// Asks a shard what may end sessions.
 pub async fn ask<H: Host>(cx: &Context<'_, H>, shard: &str, mut command: Command) -> Result<Reply, Error> {
-    for _ in 0..ROUNDS {
+    for round in 1..=ROUNDS {
         match cx.ask::<AccountShard>(shard, command).await? {
             Reply::Unheard { command: wish, sub, listeners } => {
-                let letters = all(listeners.into_iter().map(|who| letter(cx, &sub, who))).await;
-                command = Command::End { command: wish, letters };
+                let letters = all(listeners.into_iter().take(MOST).map(|who| letter(cx, &sub, who))).await;
+                let force = round + 1 == ROUNDS || letters.len() == MOST;
+                command = Command::End { command: wish, letters, force };
             }
             reply => return Ok(reply),
         }

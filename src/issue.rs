@@ -103,7 +103,7 @@ pub async fn tokens<H: Host>(
         Some(key) => key.proof(&[&claims.bytes()?]),
         None => client.prove(&claims)?,
     };
-    let scope = claims.scope.to_string();
+    let granted = claims.scope.clone();
     let expires_in = claims.ends().map(|ends| ends.since(issued).0);
     let refresh_token = match refresh {
         Some((address, Successor { generation, proof })) => {
@@ -120,11 +120,11 @@ pub async fn tokens<H: Host>(
     let id_token = match (openid, &person) {
         (Some(openid), Some(person)) => {
             let of = Authentication { openid: &openid, person, issued, beside: [&access_token, ""] };
-            Some(id_token(cx, client, policy, of, None).await?)
+            Some(id_token(cx, client, policy, of, (&granted, false)).await?)
         }
         _ => None,
     };
-    Ok(Tokens { access_token, expires_in, scope, refresh_token, id_token })
+    Ok(Tokens { access_token, expires_in, scope: granted.to_string(), refresh_token, id_token })
 }
 
 /// `typ` of an access token that is a JWT (RFC 9068 §2.1).
@@ -194,17 +194,18 @@ pub struct Authentication<'a> {
     pub beside: [&'a str; 2],
 }
 
-/// An ID token. `scope`: of which it has the claims, because there is no access token to get them with (§5.4).
+/// An ID token. `scope`: what was granted; with `all` it has the claims of that, because there is no access token to get them
+/// with (§5.4).
 pub async fn id_token<H: Host>(
     cx: &Context<'_, H>,
     client: &Client,
     policy: &Policy,
     Authentication { openid, person, issued, beside }: Authentication<'_>,
-    scope: Option<&Scope>,
+    (scope, all): (&Scope, bool),
 ) -> Result<String, Error> {
     let algorithm = client.id_token_algorithm();
-    let mut claims = if scope.is_some() || openid.asks_by_name("id_token") {
-        openid.give(&account_claims(cx, &person.sub).await?, scope, "id_token")
+    let mut claims = if all || openid.asks_by_name("id_token") {
+        openid.give(&account_claims(cx, &person.sub).await?, (scope, all), "id_token")
     } else {
         Map::new()
     };

@@ -216,7 +216,7 @@ async fn verify_person<H: Host>(
         Some(Err(_)) => return Err(bad("max_age is not a whole number of seconds")),
     };
     if let Some(text) = params.optional("claims") {
-        let demands = openid::demands(text, scope).map_err(bad)?;
+        let demands = openid::demands(text, scope, &client.metadata.scope).map_err(bad)?;
         if demands.unmet {
             let detail = "the values of the claim acr are essential, and none of them can be met";
             return Err(Error::new(Code::UnmetAuthentication, detail));
@@ -231,6 +231,9 @@ async fn verify_person<H: Host>(
         let Some(Value::String(subject)) = subject else {
             return Err(bad("id_token_hint is not an ID token of this server"));
         };
+        if !wanted.subjects.is_empty() && !wanted.subjects.contains(&subject) {
+            return Err(bad("id_token_hint and claims ask for different people"));
+        }
         wanted.subjects = vec![subject];
     }
     Ok(wanted)

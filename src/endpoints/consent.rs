@@ -199,8 +199,8 @@ async fn give<H: Host>(
             |name: &str| given.iter().find(|(own, _)| *own == name).map_or("", |(_, text)| text.as_str());
         let beside = [value("access_token"), value("code")];
         let of = Authentication { openid: &openid, person: &person, issued, beside };
-        let alone = (!wants.token && !wants.code).then_some(&scope);
-        let token = issue::id_token(cx, client, policy, of, alone).await?;
+        let alone = !wants.token && !wants.code;
+        let token = issue::id_token(cx, client, policy, of, (&scope, alone)).await?;
         given.push(("id_token", token));
     }
     Ok(given)
@@ -238,7 +238,8 @@ fn offer(
     let sent = asked.request.redirect_uri_sent;
     let optional = !sent || (defaults.redirect_uri_optional && challenge.is_some());
     let wanted = &asked.request.person;
-    let openid = Openid { nonce: wanted.nonce.clone(), claims: wanted.claims.clone(), sid: sid.to_owned() };
+    let (nonce, claims, names) = (wanted.nonce.clone(), wanted.claims.clone(), wanted.names.clone());
+    let openid = Openid { nonce, claims, sid: sid.to_owned(), names };
     Box::new(Offer {
         client: client.reference(),
         person,

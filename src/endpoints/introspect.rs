@@ -12,6 +12,7 @@ use crate::{
     model::{
         grant::{self, Active, Reply, Token},
         mark::ClientRef,
+        metadata::SubjectType,
         place::Address,
         ticket::{Access, Claims, Jti, Refresh, Subject, Ticket as _},
     },
@@ -218,7 +219,14 @@ pub async fn inspect<H: Host>(
     };
     let refresh = matches!(&presented, Presented::OfGrant(_, Token::Refresh { .. }));
     match ask(cx, &caller, presented, Wish::Inspect(caller.client.metadata.resource_server)).await? {
-        Reply::Active(active) => {
+        Reply::Active(mut active) => {
+            let own = !caller.client.metadata.resource_server
+                && caller.client.metadata.subject_type == SubjectType::Pairwise;
+            if let Some(person) = active.person.as_mut().filter(|_| own) {
+                // What it is told elsewhere, and no more (OpenID Connect Core §8.1).
+                person.sub = caller.client.subject(&caller.policy, &person.sub);
+                person.username.clear();
+            }
             let audience = caller.policy.audience(&active.scope).into_iter().map(str::to_owned).collect();
             let issuer = cx.config.issuer.clone();
             Ok((caller, Some(Inspected { active: *active, refresh, issuer, audience })))

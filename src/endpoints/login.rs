@@ -11,7 +11,7 @@ use crate::{
     host::Host,
     session,
     sign_in::{Admitted, Then, attempt},
-    wire::{Params, Request, Response},
+    wire::{Params, Request, Response, answer_to},
 };
 
 /// Signs in, and goes on.
@@ -25,8 +25,16 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let then = Then::Enter(consent::recall(&asked, &address, cx.now));
     match attempt(cx, request, &asked.policy, (username, password), then).await? {
         Ok(admitted) if !asked.is_for(&admitted.person) => {
-            let detail = "somebody else signed in than the application asks for";
-            Err(Error::new(Code::LoginRequired, detail).at(&asked.back))
+            cx.note(|event| (event.event, event.important) = ("login.admitted", true));
+            let mut answer = vec![
+                ("error", Code::LoginRequired.name()),
+                ("error_description", "somebody else signed in than the application asks for"),
+            ];
+            answer.extend(asked.back.state.as_deref().map(|state| ("state", state)));
+            answer.push(("iss", cx.config.issuer.as_str()));
+            // They are signed in all the same: nobody else could end that session.
+            let (session, lifetime) = (admitted.session()?, asked.policy.settings.session_lifetime);
+            session::enter(cx, request, session, lifetime, answer_to(&asked.back, &answer))
         }
         Ok(admitted) => {
             let session = admitted.session()?.clone();

@@ -40,6 +40,9 @@ pub struct Openid {
     pub claims: Option<String>,
     /// The session in which the person was asked.
     pub sid: String,
+    /// Claims that were shown by name, beside those of the scope.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 /// Whether a name is one of the scopes here.
@@ -70,24 +73,26 @@ fn values(wanted: &Value) -> Vec<Value> {
 }
 
 impl Openid {
-    /// The claims of a person that a scope gives, and those that were asked for by name in a member of `claims`.
+    /// The claims of a person that were asked for by name in a member of `claims`, as far as the scope has them or they were
+    /// shown by name; and with `all`, whatever the scope gives.
     pub fn give(
         &self,
         person: &Map<String, Value>,
-        scope: Option<&Scope>,
+        (scope, all): (&Scope, bool),
         member: &str,
     ) -> Map<String, Value> {
         let named = asked(self.claims.as_deref(), member);
         let mut given = Map::new();
         for (own, _, names) in SCOPES {
             for name in *names {
-                let by_scope = scope.is_some_and(|scope| scope.contains(own));
                 let Some(value) = person.get(*name) else { continue };
+                let granted = scope.contains(own);
                 let fits = named.get(*name).is_some_and(|wanted| {
                     let values = values(wanted);
                     values.is_empty() || values.contains(value)
                 });
-                if by_scope || fits {
+                let shown = granted || self.names.iter().any(|own| own == name);
+                if (all && granted) || (fits && shown) {
                     json::put(&mut given, name, value.clone());
                 }
             }
@@ -113,8 +118,8 @@ pub struct Demands {
     pub names: Vec<&'static str>,
 }
 
-/// Reads `claims` (§5.5).
-pub fn demands(text: &str, scope: &Scope) -> Result<Demands, &'static str> {
+/// Reads `claims` (§5.5). Of what the scope does not give, only what is within the scope that the client may have is given.
+pub fn demands(text: &str, scope: &Scope, allowed: &Scope) -> Result<Demands, &'static str> {
     let bad = "claims is not a JSON object of objects (OpenID Connect Core section 5.5)";
     if text.len() > LONGEST {
         return Err("claims is longer than 4000 bytes");
@@ -130,8 +135,8 @@ pub fn demands(text: &str, scope: &Scope) -> Result<Demands, &'static str> {
         if wanted.values().any(|wanted| !wanted.is_null() && !wanted.is_object()) {
             return Err(bad);
         }
-        for (own, _, names) in SCOPES.iter().filter(|(own, ..)| !scope.contains(own)) {
-            let _ = own;
+        let beyond = |own: &str| !scope.contains(own) && allowed.contains(own);
+        for (_, _, names) in SCOPES.iter().filter(|(own, ..)| beyond(own)) {
             for name in *names {
                 if wanted.contains_key(*name) && !demands.names.contains(name) {
                     demands.names.push(name);
@@ -139,8 +144,12 @@ pub fn demands(text: &str, scope: &Scope) -> Result<Demands, &'static str> {
             }
         }
         let of = |name: &str| wanted.get(name).map(values).unwrap_or_default();
-        let texts = of("sub").into_iter().filter_map(|value| value.as_str().map(str::to_owned));
-        demands.subjects.extend(texts);
+        for value in of("sub") {
+            let Value::String(subject) = value else {
+                return Err("the sub that claims asks for is no string");
+            };
+            demands.subjects.push(subject);
+        }
         let essential = wanted.get("acr").is_some_and(|acr| acr.get("essential") == Some(&Value::Bool(true)));
         let levels = of("acr");
         demands.unmet |= essential && !levels.is_empty() && !levels.iter().any(|level| level == ACR);
@@ -159,8 +168,10 @@ mod tests {
 
     fn given(claims: Option<&str>, scope: Option<&str>, member: &str) -> String {
         let scope = scope.map(|scope| Scope::parse(scope).unwrap());
-        let openid = Openid { claims: claims.map(str::to_owned), ..Openid::default() };
-        Value::Object(openid.give(&alice(), scope.as_ref(), member)).to_string()
+        let names = vec!["email".to_owned()];
+        let openid = Openid { claims: claims.map(str::to_owned), names, ..Openid::default() };
+        let (scope, all) = (scope.clone().unwrap_or_default(), scope.is_some());
+        Value::Object(openid.give(&alice(), (&scope, all), member)).to_string()
     }
 
     #[test]
@@ -180,7 +191,8 @@ mod tests {
     #[test]
     fn what_claims_demands_is_read_and_what_is_no_such_request_is_refused() {
         let scope = Scope::parse("openid email").unwrap();
-        let read = |text: &str| demands(text, &scope);
+        let allowed = Scope::parse("openid email phone").unwrap();
+        let read = |text: &str| demands(text, &scope, &allowed);
         for text in ["", "[]", "1", r#"{"id_token":1}"#, r#"{"userinfo":{"email":true}}"#, &"[".repeat(5000)]
         {
             assert!(read(text).is_err(), "{text}");

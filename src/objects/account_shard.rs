@@ -117,8 +117,8 @@ impl AccountShard {
 impl Object for AccountShard {
     fn handle<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
         match command {
-            Command::End { command, letters } => farewell::end(turn, *command, &letters),
-            command => farewell::end(turn, command, &[]),
+            Command::End { command, letters, force } => farewell::end(turn, *command, (&letters, force)),
+            command => farewell::end(turn, command, (&[], false)),
         }
     }
 

@@ -145,7 +145,7 @@ export class Load {
 
   /** From the authorization request to the code, the form sent so many times at once. @param {Principal} client @param {Who} who */
   async begin(client, who, times = 1) {
-    const page = await this.ledger.record(`authorization request of ${client.name}`, () => who.browser.authorize(client.name), (entry) => {
+    const page = await this.ledger.record(`authorization request of ${client.name}`, () => who.browser.authorize(client.name, { prompt: 'consent' }), (entry) => {
       if (!entry.text.includes('name="pending"') && !client.mayBeDisabled(entry)) this.ledger.complain(entry, 'showed no consent page');
     });
     if (page.status !== 200 || !page.text.includes('value="all"')) return undefined;
@@ -313,7 +313,7 @@ export class Load {
     principal.exists.write(true, await this.#administer(`account of ${principal.name}`, 'POST', '/admin/users', account, 201));
     if (principal.exists.isOpen()) return;
     const browser = new Person(this.worker);
-    const page = await this.ledger.record(`authorization request of ${principal.name}`, () => browser.authorize('demo-web'));
+    const page = await this.ledger.record(`authorization request of ${principal.name}`, () => browser.authorize('demo-web', { prompt: 'consent' }));
     if (page.status !== 200) return;
     const shown = { ...page, headers: new Headers() };
     const signedIn = await this.ledger.record(`login of ${principal.name}`, () => browser.signIn(shown, principal.name, principal.secret), (entry) => {

@@ -93,6 +93,9 @@ pub enum Command {
         command: Box<Command>,
         /// One for each client that is to hear of it.
         letters: Vec<Letter>,
+        /// Also where somebody is to hear of it for whom there is none.
+        #[serde(default)]
+        force: bool,
     },
     /// Until when failed tries keep an account closed.
     Lock {

@@ -140,3 +140,43 @@ fn what_our_own_key_signed_for_another_issuer_or_must_be_understood_otherwise_is
     asked.host = "127.0.0.1:8787".to_owned();
     assert_eq!(super::error(&other.send(&asked)), "invalid_request");
 }
+
+#[test]
+fn what_a_person_takes_out_is_not_given_by_name_either_and_nothing_beyond_the_clients_scope_is() {
+    let site = Site::new();
+    let (id, credentials) = client(&site, json!({ "scope": "openid email" }));
+    let claims = r#"{"userinfo":{"email":null,"phone_number":null},"id_token":{"email":null}}"#;
+    let page = ask(&site, &id, &[("scope", "openid email"), ("claims", claims)]);
+    let page = site.sign_in(&page, "alice", "wonderland");
+    assert!(!text(&page).contains("phone_number"), "an administrator did not let it have that");
+    let answer = site.decide(&page, "allow", &["openid"]);
+    let code = parameter(&answer, "code").unwrap();
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", "https://app.test/cb"),
+    ];
+    let (_, tokens) = site.token(&credentials, &fields);
+    assert!(jws_claims(&string(&tokens, "id_token")).get("email").is_none());
+    let known = body(&userinfo(&site, &string(&tokens, "access_token")));
+    assert_eq!(known.as_object().unwrap().keys().collect::<Vec<_>>(), ["sub"]);
+}
+
+#[test]
+fn a_client_that_knows_people_by_subjects_of_its_own_is_told_no_other_about_its_tokens() {
+    let site = Site::new();
+    let (id, credentials) = client(&site, json!({ "subject_type": "pairwise" }));
+    let answer = allow(&site, &ask(&site, &id, &[]));
+    let code = parameter(&answer, "code").unwrap();
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", "https://app.test/cb"),
+    ];
+    let (_, tokens) = site.token(&credentials, &fields);
+    let token = string(&tokens, "access_token");
+    let (_, told) = site.post("/introspect", &credentials, &[("token", &token)]);
+    assert_eq!(told["sub"], jws_claims(&string(&tokens, "id_token"))["sub"]);
+    assert!(told.get("username").is_none(), "{told}");
+    assert_eq!(site.inspect(&token)["username"], "alice", "who guards resources knows people as they are");
+}
