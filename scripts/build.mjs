@@ -11,9 +11,12 @@ import { setUp } from './setup.mjs';
 import { demandSmall, describeSize, measureWorker } from './size.mjs';
 import { nameByPlace, readBodies } from './wasm.mjs';
 
+/** Links the library, and is optimized together with it. */
+const WORKER_CRATE = 'worker';
 /** What the Worker is made of; the lock files name the tools, too. */
 const SOURCES = [
   'src',
+  WORKER_CRATE,
   'Cargo.toml',
   'Cargo.lock',
   'askama.toml',
@@ -60,7 +63,7 @@ export async function build(machine) {
   } else {
     console.log('Building the Worker: a minute or two the first time.');
     rmSync(stamp, { force: true });
-    await runOrFail(machine, machine.env.WORKER_BUILD_BIN ?? 'worker-build', ['--release', '--no-opt'], {
+    await runOrFail(machine, machine.env.WORKER_BUILD_BIN ?? 'worker-build', ['--release', '--no-opt', WORKER_CRATE, '--out-dir', '../build'], {
       output: 'show',
       // Else the runtime may drop a request whose sender hangs up half-way, with what it was about to count.
       env: { ...machine.env, RUN_TO_COMPLETION: '1' },

@@ -50,12 +50,12 @@ export async function ensureWasmTarget(machine) {
 }
 
 /**
- * Compiles what worker-build is going to ask cargo for, with the same words, so that cargo has nothing left to do then.
+ * Compiles what worker-build is going to ask cargo for, so that cargo has nothing left to do then.
  * That it fails is told there.
  * @param {import('./machine.mjs').Machine} machine
  */
 export async function compileAhead(machine) {
-  await run(machine, 'cargo', ['build', '--lib', '--release', '--target', WASM_TARGET], {
+  await run(machine, 'cargo', ['build', '--package', 'edgemint-worker', '--lib', '--release', '--target', WASM_TARGET], {
     env: { ...machine.env, WASM_BINDGEN_USE_JS_SYS: '1' },
   });
 }

@@ -12,7 +12,7 @@ const SIZE_LINE = /^Worker size: (\d+) bytes gzipped \(wasm (\d+), js (\d+)\)$/;
 
 /** @param {Laptop} laptop */
 function countBuilds(laptop) {
-  return laptop.calls().filter((call) => call === 'worker-build --release --no-opt').length;
+  return laptop.calls().filter((call) => call === 'worker-build --release --no-opt worker --out-dir ../build').length;
 }
 
 test('unchanged sources are built once, and the size is told every time', async (t) => {

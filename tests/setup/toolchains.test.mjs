@@ -8,7 +8,7 @@ import { SetupError } from '../../scripts/failure.mjs';
 import { ensureNode } from '../../scripts/packages.mjs';
 import { Laptop, lastLine } from './laptop.mjs';
 
-const COMPILING = 'cargo build --lib --release --target wasm32-unknown-unknown';
+const COMPILING = 'cargo build --package edgemint-worker --lib --release --target wasm32-unknown-unknown';
 const TOOL_CALLS = [
   'cargo install worker-build --version =0.8.7',
   'cargo install wasm-bindgen-cli --version =0.2.999',
