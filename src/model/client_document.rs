@@ -189,7 +189,7 @@ mod tests {
         });
         let metadata = read(good.clone()).unwrap();
         assert!(metadata.enabled && !metadata.administrative && metadata.description.is_none());
-        assert_eq!(metadata.scope, Scope::of(["read"]));
+        assert_eq!(metadata.scope, Scope::of(["openid", "read"]));
         assert_eq!(metadata.grant_types, ["authorization_code", "refresh_token"]);
         for (name, value) in [
             ("client_id", json!("https://app.test/other.json")),

@@ -299,7 +299,9 @@ mod tests {
     fn what_is_not_understood_is_left_out_and_what_is_an_administrators_is_refused() {
         let metadata =
             field(json!({ "software_statement": "x", "jwks_uri": "http://127.0.0.1/", "x": {} })).unwrap();
-        assert_eq!((metadata.scope, metadata.profile), (Scope::of(["read", "write"]), Profile::Oauth21));
+        let all = Policy::plain(&policy().names());
+        assert!(all.contains("read") && all.contains("openid") && !all.contains("admin"));
+        assert_eq!((metadata.scope, metadata.profile), (all, Profile::Oauth21));
         let names = Metadata::default().members();
         let decided: Vec<&String> = names.keys().filter(|name| !SAID.contains(&name.as_str())).collect();
         assert_eq!(decided.len() + SAID.len(), names.len(), "everything that is said is kept");
@@ -428,7 +430,7 @@ mod tests {
                 _ => json!({ text: texts }),
             };
             if let Ok(metadata) = field(json!({ name: value })) {
-                proptest::prop_assert!(metadata.scope.is_within(&Scope::of(["read", "write"])));
+                proptest::prop_assert_eq!(&Policy::plain(&metadata.scope), &metadata.scope);
                 proptest::prop_assert_eq!(metadata.check_of_itself(), Ok(()));
                 let again = metadata.restated(metadata.own_words(), &policy(), NOW);
                 proptest::prop_assert_eq!(again, Ok(metadata), "what is shown can be put back");
