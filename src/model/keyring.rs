@@ -98,7 +98,16 @@ impl Keyring {
                     key.private = private;
                 }
             }
-            Wish::Remove(kid) => self.keys.retain(|key| key.kid != kid),
+            Wish::Remove(kid) => {
+                let signing = self.key(&kid).map(|key| key.algorithm);
+                let signing = signing.filter(|own| self.signing(*own, now).is_some_and(|key| key.kid == kid));
+                let mut behind = self.keys.iter_mut().skip_while(|key| key.kid != kid).skip(1);
+                // The next one does not wait: what was before this one may be why this one was made.
+                if let Some(next) = behind.find(|key| Some(key.algorithm) == signing) {
+                    next.signs = next.signs.min(now);
+                }
+                self.keys.retain(|key| key.kid != kid);
+            }
         }
         true
     }
@@ -207,6 +216,21 @@ mod tests {
         ring.handle(Wish::Remove("2".to_owned()), Timestamp(40_000));
         assert_eq!(ring.signing(Algorithm::Es256, Timestamp(40_000)).unwrap().kid, "1");
         assert!(ring.retired(&ring.keys[0]).is_none());
+    }
+
+    #[test]
+    fn after_a_removal_the_next_key_signs_and_none_of_before() {
+        let mut ring = Keyring::default();
+        add(&mut ring, 1, None, 0, 0);
+        ring.handle(Wish::Lengthen("1".to_owned(), Seconds(9000)), Timestamp(0));
+        add(&mut ring, 2, Some(1), 10, 20);
+        add(&mut ring, 3, Some(2), 1000, 40);
+        ring.handle(Wish::Remove("2".to_owned()), Timestamp(50_000));
+        assert_eq!(ring.signing(Algorithm::Es256, Timestamp(50_000)).unwrap().kid, "3");
+        // That one that does not sign is removed changes nothing for the others.
+        add(&mut ring, 4, Some(3), 1000, 60);
+        ring.handle(Wish::Remove("1".to_owned()), Timestamp(70_000));
+        assert_eq!(ring.signing(Algorithm::Es256, Timestamp(70_000)).unwrap().kid, "3");
     }
 
     #[test]

@@ -4,7 +4,13 @@
 //! What a client says of itself is one list. Everything else in its record is decided by administrators, before as after
 //! each change. Such a client acts for nobody but the person who allows it something, so it has no tokens of its own.
 
-use super::{client::Client, metadata::Metadata, patch::Invalid, policy::Policy, profile::Profile};
+use super::{
+    client::Client,
+    metadata::{Metadata, SubjectType},
+    patch::Invalid,
+    policy::Policy,
+    profile::Profile,
+};
 use crate::{
     crypto::Secret,
     error::quotable,
@@ -99,6 +105,12 @@ impl Metadata {
             said.entry(*name).or_insert(silent);
         }
         let metadata = self.amend(said)?;
+        let stays = self.subject_type == metadata.subject_type && self.sector() == metadata.sector();
+        // What it got would be read under the subjects of somebody else's sector.
+        if !self.redirect_uris.is_empty() && metadata.subject_type == SubjectType::Pairwise && !stays {
+            let why = "pairwise stays in the sector in which it was registered: register another client";
+            return Err(Invalid::new("subject_type", why));
+        }
         metadata.check(&usual, now)?;
         metadata.check_of_itself()?;
         Ok(metadata)

@@ -323,3 +323,23 @@ fn sixty_requests_a_minute_from_one_address_manage_clients() {
     site.world.pass(Seconds(60));
     assert_eq!(get(&site, &target, &token).0, 200);
 }
+
+#[test]
+fn nobody_moves_into_the_sector_of_another() {
+    let site = open();
+    let pairwise = |uri: &str| json!({ "subject_type": "pairwise", "redirect_uris": [uri] });
+    for first in [pairwise("https://evil.test/cb"), json!({ "redirect_uris": ["https://evil.test/cb"] })] {
+        let client = register(&site, &with(application(), first));
+        let (target, token) = managed(&client);
+        let moved =
+            with(with(application(), pairwise("https://app.test/cb")), json!({ "client_id": id(&client) }));
+        let answer = ask(&site, Method::PUT, &target, &token, &moved);
+        assert_eq!(read(&answer).1["error"], "invalid_client_metadata", "{}", text(&answer));
+    }
+    let client = register(&site, &with(application(), pairwise("https://app.test/cb")));
+    let (target, token) = managed(&client);
+    let more =
+        json!({ "client_id": id(&client), "redirect_uris": ["https://app.test/cb", "https://app.test/2"] });
+    let same = with(with(application(), pairwise("https://app.test/cb")), more);
+    assert_eq!(ask(&site, Method::PUT, &target, &token, &same).status, 200);
+}
