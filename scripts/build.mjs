@@ -16,6 +16,7 @@ const WORKER_CRATE = 'worker';
 /** What the Worker is made of; the lock files name the tools, too. */
 const SOURCES = [
   'src',
+  'derive',
   WORKER_CRATE,
   'Cargo.toml',
   'Cargo.lock',

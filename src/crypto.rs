@@ -8,7 +8,7 @@
 //! | proofs, client secrets at rest, filter of client ids | HMAC-SHA256 (RFC 2104) |
 //! | passwords of people | Argon2id (RFC 9106), 19 MiB, 2 passes, 1 lane |
 
-use crate::error::Fault;
+use crate::{error::Fault, json::Json};
 use aes_siv::{KeyInit as _, siv::Aes256Siv};
 use argon2::Argon2;
 use base64ct::{Base64Unpadded, Base64UrlUnpadded, Encoding as _};
@@ -57,6 +57,20 @@ impl Eq for Secret {}
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
+    }
+}
+
+impl Json for Secret {
+    fn blank() -> Self {
+        Self::default()
+    }
+
+    fn read(&mut self, tree: serde_json::Value) -> bool {
+        tree.as_str().and_then(bytes).map(|given| self.0 = given).is_some()
+    }
+
+    fn write(&self, to: &mut String) {
+        text(&self.0).write(to);
     }
 }
 
@@ -231,7 +245,7 @@ impl Keys {
 
 /// The keys of one thing's secrets at rest, one of each master key: the first seals, all open. An object that holds such
 /// secrets is brought them with each command, and keeps none.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub struct Vault(Vec<(String, Secret)>);
 
 impl Vault {

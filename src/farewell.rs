@@ -46,7 +46,7 @@ async fn letter<H: Host>(cx: &Context<'_, H>, sub: &str, (sid, client): (String,
     if let Err(error) = write(cx, sub, &mut letter).await {
         let reason = error.cause.as_deref().unwrap_or(&error.detail);
         let line = json!({ "time": cx.now.seconds(), "event": "logout.untold", "client": letter.client, "reason": reason });
-        cx.host.log(&line.to_string());
+        cx.host.log(&json::write(&line));
         letter.tokens.clear();
     }
     letter

@@ -3,20 +3,23 @@
 //! [`Host`] is what a request may ask of the world, [`Store`] what a Durable Object may ask of its disk. Nothing else
 //! in `src` but `edge` touches either's other side, so a test can count, fail or drop every single operation.
 
-use crate::{error::Fault, json};
+use crate::{
+    error::Fault,
+    json::{self, Json},
+};
 use base64ct::Encoding as _;
 use http::Method;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{future::poll_fn, pin::Pin, task::Poll};
 
 /// An instant: milliseconds since 1970.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Json)]
 #[serde(transparent)]
 pub struct Timestamp(pub u64);
 
 /// A length of time in whole seconds, the unit of every setting and of `expires_in`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Json)]
 #[serde(transparent)]
 pub struct Seconds(pub u64);
 
@@ -50,16 +53,14 @@ impl Timestamp {
 /// Who asks the world for a durable change, drawn anew for every wish and repeated with every repetition of it.
 ///
 /// The row that the wish changed keeps the last one, so a repetition gets the same reply and no second effect.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Json)]
 pub struct Attempt(pub String);
 
 /// The wishes that last changed a row, newest last.
 ///
 /// A delivery that was believed lost can still arrive, even after another wish had its turn. The newest gets its answer
 /// again; an older one is told that it is late, and changes nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Json)]
 pub struct Attempts(Vec<Attempt>);
 
 impl Attempts {
@@ -116,24 +117,24 @@ impl<C> Envelope<C> {
 pub const FORMAT: u8 = 1;
 
 /// What travels to an object.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub struct Envelope<C> {
     /// [`FORMAT`].
     pub format: u8,
     /// The wish this is a delivery of.
     pub attempt: Attempt,
     /// When it was wished, by the asker's clock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[json(omit)]
     pub sent: Option<Timestamp>,
     /// Who is behind it, where that is to be known later.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[json(omit)]
     pub by: Option<Author>,
     /// What is wished.
     pub command: C,
 }
 
 /// Who administers, and from where.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Json)]
 pub struct Author {
     /// `token` (the administrator's), `user` or `client`.
     pub kind: String,
@@ -165,9 +166,9 @@ pub trait Protocol {
     /// How long one is waited for.
     const PATIENCE: Seconds = PATIENCE;
     /// What it can be told.
-    type Command: Serialize + DeserializeOwned;
+    type Command: Json;
     /// What it answers.
-    type Reply: Serialize + DeserializeOwned;
+    type Reply: Json;
 
     /// Near whom the object of this name lives.
     fn near(_name: &str) -> Option<&'static str> {
@@ -301,7 +302,7 @@ impl Asked {
 }
 
 /// How a token is signed (RFC 7518 §3.1, RFC 8037 §3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Json)]
 pub enum Algorithm {
     /// ECDSA with P-256 and SHA-256.
     Es256,
@@ -454,7 +455,7 @@ pub async fn all<F: Future>(wanted: impl IntoIterator<Item = F>) -> Vec<F::Outpu
 }
 
 /// A regular answer of an object, or that it could not give one.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub struct Answer<R> {
     /// [`FORMAT`].
     pub format: u8,
@@ -473,7 +474,7 @@ pub async fn ask<O: Protocol, H: Host>(
 ) -> Result<O::Reply, Fault> {
     let attempt = Attempt(base64ct::Base64UrlUnpadded::encode_string(&host.random::<12>()));
     let sent = Some(host.now());
-    let message = json::write(&Envelope { format: FORMAT, attempt, sent, by, command })?;
+    let message = json::write(&Envelope { format: FORMAT, attempt, sent, by, command });
     let to = Place { binding: O::BINDING, name: name.to_owned(), near: O::near(name), patience: O::PATIENCE };
     Ok(json::take(exchange(host, to, message).await?)?)
 }

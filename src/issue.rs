@@ -5,7 +5,7 @@ use crate::{
     crypto,
     error::Error,
     host::{Algorithm, Host, Seconds, Timestamp},
-    json::{json, object, put},
+    json::{ToTree, json, object, put},
     jws,
     model::{
         account,
@@ -172,7 +172,7 @@ async fn jwt<H: Host>(
 }
 
 /// `aud` (RFC 7519 §4.1.3): a text where it is one.
-pub fn audience<T: serde::Serialize>(audience: &[T]) -> Value {
+pub fn audience<T: ToTree>(audience: &[T]) -> Value {
     match audience {
         [one] => json!(one),
         all => json!(all),

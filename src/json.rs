@@ -3,32 +3,47 @@
 //! A text is read into one tree, and the tree into what it means. `serde_json` can do both at once, but then every type
 //! carries a parser of its own with all its messages, a fifth of the Worker's size (`docs/decisions/020-json.md`).
 
+pub mod text;
+mod values;
+
+pub use values::indent;
+
 use crate::error::Fault;
-use serde::{
-    Deserializer, Serialize,
-    de::{
-        DeserializeOwned, DeserializeSeed, EnumAccess, Error, IntoDeserializer, SeqAccess, VariantAccess,
-        Visitor,
-        value::{MapDeserializer, SeqDeserializer, U64Deserializer},
-    },
-    forward_to_deserialize_any,
-};
 use serde_json::{Map, Value};
 use std::fmt;
 
 /// Reads a text.
-pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
-    Ok(take(serde_json::from_str(text)?)?)
+pub fn read<T: Json>(text: &str) -> Result<T, Fault> {
+    let mut value = T::blank();
+    read_into(text, &mut value)?;
+    Ok(value)
+}
+
+/// Reads a text into its place. One function for all types.
+fn read_into(text: &str, place: &mut dyn Json) -> Result<(), Fault> {
+    // Not the text of the error: it can quote the row.
+    let (tree, _) = text::parse(text.as_bytes()).map_err(|(line, column)| {
+        Fault::new(format_args!("stored or sent JSON does not read: line {line} column {column}"))
+    })?;
+    if place.read(tree) { Ok(()) } else { Err(Misfit.into()) }
 }
 
 /// Reads a tree.
-pub fn take<T: DeserializeOwned>(tree: Value) -> Result<T, Misfit> {
-    T::deserialize(Tree(tree))
+pub fn take<T: Json>(tree: Value) -> Result<T, Misfit> {
+    let mut value = T::blank();
+    if value.read(tree) { Ok(value) } else { Err(Misfit) }
 }
 
 /// Writes a text.
-pub fn write<T: Serialize>(value: &T) -> Result<String, Fault> {
-    Ok(serde_json::to_string(value)?)
+pub fn write(value: &dyn Json) -> String {
+    let mut text = String::new();
+    value.write(&mut text);
+    text
+}
+
+/// What is written of a value, as a tree.
+pub fn tree(value: &dyn Json) -> Value {
+    read(&write(value)).unwrap_or_default()
 }
 
 /// An object of these members.
@@ -41,9 +56,15 @@ pub fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Map<St
     object
 }
 
-/// What a value is in JSON. `null` where it is nothing that JSON has.
-pub fn value<T: Serialize + ?Sized>(value: &T) -> Value {
-    serde_json::to_value(value).unwrap_or_default()
+/// What a value is in JSON.
+pub fn value(value: &(impl ToTree + ?Sized)) -> Value {
+    value.to_tree()
+}
+
+/// What can be a member's value in [`json!`].
+pub trait ToTree {
+    /// What it is there.
+    fn to_tree(&self) -> Value;
 }
 
 /// Sets a member.
@@ -64,7 +85,7 @@ macro_rules! json {
         $crate::json::json!(@members $object $($($rest)*)?);
     };
     (@members $object:ident $name:tt: [ $($inner:tt)* ] $(, $($rest:tt)*)?) => {
-        $crate::json::put(&mut $object, $name, serde_json::json!([ $($inner)* ]));
+        $crate::json::put(&mut $object, $name, $crate::json::json!([ $($inner)* ]));
         $crate::json::json!(@members $object $($($rest)*)?);
     };
     (@members $object:ident $name:tt: $value:expr $(, $($rest:tt)*)?) => {
@@ -77,7 +98,20 @@ macro_rules! json {
         $crate::json::json!(@members object $($members)+);
         serde_json::Value::Object(object)
     }};
-    ([ $($elements:tt)* ]) => { serde_json::json!([ $($elements)* ]) };
+    (@elements [$($done:expr,)*]) => { serde_json::Value::Array(vec![$($done,)*]) };
+    (@elements [$($done:expr,)*] null $(, $($rest:tt)*)?) => {
+        $crate::json::json!(@elements [$($done,)* serde_json::Value::Null,] $($($rest)*)?)
+    };
+    (@elements [$($done:expr,)*] { $($inner:tt)* } $(, $($rest:tt)*)?) => {
+        $crate::json::json!(@elements [$($done,)* $crate::json::json!({ $($inner)* }),] $($($rest)*)?)
+    };
+    (@elements [$($done:expr,)*] [ $($inner:tt)* ] $(, $($rest:tt)*)?) => {
+        $crate::json::json!(@elements [$($done,)* $crate::json::json!([ $($inner)* ]),] $($($rest)*)?)
+    };
+    (@elements [$($done:expr,)*] $value:expr $(, $($rest:tt)*)?) => {
+        $crate::json::json!(@elements [$($done,)* $crate::json::value(&$value),] $($($rest)*)?)
+    };
+    ([ $($elements:tt)* ]) => { $crate::json::json!(@elements [] $($elements)*) };
     (null) => { serde_json::Value::Null };
     ($value:expr) => { $crate::json::value(&$value) };
 }
@@ -95,259 +129,194 @@ impl fmt::Display for Misfit {
 
 impl std::error::Error for Misfit {}
 
-impl Error for Misfit {
-    fn custom<T: fmt::Display>(_: T) -> Self {
-        Self
-    }
-}
-
 impl From<Misfit> for Fault {
     fn from(misfit: Misfit) -> Self {
         Self::new(misfit)
     }
 }
 
-/// A tree as a source of values. Each kind of value comes from one kind of node; an object is never an array.
-struct Tree(Value);
+/// What is stored and sent as JSON. `#[derive(Json)]` makes it of structs and enums, in the form in which `serde` would.
+///
+/// A value is read into its place, field by field, and what does not read is noticed at the end. So what is generated for
+/// a type is a call for each of its fields: nothing is unwrapped, moved or dropped half-way.
+pub trait Json {
+    /// What stands in the place before anything is read.
+    fn blank() -> Self
+    where
+        Self: Sized;
 
-impl IntoDeserializer<'_, Misfit> for Tree {
-    type Deserializer = Self;
+    /// Becomes what a tree says. False where it says nothing of this type; who asked uses nothing of it then.
+    fn read(&mut self, tree: Value) -> bool;
 
-    fn into_deserializer(self) -> Self {
-        self
+    /// Writes it behind a text.
+    fn write(&self, text: &mut String);
+
+    /// Whether a member that may be left out is, with this in it.
+    fn is_nothing(&self) -> bool {
+        false
     }
 }
 
-impl Tree {
-    fn elements<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        match self.0 {
-            Value::Array(elements) => visitor.visit_seq(SeqDeserializer::new(elements.into_iter().map(Tree))),
-            _ => Err(Misfit),
-        }
-    }
+pub use edgemint_derive::Json;
 
-    fn members<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        let Value::Object(members) = self.0 else { return Err(Misfit) };
-        visitor.visit_map(MapDeserializer::new(members.into_iter().map(|(name, value)| (name, Tree(value)))))
-    }
-
-    /// A struct's members, in the order in which it declares them: the code that `serde` makes for a sequence compares no
-    /// names. One that is not there is passed over; only a member with a default does without.
-    fn declared<'de, V: Visitor<'de>>(self, names: &[&str], visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_seq(Declared(in_order(self.0, names)?.into_iter()))
-    }
-
-    fn text<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        match self.0 {
-            Value::String(text) => visitor.visit_string(text),
-            _ => Err(Misfit),
-        }
-    }
-
-    fn whole<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        self.0.as_u64().map_or(Err(Misfit), |number| visitor.visit_u64(number))
-    }
+/// The form of a struct, or of a variant's content.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    /// None: a variant is its name alone.
+    Unit,
+    /// The one field itself.
+    One,
+    /// An array of the fields.
+    Elements,
+    /// An object of the fields, in this order.
+    Members(&'static [(&'static str, Rule)]),
 }
 
-impl<'de> Deserializer<'de> for Tree {
-    type Error = Misfit;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        match self.0 {
-            Value::Null => visitor.visit_unit(),
-            Value::Bool(truth) => visitor.visit_bool(truth),
-            Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
-                (Some(number), ..) => visitor.visit_u64(number),
-                (None, Some(number), _) => visitor.visit_i64(number),
-                (None, None, Some(number)) => visitor.visit_f64(number),
-                (None, None, None) => Err(Misfit),
-            },
-            Value::String(text) => visitor.visit_string(text),
-            Value::Array(_) => self.elements(visitor),
-            Value::Object(_) => self.members(visitor),
-        }
-    }
-
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        self.0.as_bool().map_or(Err(Misfit), |truth| visitor.visit_bool(truth))
-    }
-
-    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        self.whole(visitor)
-    }
-
-    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        self.whole(visitor)
-    }
-
-    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        self.whole(visitor)
-    }
-
-    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        self.whole(visitor)
-    }
-
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        self.text(visitor)
-    }
-
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        self.text(visitor)
-    }
-
-    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        self.text(visitor)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Misfit> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        self.elements(visitor)
-    }
-
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misfit> {
-        self.elements(visitor)
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: usize,
-        visitor: V,
-    ) -> Result<V::Value, Misfit> {
-        self.elements(visitor)
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        self.members(visitor)
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        names: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Misfit> {
-        self.declared(names, visitor)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        names: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Misfit> {
-        visitor.visit_enum(choose(self.0, names)?)
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_unit()
-    }
-
-    forward_to_deserialize_any! { i8 i16 i32 i64 i128 u128 f32 f64 char bytes byte_buf unit unit_struct }
+/// Whether a member may lack.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// It may not.
+    Needed,
+    /// It may: then its place stays as it is.
+    Default,
+    /// It may, and is not written where it is nothing.
+    Omit,
 }
 
-/// The members of these names, each where it is in the list.
-fn in_order(tree: Value, names: &[&str]) -> Result<Vec<Option<Value>>, Misfit> {
-    let Value::Object(mut members) = tree else { return Err(Misfit) };
-    let mut found = Vec::with_capacity(names.len());
-    for name in names {
-        found.push(members.remove(*name));
-    }
-    Ok(found)
+/// The parts of a tree, each for the next field.
+pub struct Reading {
+    parts: Parts,
+    sound: bool,
 }
 
-/// The variant that a tree names, by its place in the list, and its content.
-fn choose(tree: Value, names: &[&str]) -> Result<Choice, Misfit> {
-    let (name, content) = match tree {
-        Value::String(name) => (name, None),
-        Value::Object(members) => {
-            let mut members = members.into_iter();
-            match (members.next(), members.next()) {
-                (Some((name, content)), None) => (name, Some(content)),
-                _ => return Err(Misfit),
+enum Parts {
+    Elements(std::vec::IntoIter<Value>),
+    Members(Map<String, Value>, std::slice::Iter<'static, (&'static str, Rule)>),
+}
+
+impl Reading {
+    /// Of a tree that is to have this form.
+    pub fn of(tree: Value, shape: &Shape) -> Self {
+        let parts = match (shape, tree) {
+            (Shape::One, tree) => Parts::Elements(vec![tree].into_iter()),
+            (Shape::Elements, Value::Array(elements)) => Parts::Elements(elements.into_iter()),
+            (Shape::Members(names), Value::Object(members)) => Parts::Members(members, names.iter()),
+            _ => return Self::none(false),
+        };
+        Self { parts, sound: true }
+    }
+
+    /// Of a tree that is to be one of these variants, and which.
+    pub fn variant(tree: Value, variants: &[(&str, Shape)]) -> (Option<usize>, Self) {
+        let (name, content) = match tree {
+            Value::String(name) => (name, None),
+            Value::Object(members) => {
+                let mut members = members.into_iter();
+                match (members.next(), members.next()) {
+                    (Some((name, content)), None) => (name, Some(content)),
+                    _ => return (None, Self::none(false)),
+                }
             }
+            _ => return (None, Self::none(false)),
+        };
+        let number = variants.iter().position(|(known, _)| *known == name);
+        let parts = match (number.and_then(|number| variants.get(number)), content) {
+            (Some((_, Shape::Unit)), None) => Self::none(true),
+            (Some((_, shape)), Some(content)) => Self::of(content, shape),
+            _ => Self::none(false),
+        };
+        (number, parts)
+    }
+
+    fn none(sound: bool) -> Self {
+        Self { parts: Parts::Elements(Vec::new().into_iter()), sound }
+    }
+
+    /// Reads the next field into its place.
+    pub fn next(&mut self, place: &mut dyn Json) {
+        let (part, may_lack) = match &mut self.parts {
+            Parts::Elements(elements) => (elements.next(), false),
+            Parts::Members(members, names) => match names.next() {
+                // The member stays, without what it was: to take it out would move others.
+                Some((name, rule)) => (members.get_mut(*name).map(Value::take), *rule != Rule::Needed),
+                None => (None, false),
+            },
+        };
+        self.sound = self.sound && part.map_or(may_lack, |part| place.read(part));
+    }
+
+    /// Whether every field was there and could be read.
+    pub fn are_sound(self) -> bool {
+        self.sound
+    }
+}
+
+/// A text to which the fields of a struct or variant are written one by one.
+pub struct Writing<'a> {
+    text: &'a mut String,
+    names: std::slice::Iter<'static, (&'static str, Rule)>,
+    /// What stands in front of the next field.
+    before: &'static str,
+    end: &'static str,
+    is_variant: bool,
+}
+
+impl<'a> Writing<'a> {
+    /// Of this form.
+    pub fn of(text: &'a mut String, shape: &Shape) -> Self {
+        let (before, names, end): (_, &[_], _) = match shape {
+            Shape::Unit | Shape::One => ("", &[], ""),
+            Shape::Elements => ("[", &[], "]"),
+            Shape::Members(names) => ("{", names, "}"),
+        };
+        Self { text, names: names.iter(), before, end, is_variant: false }
+    }
+
+    /// The variant of this number.
+    pub fn variant(text: &'a mut String, variants: &[(&str, Shape)], number: usize) -> Self {
+        let (name, shape) = variants.get(number).map_or(("", &Shape::Unit), |(name, shape)| (*name, shape));
+        let is_unit = matches!(shape, Shape::Unit);
+        text.push_str(if is_unit { "\"" } else { "{\"" });
+        text.push_str(name);
+        text.push_str(if is_unit { "\"" } else { "\":" });
+        Self { is_variant: !is_unit, ..Self::of(text, shape) }
+    }
+
+    /// Writes the next field.
+    pub fn next(&mut self, field: &dyn Json) {
+        let named = self.names.next();
+        if named.is_some_and(|(_, rule)| *rule == Rule::Omit) && field.is_nothing() {
+            return;
         }
-        _ => return Err(Misfit),
-    };
-    let place = names.iter().position(|known| *known == name).ok_or(Misfit)?;
-    Ok(Choice(u64::try_from(place).map_err(|_| Misfit)?, content))
-}
-
-/// A struct's members, in its order.
-struct Declared(std::vec::IntoIter<Option<Value>>);
-
-impl<'de> SeqAccess<'de> for Declared {
-    type Error = Misfit;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Misfit> {
-        self.0.next().flatten().map(|value| seed.deserialize(Tree(value))).transpose()
-    }
-}
-
-/// One of an enum's variants, and its content where it has any.
-struct Choice(u64, Option<Value>);
-
-impl<'de> EnumAccess<'de> for Choice {
-    type Error = Misfit;
-    type Variant = Content;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Content), Misfit> {
-        let place = U64Deserializer::<Misfit>::new(self.0);
-        Ok((seed.deserialize(place)?, Content(self.1)))
-    }
-}
-
-struct Content(Option<Value>);
-
-impl Content {
-    fn tree(self) -> Result<Tree, Misfit> {
-        self.0.map(Tree).ok_or(Misfit)
-    }
-}
-
-impl<'de> VariantAccess<'de> for Content {
-    type Error = Misfit;
-
-    fn unit_variant(self) -> Result<(), Misfit> {
-        if self.0.is_none() { Ok(()) } else { Err(Misfit) }
+        self.text.push_str(self.before);
+        self.before = if self.end.is_empty() { "" } else { "," };
+        if let Some((name, _)) = named {
+            self.text.push('"');
+            self.text.push_str(name);
+            self.text.push_str("\":");
+        }
+        field.write(self.text);
     }
 
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Misfit> {
-        seed.deserialize(self.tree()?)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misfit> {
-        self.tree()?.elements(visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        names: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Misfit> {
-        self.tree()?.declared(names, visitor)
+    /// Writes the end.
+    pub fn end(self) {
+        if self.before == "{" || self.before == "[" {
+            self.text.push_str(self.before);
+        }
+        self.text.push_str(self.end);
+        if self.is_variant {
+            self.text.push('}');
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Deserialize;
+    use serde::Serialize;
     use std::collections::BTreeMap;
 
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, PartialEq, Serialize, Json)]
     struct Everything {
         truth: bool,
         small: u8,
@@ -358,15 +327,46 @@ mod tests {
         list: Vec<Shape>,
         map: BTreeMap<String, Shape>,
         any: Value,
-        #[serde(default)]
+        #[json(default)]
         new: Option<Box<Wrapped>>,
+        #[json(omit)]
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        brief: bool,
+        #[json(omit)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        none: Option<Attitude>,
+        some: Attitude,
+        #[json(via = Whole)]
+        number: i64,
     }
 
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    #[serde(transparent)]
+    #[derive(Clone, Copy, Debug, PartialEq, Serialize, Json)]
+    #[json(snake_case)]
+    #[serde(rename_all = "snake_case")]
+    enum Attitude {
+        Calm,
+        VeryCalm,
+    }
+
+    #[derive(Json)]
+    struct Whole(i64);
+
+    impl From<i64> for Whole {
+        fn from(number: i64) -> Self {
+            Self(number)
+        }
+    }
+
+    impl From<Whole> for i64 {
+        fn from(Whole(number): Whole) -> Self {
+            number
+        }
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Json)]
     struct Wrapped(Vec<u64>);
 
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, PartialEq, Serialize, Json)]
     enum Shape {
         Unit,
         One(Option<String>),
@@ -386,6 +386,10 @@ mod tests {
             map: BTreeMap::from([("k".to_owned(), Shape::Named { x: 7, y: Err("no".to_owned()) })]),
             any: json!({ "n": null, "i": -5, "f": 1.5, "a": [1, { "o": {} }], "t": true }),
             new: Some(Box::new(Wrapped(vec![1, 2]))),
+            brief: false,
+            none: None,
+            some: Attitude::VeryCalm,
+            number: i64::MIN,
         }
     }
 
@@ -402,13 +406,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_is_what_serde_would_write() {
+        let whole = everything();
+        assert_eq!(write(&whole), serde_json::to_string(&whole).unwrap());
+        let other = Everything {
+            brief: true,
+            none: Some(Attitude::Calm),
+            list: Vec::new(),
+            map: BTreeMap::new(),
+            ..whole
+        };
+        assert_eq!(write(&other), serde_json::to_string(&other).unwrap());
+    }
+
+    #[test]
     fn what_was_written_is_read_as_it_was() {
-        assert_eq!(read::<Everything>(&write(&everything()).unwrap()).unwrap(), everything());
+        assert_eq!(read::<Everything>(&write(&everything())).unwrap(), everything());
     }
 
     #[test]
     fn members_that_are_not_known_yet_are_passed_over_and_a_new_one_may_lack() {
-        let Value::Object(mut tree) = serde_json::to_value(everything()).unwrap() else { panic!() };
+        let Value::Object(mut tree) = read(&write(&everything())).unwrap() else { panic!() };
         tree.insert("later".to_owned(), json!({ "anything": [1] }));
         tree.remove("new");
         let read: Everything = take(Value::Object(tree)).unwrap();
@@ -417,9 +435,11 @@ mod tests {
 
     #[test]
     fn what_is_of_another_type_does_not_read() {
-        let whole = serde_json::to_value(everything()).unwrap();
+        let whole: Value = read(&write(&everything())).unwrap();
         let Value::Object(members) = &whole else { panic!() };
-        for name in members.keys().filter(|name| !["any", "maybe", "new"].contains(&name.as_str())) {
+        for name in
+            members.keys().filter(|name| !["any", "maybe", "new", "brief", "none"].contains(&name.as_str()))
+        {
             let wrong =
                 [json!(-1), json!(256.5), json!([[]]), json!({ "Unit": 1 }), json!("Two"), Value::Null];
             for wrong in wrong {
@@ -443,6 +463,11 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn a_string_is_written_with_the_escapes_that_serde_json_has(text: String) {
+            assert_eq!(write(&text), serde_json::to_string(&text).unwrap());
+        }
+
         #[test]
         fn any_text_is_read_or_refused(text: String) {
             let _ = read::<Everything>(&text);

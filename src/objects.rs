@@ -25,10 +25,9 @@ pub mod registry;
 use crate::{
     error::Fault,
     host::{Answer, Attempt, Author, Envelope, FORMAT, Host, Object, Seconds, Store, Timestamp, Turn},
-    json,
+    json::{self, Json},
 };
 use protocol::Health;
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 /// Answers one message. Whatever happens inside becomes an answer: an object never panics, and its caller never hangs.
@@ -49,10 +48,7 @@ pub async fn finish<O: Object, H: Host, S: Store>(
         Err(fault) => Err(fault),
     };
     let reply = reply.map_err(Fault::into_cause);
-    let text = json::write(&Answer { format: FORMAT, reply });
-    text.unwrap_or_else(|_| {
-        format!("{{\"format\":{FORMAT},\"reply\":{{\"Err\":\"the reply could not be written\"}}}}")
-    })
+    json::write(&Answer { format: FORMAT, reply })
 }
 
 /// The first half of [`serve`]: one message, one turn.
@@ -83,37 +79,24 @@ fn open(message: &str, now: Timestamp, patience: Seconds) -> Result<(Attempt, Op
 pub async fn alarm<O: Object, H: Host, S: Store>(host: &H, store: &S) -> Option<Timestamp> {
     let now = host.now();
     if let Err(fault) = O::sweep(host, store, now).await {
-        host.log(
-            &crate::json::json!({ "event": "sweep.failed", "object": O::BINDING, "cause": fault.cause() })
-                .to_string(),
-        );
+        let line = json::json!({ "event": "sweep.failed", "object": O::BINDING, "cause": fault.cause() });
+        host.log(&json::write(&line));
     }
     O::wake(store).unwrap_or(Some(now.plus(crate::host::Seconds(60))))
 }
 
 /// A row, read.
-fn read<T: DeserializeOwned, S: Store>(
-    store: &S,
-    table: &str,
-    owner: &str,
-    key: &str,
-) -> Result<Option<T>, Fault> {
+fn read<T: Json, S: Store>(store: &S, table: &str, owner: &str, key: &str) -> Result<Option<T>, Fault> {
     store.get(table, owner, key)?.map(|text| decode(&text)).transpose()
 }
 
 /// A row, written.
-fn write<T: Serialize, S: Store>(
-    store: &S,
-    table: &str,
-    owner: &str,
-    key: &str,
-    row: &T,
-) -> Result<(), Fault> {
-    store.put(table, owner, key, &json::write(row)?)
+fn write<S: Store>(store: &S, table: &str, owner: &str, key: &str, row: &dyn Json) -> Result<(), Fault> {
+    store.put(table, owner, key, &json::write(row))
 }
 
 /// A row's value. A row that carries a format, always as its first member, is refused in an unknown one.
-fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
+fn decode<T: Json>(text: &str) -> Result<T, Fault> {
     let format = text.strip_prefix("{\"format\":");
     if format.is_some_and(|rest| !rest.starts_with("1,")) {
         return Err(Fault::new("a row of an unknown format"));

@@ -14,7 +14,7 @@ use crate::{
     error::{Code, Error},
     grants,
     host::Host,
-    json::json,
+    json::{self, json},
     model::place::Region,
     pages,
     wire::{self, BODY_LIMIT, HEADER_LIMIT, Request, Response, Surface},
@@ -278,14 +278,12 @@ async fn log<H: Host>(cx: &Context<'_, H>, endpoint: &str, status: StatusCode, e
         format!("{}: {cause}", error.code.name())
     });
     let event = Event { event: name, reason: reason.or(event.reason.clone()), ..event };
-    let mut line = serde_json::to_value(event).unwrap_or_default();
-    if let Some(members) = line.as_object_mut() {
-        members.insert("time".to_owned(), json!(cx.now.seconds()));
-        members.insert("trace".to_owned(), json!(cx.trace));
-        members.insert("endpoint".to_owned(), json!(endpoint));
-        members.insert("status".to_owned(), json!(status.as_u16()));
-    }
-    cx.host.log(&line.to_string());
+    let mut line = event.line();
+    json::put(&mut line, "time", json!(cx.now.seconds()));
+    json::put(&mut line, "trace", json!(cx.trace));
+    json::put(&mut line, "endpoint", json!(endpoint));
+    json::put(&mut line, "status", json!(status.as_u16()));
+    cx.host.log(&json::write(&line));
 }
 
 async fn is_sampled<H: Host>(cx: &Context<'_, H>) -> bool {

@@ -10,6 +10,7 @@ pub use credentials::{Basic, basic, bearer};
 pub use params::{Params, decode, encode, with_params};
 pub use refuse::refuse;
 
+use crate::json;
 use http::{Method, StatusCode};
 
 /// The largest body that is read, in bytes. Larger ones are 413 whatever their `Content-Length` claims.
@@ -103,7 +104,7 @@ impl Response {
 
     /// JSON that no cache may keep (RFC 6749 §5.1).
     pub fn json(status: StatusCode, body: &serde_json::Value) -> Self {
-        Self::new(status, "application/json", body.to_string())
+        Self::new(status, "application/json", json::write(body))
     }
 
     /// 303: the browser follows with GET, whatever brought it here (RFC 9700 §4.12).

@@ -7,7 +7,7 @@ use super::{documents::Documents, keyring, limits::Limits, tokens::Tokens};
 use crate::{
     error::{Code, Error, Fault},
     host::{self, Host, Seconds, Timestamp},
-    json,
+    json::{self, Json},
     model::{client::Client, policy::Policy},
     objects::protocol::registry::{self, Registry},
 };
@@ -230,7 +230,7 @@ impl Bucket {
 }
 
 /// A record of the replica; one that does not read, or cannot be read, is as good as none: the truth is asked.
-async fn read<T: serde::de::DeserializeOwned, H: Host>(host: &H, key: &str) -> Option<T> {
+async fn read<T: Json, H: Host>(host: &H, key: &str) -> Option<T> {
     let text = host.read_copy(key).await.ok()??;
     let format = text.strip_prefix("{\"format\":").is_some_and(|rest| rest.starts_with("1,"));
     if format { json::read(&text).ok() } else { None }

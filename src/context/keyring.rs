@@ -108,8 +108,8 @@ impl<H: Host> Context<'_, H> {
         let mut public = private.clone();
         public.retain(|name, _| PUBLIC.contains(&name.as_str()));
         // RFC 7638 §3: the members in order, without spaces, as they are kept.
-        let kid = crypto::text(&crypto::digest(json::write(&public)?.as_bytes()));
-        let private = self.config.keys.vault(VAULT).seal(&kid, &json::write(&private)?)?;
+        let kid = crypto::text(&crypto::digest(json::write(&public).as_bytes()));
+        let private = self.config.keys.vault(VAULT).seal(&kid, &json::write(&private))?;
         let key =
             Key { kid, algorithm, public, private, made: self.now, signs: self.now, longest: Seconds(0) };
         self.wish(Wish::Add { key: Box::new(key), after, lead }).await

@@ -53,7 +53,7 @@ fn usages(names: &[&str]) -> JsValue {
 }
 
 async fn import(algorithm: Algorithm, jwk: &Jwk, usage: &str) -> Result<JsValue, Fault> {
-    let jwk = JSON::parse(&json::write(jwk)?).map_err(worker::Error::from)?;
+    let jwk = JSON::parse(&json::write(jwk)).map_err(worker::Error::from)?;
     let params = params(algorithm)?;
     call("importKey", &[&"jwk".into(), &jwk, &params, &JsValue::FALSE, &usages(&[usage])]).await
 }

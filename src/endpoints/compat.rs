@@ -12,7 +12,7 @@ use crate::{
     error::{Code, Error, quotable},
     grants::{self, Door},
     host::Host,
-    json::json,
+    json::{self, json},
     model::{
         grant::{Active, Returned},
         policy::Policy,
@@ -195,7 +195,7 @@ pub(super) fn params(request: &Request) -> Result<Params, Error> {
         said.push(match value {
             Value::Null => (name, String::new()),
             Value::String(text) => (name, text),
-            Value::Number(_) | Value::Bool(_) => (name, value.to_string()),
+            Value::Number(_) | Value::Bool(_) => (name, json::write(&value)),
             Value::Array(_) | Value::Object(_) => {
                 return Err(Error::new(Code::InvalidRequest, format!("{} must be a text", quotable(&name))));
             }

@@ -10,7 +10,7 @@ use crate::{
     crypto::Secret,
     error::{Code, Error, Fault, quotable},
     host::{Host, Seconds},
-    json::{json, object},
+    json::{self, json, object},
     model::{
         held::{Broken, Failure},
         provider::Answer,
@@ -200,7 +200,7 @@ fn is_broken<H: Host>(cx: &Context<'_, H>, broken: &Broken) -> Response {
         "broken_reason": broken.why,
         "trace_id": cx.trace,
     });
-    Response::new(StatusCode::CONFLICT, "application/problem+json", body.to_string())
+    Response::new(StatusCode::CONFLICT, "application/problem+json", json::write(&body))
 }
 
 fn has_failed<H: Host>(cx: &Context<'_, H>, failure: Failure) -> Response {

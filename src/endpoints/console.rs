@@ -18,6 +18,7 @@ use crate::{
     crypto::Kind,
     error::{Code, Error, Fault},
     host::{Author, Host, Seconds, Timestamp},
+    json,
     model::{
         account::{self, Account},
         ticket::Ticket,
@@ -232,7 +233,7 @@ impl<'a> Wish<'a> {
         if body.is_some() {
             headers.push(("content-type".to_owned(), "application/json".to_owned()));
         }
-        let body = body.map(|body| Value::Object(body).to_string().into_bytes()).unwrap_or_default();
+        let body = body.map(|body| json::write(&body).into_bytes()).unwrap_or_default();
         let request = Request {
             method,
             secure: true,
@@ -247,7 +248,7 @@ impl<'a> Wish<'a> {
         if response.status == StatusCode::NO_CONTENT {
             return Ok(Answer { body: Map::new(), tag, owed: false });
         }
-        match serde_json::from_str(&String::from_utf8_lossy(&response.body)) {
+        match json::read(&String::from_utf8_lossy(&response.body)) {
             Ok(Value::Object(body)) => {
                 Ok(Answer { body, tag, owed: response.status == StatusCode::ACCEPTED })
             }

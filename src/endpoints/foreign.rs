@@ -9,7 +9,7 @@ use crate::{
     crypto::Kind,
     error::{Code, Error},
     host::{Host, PATIENCE, SKEW, Timestamp},
-    jws,
+    json, jws,
     model::{
         grant::{Active, Person},
         policy::Policy,
@@ -92,7 +92,7 @@ async fn ask<H: Host>(
     let asked = crate::host::Asked { patience: PATIENCE, ..wish.asked(&address) };
     let fetched =
         cx.host.fetch(&asked).await.map_err(|away| silent(crate::error::Fault::from(away).into_cause()))?;
-    let said = fetched.body.as_deref().and_then(|body| serde_json::from_slice(body).ok());
+    let said = fetched.body.as_deref().and_then(|body| json::read(str::from_utf8(body).ok()?).ok());
     match (fetched.status, said) {
         (200, Some(Value::Object(said))) if said.get("active").is_some_and(Value::is_boolean) => Ok(said),
         (status, _) => Err(silent(format!("status {status}, or no answer of RFC 7662"))),

@@ -13,9 +13,8 @@ use crate::{
     crypto::{self, Secret},
     error::quotable,
     host::{Attempt, Attempts, FORMAT, Seconds, Timestamp},
-    json::{self, json},
+    json::{self, Json, json},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -42,7 +41,7 @@ pub fn draw_sub(username: &str, mut dice: [u8; 16]) -> String {
 }
 
 /// One person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Json)]
 pub struct Account {
     /// The format of the row.
     pub format: u8,
@@ -59,7 +58,7 @@ pub struct Account {
     /// Sessions and grants until then are dead.
     pub not_before: Timestamp,
     /// Grants of older versions are dead; sessions are not.
-    #[serde(default)]
+    #[json(default)]
     pub min_grants: u64,
     /// When it last changed.
     pub changed: Timestamp,
@@ -76,10 +75,10 @@ pub struct Account {
     /// The wishes that last changed it.
     pub attempts: Attempts,
     /// The person's own wishes that last ended something: sessions, or what a client was allowed.
-    #[serde(default)]
+    #[json(default)]
     pub acts: Attempts,
     /// When they last wished the latter, by the clock of the edge.
-    #[serde(default)]
+    #[json(default)]
     pub withdrawn: Timestamp,
 }
 
@@ -102,12 +101,12 @@ impl Account {
                     Value::Null => after.claims = Map::new(),
                     Value::Object(claims) => {
                         patch::merge(&mut after.claims, claims);
-                        let text = serde_json::to_string(&after.claims).unwrap_or_default();
+                        let text = json::write(&after.claims);
                         if text.len() > 16_384 {
                             return Err(refused("larger than 16 KiB"));
                         }
                         // Some fractions are read a bit off from how they are written: then this would not be what is kept.
-                        let kept: Option<Value> = serde_json::from_str(&text).ok();
+                        let kept: Option<Value> = json::read(&text).ok();
                         let same = kept.as_ref().and_then(Value::as_object) == Some(&after.claims);
                         if !same || !after.claims.values().all(is_exact) {
                             return Err(refused(
@@ -171,7 +170,7 @@ impl Account {
 }
 
 /// A signed-in browser.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub struct Session {
     /// The format of the row.
     pub format: u8,
@@ -186,10 +185,10 @@ pub struct Session {
     /// The wish that made it.
     pub attempt: Attempt,
     /// In which browser.
-    #[serde(default)]
+    #[json(default)]
     pub agent: String,
     /// The clients that are to hear of its end, each behind the id under which it knows it: of one before, perhaps.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[json(omit)]
     pub listeners: BTreeSet<(String, String)>,
 }
 
@@ -207,7 +206,7 @@ impl Session {
 }
 
 /// What a client is to be allowed, or asks to have again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Json)]
 pub struct Wanted {
     /// `client_id`.
     pub client: String,
@@ -220,12 +219,12 @@ pub struct Wanted {
     /// When, by the clock of the edge.
     pub at: Timestamp,
     /// The client is to hear of the end of a session in which it is signed in to.
-    #[serde(default)]
+    #[json(default)]
     pub listens: bool,
 }
 
 /// What a person has allowed a client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Json)]
 pub struct Consent {
     /// The format of the row.
     pub format: u8,

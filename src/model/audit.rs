@@ -1,11 +1,13 @@
 //! What administrators changed: who, when, from where, and how it was before and after. Never a secret.
 
-use crate::host::{Author, Timestamp};
-use serde::{Deserialize, Serialize};
+use crate::{
+    host::{Author, Timestamp},
+    json::Json,
+};
 use serde_json::{Map, Value};
 
 /// One change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Json)]
 pub struct Change {
     /// The format of the row.
     pub format: u8,

@@ -15,11 +15,11 @@ use crate::{
     crypto::{self, Secret},
     error::{Code, Error, Fault, quotable},
     host::{Algorithm, Attempts, FORMAT, Seconds, Timestamp},
+    json::Json,
 };
-use serde::{Deserialize, Serialize};
 
 /// One client. Its record is the truth in the registry, a copy everywhere else.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub struct Client {
     /// The format of the record.
     pub format: u8,
@@ -39,25 +39,25 @@ pub struct Client {
     /// nothing but a way to exhaust us.
     pub secret: Option<Hashed>,
     /// Secrets before that, each until it is no longer taken.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[json(omit)]
     pub previous_secrets: Vec<(Hashed, Timestamp)>,
     /// The rest.
     pub metadata: Metadata,
     /// When something was taken away from it.
-    #[serde(default)]
+    #[json(default)]
     pub restrictions: Restrictions,
     /// Of one that registered itself: when it ends, unless it is used before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[json(omit)]
     pub expires: Option<Timestamp>,
     /// Of such a one: nobody has allowed it anything yet.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[json(omit)]
     pub unused: bool,
     /// The wishes that last changed it.
     pub attempts: Attempts,
 }
 
 /// A client secret at rest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Json)]
 pub struct Hashed {
     salt: Secret,
     mac: Secret,
@@ -297,7 +297,7 @@ mod tests {
         let hashed = Hashed::of("hush", [1; 16]);
         assert!(hashed.is("hush") && !hashed.is("hus") && !hashed.is(""));
         assert_ne!(hashed, Hashed::of("hush", [2; 16]));
-        assert!(!serde_json::to_string(&hashed).unwrap().contains("hush"));
+        assert!(!crate::json::write(&hashed).contains("hush"));
         assert_eq!(Hashed::parse(&hashed.to_text()), Some(hashed));
         for text in ["", "hmac-sha256$$", "hmac-sha256$AA$AA", "md5$AA$AA", "hush"] {
             assert_eq!(Hashed::parse(text), None, "{text}");

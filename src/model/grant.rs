@@ -18,11 +18,11 @@ use super::{mark::ClientRef, openid::Openid, pkce::Challenge, scope::Scope, tick
 use crate::{
     crypto::Secret,
     host::{Attempt, Attempts, Seconds, Timestamp},
+    json::Json,
 };
-use serde::{Deserialize, Serialize};
 
 /// The person who gave the grant, as the account knew them then.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Json)]
 pub struct Person {
     /// `sub`.
     pub sub: String,
@@ -33,12 +33,12 @@ pub struct Person {
     /// The groups, copied so that a decision asks one shard.
     pub groups: Vec<String>,
     /// When they proved themself (`None`: not known).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[json(omit)]
     pub auth_time: Option<Timestamp>,
 }
 
 /// What a code must be redeemed with.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub struct Binding {
     /// `code_challenge` (RFC 7636 §4.3).
     pub challenge: Option<Challenge>,
@@ -47,12 +47,12 @@ pub struct Binding {
     /// Whether the token request may leave `redirect_uri` out (OAuth 2.1 §4.1.3: only where PKCE binds the code).
     pub redirect_uri_required: bool,
     /// Whether the authorization request named it.
-    #[serde(default)]
+    #[json(default)]
     pub redirect_uri_sent: bool,
 }
 
 /// What the token endpoint that was called demands of `redirect_uri`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Json)]
 pub enum Returned {
     /// What the specification does (RFC 6749 §4.1.3, OAuth 2.1 §4.1.3).
     #[default]
@@ -64,7 +64,7 @@ pub enum Returned {
 }
 
 /// What a person allows.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub struct Offer {
     /// To whom.
     pub client: ClientRef,
@@ -81,12 +81,12 @@ pub struct Offer {
     /// No token of this grant outlives this instant: the end of its table (`None`: never).
     pub until: Option<Timestamp>,
     /// What it was asked beside, where the person signs in to the client.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[json(omit)]
     pub openid: Option<Box<Openid>>,
 }
 
 /// Where a grant stands.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub enum State {
     /// A code is out.
     Offered {
@@ -106,19 +106,19 @@ pub enum State {
         /// When the previous generation was used, which made the current one.
         rotated: Timestamp,
         /// The current one was used without a successor, so the previous one is over: its client did not rotate then.
-        #[serde(default)]
+        #[json(default)]
         spent: bool,
         /// Refreshes left of the original grant (`None`: unlimited).
         remaining: Option<u32>,
         /// How long the current refresh token may lie unused, by the policy when it was made.
-        #[serde(default)]
+        #[json(default)]
         idle: Option<Seconds>,
         /// An access token was given that has no end.
-        #[serde(default)]
+        #[json(default)]
         endless: bool,
         /// When the last access token ends that was given (zero: not known). In a grace one that is given again may live
         /// so much longer.
-        #[serde(default)]
+        #[json(default)]
         last: Timestamp,
     },
     /// Nothing of it is, or becomes, active.
@@ -129,7 +129,7 @@ pub enum State {
 }
 
 /// The row.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub struct Grant {
     /// The format of the row.
     pub format: u8,
@@ -150,7 +150,7 @@ pub struct Grant {
     /// No token of it outlives this.
     pub until: Option<Timestamp>,
     /// What it was asked beside, where the person signs in to the client.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[json(omit)]
     pub openid: Option<Box<Openid>>,
     /// Where it stands.
     pub state: State,
@@ -159,7 +159,7 @@ pub struct Grant {
 }
 
 /// What the client's policy says at this moment.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Json)]
 #[allow(clippy::struct_excessive_bools)] // What a policy says, each for itself.
 pub struct Terms {
     /// The scopes the client may have now.
@@ -171,31 +171,31 @@ pub struct Terms {
     /// How long a refresh token may lie unused (`None`: as long as the family lives).
     pub idle: Option<Seconds>,
     /// When the client ends, unless it is used: what it has got is over then (`None`: it has no end).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[json(omit)]
     pub ends: Option<Timestamp>,
     /// Whether each refresh makes a new generation.
     pub rotate: bool,
     /// Whether a refresh token is issued at all.
     pub refreshable: bool,
     /// Only where `offline_access` was granted.
-    #[serde(default)]
+    #[json(default)]
     pub offline: bool,
     /// How many refreshes the grant gives (`None`: unlimited).
     pub refreshes: Option<u32>,
     /// Whether access tokens have no end.
-    #[serde(default)]
+    #[json(default)]
     pub endless: bool,
     /// How long access tokens live (zero: not said).
-    #[serde(default)]
+    #[json(default)]
     pub access: Seconds,
     /// The scopes of the resources that are asked for (RFC 8707 §2.2): the access token is good for no others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[json(omit)]
     pub within: Option<Scope>,
     /// At a redemption: where the client's answers may go now. Empty where it was not said.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[json(omit)]
     pub redirect_uris: Vec<String>,
     /// At a redemption: whether the client must use PKCE now.
-    #[serde(default)]
+    #[json(default)]
     pub require_pkce: bool,
 }
 
@@ -212,7 +212,7 @@ impl Terms {
 }
 
 /// A token that somebody asks about or ends.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub enum Token {
     /// A refresh token.
     Refresh {
@@ -241,7 +241,7 @@ impl Token {
 }
 
 /// What a grant can be told.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub enum Command {
     /// A person allowed it (RFC 6749 §4.1.1).
     Offer(Box<Offer>),
@@ -256,7 +256,7 @@ pub enum Command {
         /// `redirect_uri`.
         redirect_uri: Option<String>,
         /// What is demanded of it.
-        #[serde(default)]
+        #[json(default)]
         returned: Returned,
         /// The client's policy.
         terms: Terms,
@@ -300,7 +300,7 @@ pub enum Command {
 }
 
 /// Why a grant says no: exact in the log, `invalid_grant` on the wire (but for `Exceeds`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Json)]
 pub enum Refusal {
     /// No such grant (any more).
     Unknown,
@@ -331,7 +331,7 @@ pub enum Refusal {
 }
 
 /// The refresh token to hand out.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub struct Successor {
     /// Its generation.
     pub generation: u32,
@@ -340,7 +340,7 @@ pub struct Successor {
 }
 
 /// Everything that `issue` needs to make the tokens.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub struct Issued {
     /// What for.
     pub scope: Scope,
@@ -357,12 +357,12 @@ pub struct Issued {
     /// This answer was given before.
     pub again: bool,
     /// What it was asked beside, where the person signs in to the client.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[json(omit)]
     pub openid: Option<Box<Openid>>,
 }
 
 /// What introspection tells of an active token (RFC 7662 §2.2).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub struct Active {
     /// `scope`.
     pub scope: Scope,
@@ -375,12 +375,12 @@ pub struct Active {
     /// `exp`.
     pub expires: Option<Timestamp>,
     /// What it was asked beside, where the person signs in to the client.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[json(omit)]
     pub openid: Option<Box<Openid>>,
 }
 
 /// What a grant answers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub enum Reply {
     /// The code's proof.
     Offered(Secret),

@@ -9,8 +9,8 @@ use crate::{
     crypto::{Secret, Vault},
     error::{Fault, quotable},
     host::{Seconds, Timestamp},
+    json::Json,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// A token is replaced so long before its end; of short ones a quarter of their life before.
@@ -34,7 +34,7 @@ const CODE: &str = "code";
 const VERIFIER: &str = "code_verifier";
 
 /// What is held of one connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Json)]
 pub struct Held {
     /// The format of the row.
     pub format: u8,
@@ -63,7 +63,7 @@ pub struct Held {
 }
 
 /// A browser that was sent to the provider.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Json)]
 pub struct Pending {
     /// Which one is expected.
     pub nonce: String,
@@ -74,7 +74,7 @@ pub struct Pending {
 }
 
 /// Tokens, sealed, and what was said of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Json)]
 pub struct Tokens {
     access: String,
     refresh: Option<String>,
@@ -93,7 +93,7 @@ pub struct Tokens {
 }
 
 /// A call to the provider.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Json)]
 pub struct Calling {
     /// Which one.
     pub number: u64,
@@ -106,12 +106,12 @@ pub struct Calling {
     /// With a code: of which browser, and code and verifier, sealed. Else with the refresh token.
     pub code: Option<[String; 3]>,
     /// The answer that brought the code named the provider. Who has the address could say so: it counts once the code is good.
-    #[serde(default)]
+    #[json(default)]
     pub named: bool,
 }
 
 /// Why there will be no token until somebody goes to the provider again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Json)]
 pub struct Broken {
     /// Since when.
     pub since: Timestamp,
@@ -120,7 +120,7 @@ pub struct Broken {
 }
 
 /// A call that brought nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Json)]
 pub struct Failure {
     /// Which one.
     pub number: u64,

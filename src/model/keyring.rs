@@ -5,8 +5,10 @@
 //!   made ──── published ────► signs ──── the next one signs ────► kept ────► gone
 //! ```
 
-use crate::host::{Algorithm, SKEW, Seconds, Timestamp};
-use serde::{Deserialize, Serialize};
+use crate::{
+    host::{Algorithm, SKEW, Seconds, Timestamp},
+    json::Json,
+};
 use serde_json::{Map, Value};
 
 /// How many of one algorithm may lie published at a time.
@@ -17,7 +19,7 @@ pub const COPIED: Seconds = Seconds(60);
 const CACHED: Seconds = Seconds(3600);
 
 /// One key pair.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Json)]
 pub struct Key {
     /// `kid`: the thumbprint of the public key (RFC 7638), so no other has it.
     pub kid: String,
@@ -36,7 +38,7 @@ pub struct Key {
 }
 
 /// All of them, the oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Json)]
 pub struct Keyring {
     /// The format of the row.
     pub format: u8,
@@ -47,7 +49,7 @@ pub struct Keyring {
 }
 
 /// What can be wished of it. Each has one effect, however often it arrives.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub enum Wish {
     /// To see it.
     Read,

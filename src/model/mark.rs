@@ -9,11 +9,13 @@ use super::{
     settings::Settings,
     ticket::{Claims, Subject},
 };
-use crate::host::{SKEW, Seconds, Timestamp};
-use serde::{Deserialize, Serialize};
+use crate::{
+    host::{SKEW, Seconds, Timestamp},
+    json::Json,
+};
 
 /// Whether a client or person may act at all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Json)]
 pub enum Standing {
     /// Yes.
     #[default]
@@ -23,7 +25,7 @@ pub enum Standing {
 }
 
 /// What changed about one client, person or the settings, and from which version on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Json)]
 pub struct Mark {
     /// Of the record that it tells of.
     pub version: u64,
@@ -34,24 +36,24 @@ pub struct Mark {
     /// What was issued until then is dead (a cut-off that an administrator gave as a time).
     pub not_before: Timestamp,
     /// The changes that took something away, oldest first.
-    #[serde(default)]
+    #[json(default)]
     pub restrictions: Restrictions,
     /// Of a client: which life of that id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[json(omit)]
     pub incarnation: Option<String>,
     /// Of a client: the scopes it may still have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[json(omit)]
     pub scope: Option<Scope>,
     /// Of a person: the groups now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[json(omit)]
     pub groups: Option<Vec<String>>,
     /// Of the settings: those that shards decide by.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[json(omit)]
     pub rules: Option<Rules>,
 }
 
 /// Settings that shards decide by. They hear of them by a mark, so that a change holds everywhere once it is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Json)]
 pub struct Rules {
     /// Whether tokens of a disabled client are inactive.
     pub disabling_ends: bool,
@@ -105,8 +107,7 @@ impl Mark {
 ///
 /// A token of the client's own asks no shard when it is issued. One that was issued after a restriction, by someone who
 /// knew only an older record, must never have been: it is dead, also after later changes that restrict nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Json)]
 pub struct Restrictions(Vec<(u64, Timestamp)>);
 
 impl Restrictions {
@@ -132,7 +133,7 @@ impl Restrictions {
 }
 
 /// The client a command speaks for, as the edge knew it when it authenticated it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Json)]
 pub struct ClientRef {
     /// `client_id`.
     pub id: String,

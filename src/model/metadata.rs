@@ -11,9 +11,8 @@ use super::{
     scope::Scope,
     settings::Lifetime,
 };
-use crate::json::json;
+use crate::json::{Json, json};
 use crate::{error::quotable, json};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Grant types a client may be registered with. `password` and `implicit` are known names that no endpoint serves yet.
@@ -21,8 +20,8 @@ pub const GRANT_TYPES: &[&str] =
     &["authorization_code", "refresh_token", "client_credentials", "password", "implicit"];
 
 /// How a client authenticates (RFC 7591 §2). A client with a secret may send it either way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Json)]
+#[json(snake_case)]
 pub enum AuthMethod {
     /// In the header (RFC 6749 §2.3.1).
     #[default]
@@ -34,8 +33,8 @@ pub enum AuthMethod {
 }
 
 /// Whether refreshing makes a new refresh token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Json)]
+#[json(snake_case)]
 pub enum Rotation {
     /// Each time.
     Always,
@@ -44,8 +43,8 @@ pub enum Rotation {
 }
 
 /// The form of access tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Json)]
+#[json(lowercase)]
 pub enum AccessFormat {
     /// A sealed ticket.
     #[default]
@@ -58,8 +57,8 @@ pub enum AccessFormat {
 ///
 /// A record that is stored is read as it is, by older and newer rules: members that are not known are left out, and what
 /// may not be used is refused where it is used.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Json)]
+#[json(default)]
 #[allow(clippy::struct_excessive_bools)] // Members on the wire, each with a meaning of its own.
 pub struct Metadata {
     /// What people are shown.
@@ -131,8 +130,8 @@ pub struct Metadata {
 }
 
 /// Under which subject the client knows people (OpenID Connect Core §8).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Json)]
+#[json(lowercase)]
 pub enum SubjectType {
     /// Under the one of their account.
     #[default]
@@ -166,8 +165,8 @@ impl Metadata {
 
     /// As JSON, under the names of the wire.
     pub fn members(&self) -> Map<String, Value> {
-        match serde_json::to_value(self) {
-            Ok(Value::Object(members)) => members,
+        match json::tree(self) {
+            Value::Object(members) => members,
             _ => Map::new(),
         }
     }
@@ -405,7 +404,7 @@ mod tests {
         stored.insert("logo_uri".to_owned(), json!("https://app.test/logo"));
         stored.remove("contacts");
         stored.insert("redirect_uris".to_owned(), json!(["what once was allowed"]));
-        let read: Metadata = serde_json::from_value(Value::Object(stored)).unwrap();
+        let read: Metadata = json::take(Value::Object(stored)).unwrap();
         assert_eq!(read.check(&Scope::default(), Timestamp(0)).unwrap_err().field, "redirect_uris");
     }
 

@@ -2,8 +2,7 @@
 //! a grant keeps of the request that made it.
 
 use super::scope::Scope;
-use crate::json;
-use serde::{Deserialize, Serialize};
+use crate::json::{self, Json};
 use serde_json::{Map, Value};
 
 /// The scope of every authentication request.
@@ -32,7 +31,7 @@ pub const SCOPES: &[(&str, &str, &[&str])] = &[
 ];
 
 /// What is kept of an authentication request.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Json)]
 pub struct Openid {
     /// `nonce`.
     pub nonce: Option<String>,
@@ -41,7 +40,7 @@ pub struct Openid {
     /// The session in which the person was asked.
     pub sid: String,
     /// Claims that were shown by name, beside those of the scope.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[json(omit)]
     pub names: Vec<String>,
 }
 

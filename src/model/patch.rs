@@ -1,11 +1,10 @@
 //! JSON Merge Patch (RFC 7396 §2), and what is said of one that does not fit.
 
-use crate::json;
-use serde::{Deserialize, Serialize};
+use crate::json::{self, Json};
 use serde_json::{Map, Value};
 
 /// What is wrong with a record: the member, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Json)]
 pub struct Invalid {
     /// The member.
     pub field: String,

@@ -1,11 +1,9 @@
 //! Proof Key for Code Exchange (RFC 7636), S256 only.
 
-use crate::crypto;
-use serde::{Deserialize, Serialize};
+use crate::{crypto, json::Json};
 
 /// `code_challenge` of the method S256: base64url of 32 bytes (RFC 7636 §4.2).
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, Json)]
 pub struct Challenge(crypto::Secret);
 
 impl Challenge {

@@ -1,12 +1,15 @@
 //! Where a grant lies: region, shard, table, owner, key. The address is written into every token of the grant, so any
 //! later request goes straight there and nothing is ever rehashed.
 
-use crate::host::{Seconds, Timestamp};
+use crate::{
+    host::{Seconds, Timestamp},
+    json::Json,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A region of the platform that objects can be hinted into.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Json)]
 #[serde(transparent)]
 pub struct Region(u8);
 
@@ -42,7 +45,7 @@ impl Region {
 }
 
 /// One `GrantShard`: `weur-3`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Json)]
 pub struct Shard {
     /// Where it lives.
     pub region: Region,
@@ -71,7 +74,7 @@ impl fmt::Display for Shard {
 }
 
 /// A table of rows that may all be forgotten at the same instant: it is dropped, not emptied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Json)]
 pub enum Table {
     /// Rows whose end comes within two days: one table an hour.
     Short(u32),
@@ -136,7 +139,7 @@ impl Table {
 }
 
 /// Where one grant lies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Json)]
 pub struct Address {
     /// The object.
     pub shard: Shard,

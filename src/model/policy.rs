@@ -12,9 +12,8 @@ use crate::{
     crypto::Secret,
     error::quotable,
     host::{Algorithm, Attempts, Seconds, Timestamp},
-    json::json,
+    json::{Json, json},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -36,30 +35,30 @@ const OWN: &[(&str, &str)] = &[
 pub const FILTER: &str = "clients.filter";
 
 /// What a scope is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Json)]
 pub struct ScopeEntry {
     /// Grows with every change.
-    #[serde(default)]
+    #[json(default)]
     pub version: u64,
     /// What the person is told on the consent page.
     pub description: String,
     /// Folders it opens.
-    #[serde(default)]
+    #[json(default)]
     pub folders: Vec<String>,
     /// URL templates it opens: `GET /orders/{id}`.
-    #[serde(default)]
+    #[json(default)]
     pub urls: Vec<String>,
     /// Groups of which a person must have one.
-    #[serde(default)]
+    #[json(default)]
     pub groups: Vec<String>,
     /// Services it opens: `orders.api:list`.
-    #[serde(default)]
+    #[json(default)]
     pub services: Vec<String>,
     /// Groups of which a client must have one that acts for itself.
-    #[serde(default)]
+    #[json(default)]
     pub client_groups: Vec<String>,
     /// The protected resource that it belongs to (RFC 8707 §2); empty: none in particular.
-    #[serde(default)]
+    #[json(default)]
     pub resource: String,
 }
 
@@ -140,7 +139,7 @@ impl ScopeEntry {
 }
 
 /// Settings and scopes as one record: one copy to read, one version.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Json)]
 pub struct Policy {
     /// The format of the record.
     pub format: u8,
@@ -149,7 +148,7 @@ pub struct Policy {
     /// When it last changed.
     pub changed: Timestamp,
     /// The version that last changed the settings.
-    #[serde(default)]
+    #[json(default)]
     pub settings_version: u64,
     /// The settings.
     pub settings: Settings,
@@ -160,13 +159,13 @@ pub struct Policy {
     /// The format of the development data in the registry; 0: there is none. A production Worker refuses to serve it.
     pub development: u8,
     /// The issuer that the development data was made for: one of its redirect URIs is the issuer's own.
-    #[serde(default)]
+    #[json(default)]
     pub development_issuer: String,
     /// Other servers whose access tokens are good here, too.
-    #[serde(default)]
+    #[json(default)]
     pub servers: Vec<Remote>,
     /// The wishes that last changed it.
-    #[serde(default)]
+    #[json(default)]
     pub attempts: Attempts,
 }
 

@@ -1,11 +1,10 @@
 //! Profiles: what a client's policy is unless it says otherwise. One table.
 
-use crate::host::Seconds;
-use serde::{Deserialize, Serialize};
+use crate::{host::Seconds, json::Json};
 
 /// The name of a set of defaults.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Json)]
+#[json(lowercase)]
 pub enum Profile {
     /// OAuth 2.1.
     #[default]

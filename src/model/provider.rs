@@ -2,7 +2,7 @@
 
 use crate::{
     host::{Asked, Away, Fetched, Seconds},
-    wire,
+    json, wire,
 };
 use base64ct::{Base64, Encoding as _};
 use http::Method;
@@ -81,7 +81,7 @@ impl Answer {
             Ok(fetched) => fetched,
             Err(away) => return away.into(),
         };
-        let body = fetched.body.and_then(|body| serde_json::from_str(str::from_utf8(&body).ok()?).ok());
+        let body = fetched.body.and_then(|body| json::read(str::from_utf8(&body).ok()?).ok());
         match (fetched.status, body) {
             (200, Some(Value::Object(members)))
                 if members.get("access_token").and_then(Value::as_str).is_some_and(is_token) =>

@@ -2,12 +2,12 @@
 //! RFC 8252 §7, RFC 9700 §2.1).
 
 use super::authority::is_plain;
+use crate::json::Json;
 use fluent_uri::Uri;
-use serde::{Deserialize, Serialize};
 
 /// Where a client runs (OpenID Connect Dynamic Registration §2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Json)]
+#[json(lowercase)]
 pub enum ApplicationType {
     /// At an address of its own.
     Web,

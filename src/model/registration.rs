@@ -15,9 +15,8 @@ use crate::{
     crypto::Secret,
     error::quotable,
     host::{Attempt, Seconds, Timestamp},
-    json::json,
+    json::{self, Json, json},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// What a client says of itself (RFC 7591 §2).
@@ -99,7 +98,7 @@ impl Metadata {
             let silent = match *name {
                 // RFC 7591 §2: without it the server decides. Each scope is for a person to allow.
                 "scope" => json!(usual.first().to_string()),
-                "token_endpoint_auth_method" => json!(self.token_endpoint_auth_method),
+                "token_endpoint_auth_method" => crate::json::tree(&self.token_endpoint_auth_method),
                 _ => Value::Null,
             };
             said.entry(*name).or_insert(silent);
@@ -146,7 +145,7 @@ impl Metadata {
             let why = format!("must have at most {LONGEST_NAME} bytes, and no characters that are not seen");
             return refused("client_name", &why);
         }
-        if Value::Object(self.members()).to_string().len() > LARGEST {
+        if json::write(&self.members()).len() > LARGEST {
             return refused("metadata", &format!("is larger than {LARGEST} bytes"));
         }
         Ok(())
@@ -209,7 +208,7 @@ impl Client {
 /// Two generations are good at a time: the newest, which nobody has used, and the one before it, which was used last. Its
 /// use is answered with the newest, again and again, so an answer that is lost locks nobody out. Once the newest is used
 /// there is one that is newer, and what was before is over.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub struct Registered {
     /// The format of the row.
     pub format: u8,
@@ -249,7 +248,7 @@ impl Registered {
 }
 
 /// What lets somebody register where not everybody may (RFC 7591 §1.2), as the registry keeps it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub struct InitialToken {
     /// The format of the row.
     pub format: u8,
@@ -266,7 +265,7 @@ pub struct InitialToken {
     /// Never leaves the row except as a proof.
     pub secret: Secret,
     /// The wish that ended it.
-    #[serde(default)]
+    #[json(default)]
     pub ended: Option<Attempt>,
 }
 

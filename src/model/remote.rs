@@ -10,9 +10,8 @@ use crate::{
     crypto::{self, Secret},
     error::quotable,
     host::Attempt,
-    json::json,
+    json::{Json, json},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The longest text, in bytes.
@@ -21,7 +20,7 @@ const LONGEST: usize = 2000;
 pub const SECRET: &str = "client_secret";
 
 /// Which other servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Json)]
 pub enum Kind {
     /// This server is a client there, and holds tokens.
     Connection,
@@ -103,7 +102,7 @@ impl Kind {
 }
 
 /// As the registry keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Json)]
 pub struct Remote {
     /// The format of the row.
     pub format: u8,
@@ -120,7 +119,7 @@ pub struct Remote {
     /// Sealed.
     pub client_secret: Option<String>,
     /// The wish that last changed it.
-    #[serde(default)]
+    #[json(default)]
     pub attempt: Attempt,
 }
 

@@ -1,6 +1,8 @@
 //! Scopes (RFC 6749 §3.3): an ordered set of names, each of the characters the grammar allows.
 
+use crate::json::{Json, ToTree};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::{collections::BTreeSet, fmt};
 
 /// More names than any client has; a bound on what a request makes us hold.
@@ -69,6 +71,27 @@ fn set<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
     let mut set = BTreeSet::new();
     set.extend(names.map(str::to_owned));
     set
+}
+
+impl Json for Scope {
+    fn blank() -> Self {
+        Self::default()
+    }
+
+    fn read(&mut self, tree: Value) -> bool {
+        let read = tree.as_str().and_then(|text| Self::parse(text).ok());
+        read.map(|read| *self = read).is_some()
+    }
+
+    fn write(&self, text: &mut String) {
+        self.to_string().write(text);
+    }
+}
+
+impl ToTree for Scope {
+    fn to_tree(&self) -> Value {
+        Value::String(self.to_string())
+    }
 }
 
 impl fmt::Display for Scope {

@@ -1,9 +1,11 @@
 //! The settings: one table of what there is, under the names and in the forms of the wire.
 
 use super::{gateway, outside::origin_of, redirect_uri::RedirectUri, resource};
-use crate::host::Algorithm;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use crate::{
+    host::Algorithm,
+    json::{Json, json},
+};
+use serde_json::{Map, Value};
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
@@ -47,9 +49,23 @@ pub enum Form {
 pub const NEVER: u64 = u64::MAX;
 
 /// A length of time in seconds that may be [`NEVER`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "i64", try_from = "i64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime(pub u64);
+
+impl Json for Lifetime {
+    fn blank() -> Self {
+        Self(NEVER)
+    }
+
+    fn read(&mut self, tree: Value) -> bool {
+        let read = tree.as_i64().and_then(|seconds| Self::try_from(seconds).ok());
+        read.map(|read| *self = read).is_some()
+    }
+
+    fn write(&self, text: &mut String) {
+        i64::from(*self).write(text);
+    }
+}
 
 impl From<Lifetime> for i64 {
     fn from(Lifetime(seconds): Lifetime) -> Self {
@@ -145,10 +161,32 @@ fn is_https(text: &str) -> bool {
 }
 
 /// A switch that is kept as one, or as the 0 or 1 that some were once.
-fn switch<'de, D: serde::Deserializer<'de>>(given: D) -> Result<bool, D::Error> {
-    match Value::deserialize(given)? {
-        Value::Bool(truth) => Ok(truth),
-        other => Ok(other.as_u64().is_some_and(|number| number > 0)),
+struct Switch(bool);
+
+impl Json for Switch {
+    fn blank() -> Self {
+        Self(false)
+    }
+
+    fn read(&mut self, tree: Value) -> bool {
+        self.0 = tree.as_bool().unwrap_or_else(|| tree.as_u64().is_some_and(|number| number > 0));
+        true
+    }
+
+    fn write(&self, text: &mut String) {
+        self.0.write(text);
+    }
+}
+
+impl From<bool> for Switch {
+    fn from(truth: bool) -> Self {
+        Self(truth)
+    }
+}
+
+impl From<Switch> for bool {
+    fn from(Switch(truth): Switch) -> Self {
+        truth
     }
 }
 
@@ -166,13 +204,13 @@ macro_rules! settings {
         texts { $($text:ident $text_key:literal $longest:literal $text_default:literal $text_doc:literal)* }
     ) => {
         /// The settings.
-        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(default)]
+        #[derive(Clone, Debug, PartialEq, Eq, Json)]
+        #[json(default)]
         #[allow(clippy::struct_excessive_bools)] // Switches, each with a key of its own.
         pub struct Settings {
             $(#[doc = $life_doc] pub $life: u64,)*
             $(#[doc = $number_doc] pub $number: u64,)*
-            $(#[doc = $switch_doc] #[serde(deserialize_with = "switch")] pub $switch: bool,)*
+            $(#[doc = $switch_doc] #[json(via = Switch)] pub $switch: bool,)*
             $(#[doc = $choice_doc] pub $choice: String,)*
             $(#[doc = $text_doc] pub $text: String,)*
         }
@@ -390,7 +428,7 @@ mod tests {
 
     #[test]
     fn a_switch_that_was_kept_as_a_number_is_read() {
-        let mut old = crate::json::write(&Settings::default()).unwrap();
+        let mut old = crate::json::write(&Settings::default());
         for (is, was) in [
             ("\"documents\":false", "\"documents\":1"),
             ("\"revoke_ends_grant\":false", "\"revoke_ends_grant\":0"),
@@ -408,7 +446,7 @@ mod tests {
         settings.set("token.defaultExpirySeconds", &json!(-1)).unwrap();
         assert_eq!(settings.access_lifetime, NEVER);
         assert_eq!(settings.to_json()["token.defaultExpirySeconds"], json!(-1));
-        let stored = crate::json::write(&settings).unwrap();
+        let stored = crate::json::write(&settings);
         assert_eq!(crate::json::read::<Settings>(&stored).unwrap(), settings);
     }
 }

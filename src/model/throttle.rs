@@ -4,11 +4,13 @@
 //! be checked at once: a try that is under way holds a place until its outcome is known. Where all places are held, a
 //! further try waits, and no burst gets more tries than a sequence.
 
-use crate::host::{PATIENCE, SKEW, Seconds, Timestamp};
-use serde::{Deserialize, Serialize};
+use crate::{
+    host::{PATIENCE, SKEW, Seconds, Timestamp},
+    json::Json,
+};
 
 /// How many failures are borne, and in which time: a window that starts with the first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Json)]
 pub struct Limit {
     /// How many.
     pub most: u32,
@@ -17,7 +19,7 @@ pub struct Limit {
 }
 
 /// Failures within a window.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Json)]
 pub struct Failures {
     /// When the first of them happened.
     since: Timestamp,
@@ -54,16 +56,16 @@ impl Failures {
 }
 
 /// The tries at one login.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Json)]
 pub struct Throttle {
     /// Those that failed.
-    #[serde(default)]
+    #[json(default)]
     failed: Failures,
     /// Those under way, by the id of the try, and since when.
-    #[serde(default)]
+    #[json(default)]
     open: Vec<(String, Timestamp)>,
     /// Those that were over last: what arrives again of them takes no place.
-    #[serde(default)]
+    #[json(default)]
     over: Vec<String>,
 }
 

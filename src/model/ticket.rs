@@ -11,6 +11,7 @@ use crate::{
     crypto::{Keys, Kind, Secret},
     error::Fault,
     host::Timestamp,
+    json::Json,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -60,7 +61,7 @@ impl Ticket for Refresh {
 }
 
 /// Whose access token it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Json)]
 pub enum Subject {
     /// Of a grant that a person gave.
     Grant(Address),
@@ -78,7 +79,7 @@ pub enum Subject {
 }
 
 /// What an access token says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Json)]
 pub struct Claims {
     /// Whose.
     pub subject: Subject,
@@ -135,7 +136,7 @@ impl Ticket for Jti {
 }
 
 /// A registration access token (RFC 7592 §1.2): one generation of it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, Json)]
 pub struct Registration {
     /// `client_id`.
     pub id: String,

@@ -16,14 +16,13 @@ use super::{
 use crate::{
     error::Fault,
     host::{Attempt, Host, Object, Store, Timestamp, Turn},
-    json,
+    json::{self, Json},
     model::{
         account::{Account, Session},
         grant::Person,
         mark::Mark,
     },
 };
-use serde::{Deserialize, Serialize};
 
 const ACCOUNTS: &str = "accounts";
 const NAMES: &str = "names";
@@ -216,7 +215,7 @@ fn person(account: &Account, since: Timestamp) -> Person {
 }
 
 /// What is left of an account that was deleted: nothing of the person.
-#[derive(Serialize, Deserialize)]
+#[derive(Json)]
 struct Gone {
     /// What the shards must hold.
     mark: Mark,

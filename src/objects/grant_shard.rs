@@ -55,7 +55,7 @@ impl Object for GrantShard {
             keep(store, &id, &mark)?;
         }
         write(store, "meta", "", "joined", &true)?;
-        write(store, "meta", "", "name", &name)
+        write(store, "meta", "", "name", &name.to_owned())
     }
 
     fn handle<S: Store>(turn: &Turn<'_, S>, command: Command) -> Result<Reply, Fault> {
@@ -168,7 +168,7 @@ fn one<S: Store>(
     if let (GrantReply::Revoked(true), Some(claims)) = (&reply, &claims) {
         mark_revoked(turn.store, claims)?;
     }
-    let after = row.as_ref().map(json::write).transpose()?;
+    let after = row.as_ref().map(|row| json::write(row));
     if let Some(text) = after.filter(|text| before.as_ref() != Some(text)) {
         if matches!(reply, GrantReply::Refused(Refusal::Replayed)) {
             tally::count(turn.store, Security::ReuseDetected, turn.now)?;

@@ -14,10 +14,9 @@ use super::{
 use crate::{
     error::Fault,
     host::{self, Asked, Host, PATIENCE, Seconds, Store, Timestamp},
-    json,
+    json::{self, Json},
     model::{audit::Change, mark::Mark},
 };
-use serde::{Deserialize, Serialize};
 
 const TABLE: &str = "outbox";
 const NOTES: &str = "notes";
@@ -30,25 +29,25 @@ const ROUNDS: usize = 4;
 /// A write of the replica that was given up has landed by then, if it ever does.
 const SETTLED: Seconds = Seconds(60);
 
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Json)]
 struct Entry {
     /// The version that made it dirty.
     stamp: u64,
     /// Of a mark: the versions that the shard has not acknowledged. Not all numbers between them are versions of marks.
-    #[serde(default)]
+    #[json(default)]
     versions: Vec<u64>,
     /// Not before.
     due: Timestamp,
     /// Somebody is sending it, until `due` at the latest.
-    #[serde(default)]
+    #[json(default)]
     leased: bool,
     /// Of a copy: until then a write that was given up may still land, on top of a later one.
-    #[serde(default)]
+    #[json(default)]
     unsettled: Timestamp,
     /// Sent in vain so often.
     tries: u32,
     /// Since when it is owed.
-    #[serde(default)]
+    #[json(default)]
     since: Timestamp,
 }
 
@@ -293,7 +292,7 @@ async fn tell<H: Host, S: Store>(host: &H, store: &S, key: &str) -> Result<(), F
         }
     };
     let line = json::json!({ "time": time.seconds(), "event": "logout.untold", "client": letter.client, "reason": reason });
-    host.log(&line.to_string());
+    host.log(&json::write(&line));
     Ok(())
 }
 
@@ -387,5 +386,5 @@ fn again<H: Host, S: Store>(
 
 fn report<H: Host>(host: &H, kind: Kind, fault: &Fault) {
     let line = crate::json::json!({ "event": "outbox.failed", "kind": kind.owner(), "cause": fault.cause() });
-    host.log(&line.to_string());
+    host.log(&json::write(&line));
 }

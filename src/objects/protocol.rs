@@ -6,19 +6,18 @@ pub mod connection;
 pub mod grant_shard;
 pub mod registry;
 
-use crate::host::Timestamp;
-use serde::{Deserialize, Serialize};
+use crate::{host::Timestamp, json::Json};
 use serde_json::{Map, Value};
 
 /// How far a change has got.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Json)]
 pub struct Told {
     /// Shards that hold it.
     pub acknowledged: usize,
     /// Shards that must.
     pub of: usize,
     /// `client_credentials`, which asks no shard, goes by older copies for a while.
-    #[serde(default)]
+    #[json(default)]
     pub lags: bool,
 }
 
@@ -30,7 +29,7 @@ impl Told {
 }
 
 /// How an object is.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub struct Health {
     /// Its database, in bytes.
     pub size: u64,

@@ -3,7 +3,7 @@
 use super::{Response, Surface, answer::answer_to};
 use crate::{
     error::{Code, Error},
-    json::json,
+    json::{self, json},
 };
 use askama::Template;
 use http::StatusCode;
@@ -51,7 +51,7 @@ fn problem(code: Code, detail: &str, field: Option<&str>, trace: &str) -> Respon
     if let (Some(field), Some(members)) = (field, body.as_object_mut()) {
         members.insert("field".to_owned(), json!(field));
     }
-    Response::new(status, "application/problem+json", body.to_string())
+    Response::new(status, "application/problem+json", json::write(&body))
 }
 
 fn redirect(code: Code, detail: &str, back: &crate::error::Return, issuer: &str) -> Response {

@@ -21,12 +21,14 @@ mod registration;
 mod registry;
 mod storm;
 
-use edgemint::host::{Attempt, Envelope, FORMAT, Timestamp};
+use edgemint::{
+    host::{Attempt, Envelope, FORMAT, Timestamp},
+    json::{self, Json},
+};
 use proptest::{
     strategy::Strategy,
     test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner},
 };
-use serde::Serialize;
 use std::{
     cell::Cell,
     fmt::{Debug, Display},
@@ -60,9 +62,9 @@ fn seed() -> u64 {
 }
 
 /// A message as the edge sends it: of a wish, at an instant by the edge's clock.
-fn message<C: Serialize>(attempt: &str, sent: Option<Timestamp>, command: C) -> String {
+fn message<C: Json>(attempt: &str, sent: Option<Timestamp>, command: C) -> String {
     let envelope = Envelope { format: FORMAT, attempt: Attempt(attempt.to_owned()), sent, by: None, command };
-    serde_json::to_string(&envelope).expect("commands can be written")
+    json::write(&envelope)
 }
 
 /// What one line of `proof:` counts.

@@ -6,7 +6,7 @@ use crate::{
     crypto,
     error::Error,
     host::Host,
-    json::json,
+    json::{self, json},
     model::audit::Change,
     objects::protocol::registry::{self, Command, Registry, Reply},
     wire::{self, Params, Request, Response},
@@ -27,7 +27,7 @@ pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) 
     };
     let items: Vec<_> = changes.iter().map(|change| Value::Object(display(change))).collect();
     if request.header("accept").is_some_and(|accept| accept.starts_with("application/jsonl")) {
-        let lines: String = items.iter().flat_map(|item| [item.to_string(), "\n".to_owned()]).collect();
+        let lines: String = items.iter().flat_map(|item| [json::write(item), "\n".to_owned()]).collect();
         let response = Response::new(StatusCode::OK, "application/jsonl", lines);
         return Ok(match next {
             // RFC 8288.

@@ -3,18 +3,11 @@
 
 use crate::{
     error::{Code, Error, quotable},
+    json::text::{self, Flaw},
     model::patch::Invalid,
     wire::Request,
 };
-use serde::{
-    Deserializer,
-    de::{DeserializeSeed, MapAccess, SeqAccess, Visitor},
-};
-use serde_json::{Map, Value, error::Category};
-use std::{cell::RefCell, fmt};
-
-/// How deep arrays and objects may be nested in a member.
-const DEPTH: usize = 16;
+use serde_json::{Map, Value};
 
 /// Reads it.
 pub(in crate::endpoints) fn members(request: &Request) -> Result<Map<String, Value>, Error> {
@@ -28,24 +21,15 @@ pub(in crate::endpoints) fn members(request: &Request) -> Result<Map<String, Val
 
 /// Reads a JSON object, from wherever it came.
 pub(in crate::endpoints) fn parse(body: &[u8]) -> Result<Map<String, Value>, Error> {
-    let flaw = Flaw::default();
-    let mut text = serde_json::Deserializer::from_slice(body);
-    let read =
-        Level { depth: 0, flaw: &flaw }.deserialize(&mut text).and_then(|read| text.end().map(|()| read));
     // The text of the error is not passed on: it may quote the body, and the body may hold a password.
-    let read = read.map_err(|error| match error.classify() {
-        Category::Data => not_an_object(),
-        _ => {
-            let (line, column) = (error.line(), error.column());
-            Error::new(Code::InvalidRequest, format!("the body is not JSON: line {line}, column {column}"))
-        }
+    let (read, flaw) = text::parse(body).map_err(|(line, column)| {
+        Error::new(Code::InvalidRequest, format!("the body is not JSON: line {line}, column {column}"))
     })?;
-    let Value::Object(members) = read else { return Err(not_an_object()) };
-    match flaw.into_inner() {
-        Some((member, why)) => {
-            let member = member.unwrap_or_default();
-            Err(Error::new(Code::InvalidRequest, why).in_field(quotable(&member)))
-        }
+    let Value::Object(members) = read else {
+        return Err(Error::new(Code::InvalidRequest, "the body must be a JSON object"));
+    };
+    match flaw {
+        Some(Flaw { member, why }) => Err(Error::new(Code::InvalidRequest, why).in_field(quotable(&member))),
         None => Ok(members),
     }
 }
@@ -62,111 +46,6 @@ pub(super) fn keeps(body: &mut Map<String, Value>, name: &str, is: &str) -> Resu
             Err(Invalid::new(name, "is not that of this address, and can't be changed"))
         }
         _ => Ok(()),
-    }
-}
-
-fn not_an_object() -> Error {
-    Error::new(Code::InvalidRequest, "the body must be a JSON object")
-}
-
-/// The first member of the body that is not as it must be, and why.
-type Flaw = RefCell<Option<(Option<String>, &'static str)>>;
-
-/// A value at this depth. What is wrong with it is noted, and the rest is read: a syntax error goes before.
-#[derive(Clone, Copy)]
-struct Level<'a> {
-    depth: usize,
-    flaw: &'a Flaw,
-}
-
-impl Level<'_> {
-    fn below(self) -> Self {
-        Self { depth: self.depth + 1, ..self }
-    }
-
-    /// Within a member its name is not known yet.
-    fn note(self, why: &'static str) {
-        self.flaw.borrow_mut().get_or_insert((None, why));
-    }
-
-    /// The member that has just been read is the one.
-    fn name(self, member: &str) {
-        if let Some((name, _)) = self.flaw.borrow_mut().as_mut() {
-            name.get_or_insert_with(|| member.to_owned());
-        }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Level<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Level<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        if self.depth > DEPTH {
-            self.note("is nested too deep");
-        }
-        let mut members = Map::new();
-        while let Some(name) = map.next_key::<String>()? {
-            let value = map.next_value_seed(self.below())?;
-            if members.contains_key(&name) {
-                self.note("is there twice");
-            }
-            if self.depth == 0 {
-                self.name(&name);
-            }
-            members.insert(name, value);
-        }
-        Ok(Value::Object(members))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        if self.depth > DEPTH {
-            self.note("is nested too deep");
-        }
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(self.below())? {
-            items.push(item);
-        }
-        Ok(Value::Array(items))
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        serde_json::Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a number"))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     },
     error::Error,
     host::Timestamp,
+    json,
     pages::{
         self,
         console::{Input, Kind},
@@ -125,8 +126,12 @@ fn text(member: &Member, value: &Value) -> String {
             items.iter().map(plain).collect::<Vec<_>>().join(between)
         }
         Value::Object(members) if members.is_empty() => String::new(),
-        Value::Object(_) => serde_json::to_string_pretty(value).unwrap_or_default(),
-        value => value.to_string(),
+        Value::Object(_) => {
+            let mut text = String::new();
+            json::indent(&mut text, value, 0);
+            text
+        }
+        value => json::write(value),
     }
 }
 

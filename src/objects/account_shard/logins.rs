@@ -15,14 +15,13 @@ use crate::{
     crypto::Secret,
     error::Fault,
     host::{Attempts, FORMAT, Seconds, Store, Timestamp, Turn},
-    json,
+    json::{self, Json},
     model::{
         account::Session,
         place::Table,
         throttle::{Admission, Failures, Limit, OPEN, Throttle},
     },
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Map;
 use std::collections::BTreeSet;
 
@@ -43,7 +42,7 @@ impl Place {
         Self { table: named(now.plus(OPEN).plus(limit.window)), before: Some(named(now)), owner }
     }
 
-    fn read<T: DeserializeOwned + Default, S: Store>(&self, store: &S) -> Result<T, Fault> {
+    fn read<T: Json + Default, S: Store>(&self, store: &S) -> Result<T, Fault> {
         let found = read(store, &self.table, &self.owner, "")?;
         let found = match (&self.before, found) {
             (Some(before), None) => read(store, before, &self.owner, "")?,
@@ -52,7 +51,7 @@ impl Place {
         Ok(found.unwrap_or_default())
     }
 
-    fn write<T: Serialize, S: Store>(&self, store: &S, count: &T) -> Result<(), Fault> {
+    fn write<S: Store>(&self, store: &S, count: &dyn Json) -> Result<(), Fault> {
         write(store, &self.table, &self.owner, "", count)
     }
 }
@@ -207,7 +206,7 @@ fn forgive<S: Store>(turn: &Turn<'_, S>, sub: &str, id: &str) -> Result<(), Faul
 }
 
 /// Failures of one address or client, and the wishes that last added to them: a message that arrives twice counts once.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Json)]
 struct Struck {
     failures: Failures,
     attempts: Attempts,

@@ -4,6 +4,7 @@ use super::{Health, Told};
 use crate::{
     crypto::Secret,
     host::{Protocol, Seconds, Timestamp},
+    json::Json,
     model::{
         account::{Account, Consent, Wanted},
         grant::Person,
@@ -19,7 +20,7 @@ use serde_json::{Map, Value};
 pub struct AccountShard;
 
 /// A session, as its cookie names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Json)]
 pub struct SessionRef {
     /// Whose.
     pub sub: String,
@@ -32,7 +33,7 @@ pub struct SessionRef {
 }
 
 /// What a shard can be told.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub enum Command {
     /// Somebody types a name and a password.
     Attempt {
@@ -69,16 +70,16 @@ pub enum Command {
         /// How long the session lives.
         lifetime: Seconds,
         /// No session is to be made: a grant of theirs is, in this shard.
-        #[serde(default)]
+        #[json(default)]
         shard: Option<String>,
         /// What is asked of the person who signs in.
-        #[serde(default)]
+        #[json(default)]
         recall: Option<Recall>,
         /// In which browser.
-        #[serde(default)]
+        #[json(default)]
         agent: String,
         /// The session of this person that the browser had.
-        #[serde(default)]
+        #[json(default)]
         before: Option<SessionRef>,
     },
     /// Whose browser is this?
@@ -94,7 +95,7 @@ pub enum Command {
         /// One for each client that is to hear of it.
         letters: Vec<Letter>,
         /// Also where somebody is to hear of it for whom there is none.
-        #[serde(default)]
+        #[json(default)]
         force: bool,
     },
     /// Until when failed tries keep an account closed.
@@ -115,7 +116,7 @@ pub enum Command {
         /// Where.
         shard: String,
         /// What, to be remembered.
-        #[serde(default)]
+        #[json(default)]
         wanted: Option<Wanted>,
     },
     /// Whose browser is this, and was this allowed before? Then a grant of theirs is about to be made.
@@ -152,7 +153,7 @@ pub enum Command {
         /// The patch.
         patch: Map<String, Value>,
         /// The patch is all of it: what it leaves out is as in a new account.
-        #[serde(default)]
+        #[json(default)]
         whole: bool,
         /// A new password's hash.
         password: Option<String>,
@@ -164,7 +165,7 @@ pub enum Command {
         /// Whose.
         sub: String,
         /// And every session.
-        #[serde(default)]
+        #[json(default)]
         sessions: bool,
     },
     /// The end of an account.
@@ -186,7 +187,7 @@ pub enum Command {
 }
 
 /// What a client is told of the end of a session (OpenID Connect Back-Channel Logout 1.0 §2.5).
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub struct Letter {
     /// Which session.
     pub sid: String,
@@ -199,7 +200,7 @@ pub struct Letter {
 }
 
 /// What may have been allowed before, and the shard in which a grant will be if it was.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub struct Recall {
     /// What.
     pub wanted: Wanted,
@@ -208,7 +209,7 @@ pub struct Recall {
 }
 
 /// What people do about their own accounts.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub enum Act {
     /// Nothing.
     Look,
@@ -226,7 +227,7 @@ pub enum Act {
 }
 
 /// What people see of their own accounts.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Json)]
 pub struct Overview {
     /// What they type.
     pub username: String,
@@ -239,7 +240,7 @@ pub struct Overview {
 }
 
 /// A session, as its person sees it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub struct Seen {
     /// Which.
     pub id: String,
@@ -252,7 +253,7 @@ pub struct Seen {
 }
 
 /// How an account is named.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub enum Who {
     /// By what the person types.
     Name(String),
@@ -261,7 +262,7 @@ pub enum Who {
 }
 
 /// What a shard answers.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub enum Reply {
     /// The hash to check the password against.
     Hash {

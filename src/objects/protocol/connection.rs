@@ -3,15 +3,15 @@
 use crate::{
     crypto::{Secret, Vault},
     host::{Protocol, Seconds, Timestamp},
+    json::Json,
     model::held::{Broken, Failure},
 };
-use serde::{Deserialize, Serialize};
 
 /// The tokens of one connection, and the one who gets new ones. Named by the connection's id.
 pub struct Connection;
 
 /// By what it is asked: the connection as the registry has it, its secret opened.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub struct Terms {
     /// Its version.
     pub version: u64,
@@ -36,7 +36,7 @@ pub struct Terms {
 }
 
 /// What is wished of the tokens.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub struct Wish {
     /// By what.
     pub terms: Terms,
@@ -45,12 +45,12 @@ pub struct Wish {
     /// A resource did not take this one.
     pub refused: Option<Secret>,
     /// The call whose end was waited for: what came of it is the answer.
-    #[serde(default)]
+    #[json(default)]
     pub waited: Option<u64>,
 }
 
 /// What it can be told.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub enum Command {
     /// A browser is about to be sent to the provider.
     Expect {
@@ -72,7 +72,7 @@ pub enum Command {
 }
 
 /// What it answers.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub enum Reply {
     /// A good one.
     Token {

@@ -3,6 +3,7 @@
 use super::Health;
 use crate::{
     host::{Protocol, Timestamp},
+    json::Json,
     model::{
         grant,
         mark::{ClientRef, Mark},
@@ -11,13 +12,12 @@ use crate::{
         ticket::Claims,
     },
 };
-use serde::{Deserialize, Serialize};
 
 /// Grants, marks and revoked access tokens. A few a region.
 pub struct GrantShard;
 
 /// What a shard can be told.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub enum Command {
     /// One command to one grant.
     Grant {
@@ -83,7 +83,7 @@ pub enum Command {
 }
 
 /// What is wished about a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Json)]
 pub enum Wish {
     /// To know whether it is active; `true`: also of tokens of others.
     Inspect(bool),
@@ -92,7 +92,7 @@ pub enum Wish {
 }
 
 /// Which grants.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Json)]
 pub struct Filter {
     /// Of this client.
     pub client_id: Option<String>,
@@ -103,12 +103,12 @@ pub struct Filter {
     /// This one.
     pub address: Option<String>,
     /// With this in the name of client, person or scope.
-    #[serde(default)]
+    #[json(default)]
     pub q: Option<String>,
 }
 
 /// A grant as an administrator sees it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Json)]
 pub struct Listed {
     /// Its address.
     pub id: String,
@@ -129,7 +129,7 @@ pub struct Listed {
 }
 
 /// What a shard answers.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub enum Reply {
     /// Of the grant, or of the token.
     Grant(grant::Reply),

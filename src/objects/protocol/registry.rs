@@ -4,6 +4,7 @@ use super::{Health, Told};
 use crate::{
     crypto::{self, Secret},
     host::{Protocol, Seconds, Timestamp},
+    json::Json,
     model::{
         audit::Change,
         client::{Client, Hashed},
@@ -16,7 +17,6 @@ use crate::{
         ticket::Registration,
     },
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ pub fn client_key(id: &str) -> String {
 pub const POLICY_KEY: &str = "policy";
 
 /// What the registry can be told.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub enum Command {
     /// One client.
     Client(String),
@@ -61,7 +61,7 @@ pub enum Command {
         /// The patch.
         patch: Map<String, Value>,
         /// The patch is all of it: what it leaves out is as in a registration.
-        #[serde(default)]
+        #[json(default)]
         whole: bool,
         /// Only if its version is this one.
         expected: Option<u64>,
@@ -109,7 +109,7 @@ pub enum Command {
         /// Behind this id.
         after: Option<String>,
         /// With this in id or description.
-        #[serde(default)]
+        #[json(default)]
         q: Option<String>,
         /// At most so many.
         limit: usize,
@@ -192,7 +192,7 @@ pub enum Command {
         /// The patch.
         patch: Map<String, Value>,
         /// The patch is all of it.
-        #[serde(default)]
+        #[json(default)]
         whole: bool,
         /// Only if its version is this one.
         expected: Option<u64>,
@@ -234,7 +234,7 @@ pub enum Command {
 }
 
 /// What a client wishes of its own registration (RFC 7592 §2).
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub enum Wish {
     /// To see it.
     Read,
@@ -250,7 +250,7 @@ pub enum Wish {
 }
 
 /// A scope of the catalogue.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub struct Catalogued {
     /// Its name.
     pub name: String,
@@ -278,7 +278,7 @@ pub fn tag_of<'a>(version: u64, clients: impl Iterator<Item = &'a str>) -> u64 {
 }
 
 /// What the registry answers.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Json)]
 pub enum Reply {
     /// A client, or that there is none.
     Client(Option<Box<Client>>),

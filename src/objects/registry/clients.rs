@@ -8,7 +8,7 @@ use super::{
 use crate::{
     error::Fault,
     host::{Attempts, FORMAT, SKEW, Seconds, Store, Timestamp, Turn},
-    json,
+    json::{self, Json},
     model::{
         client::{Client, Hashed},
         mark::{Mark, Standing},
@@ -28,7 +28,6 @@ use crate::{
         write,
     },
 };
-use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 /// One.
@@ -59,7 +58,7 @@ pub(super) fn list<S: Store>(
     limit: usize,
 ) -> Result<Reply, Fault> {
     // As it stands in a row, so that only rows are read in which it can be.
-    let written = q.map(|q| json::write(&q)).transpose()?;
+    let written = q.map(|q| json::write(&q.to_owned()));
     let written = written.as_deref().and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
     let mut found = Vec::new();
     let mut cursor = after.map(str::to_owned);
@@ -358,7 +357,7 @@ pub(super) fn cut<S: Store>(turn: &Turn<'_, S>, id: &str) -> Result<Reply, Fault
 }
 
 /// What is left of one that was deleted.
-#[derive(Serialize, Deserialize)]
+#[derive(Json)]
 struct Gone {
     /// The version of its mark.
     version: u64,

@@ -250,8 +250,8 @@ pub fn pkce(input: &[u8]) {
     if let Some(read) = Challenge::parse(&challenge) {
         assert_eq!(read.to_string(), challenge);
         assert_eq!(read.is_met_by(&verifier), well_formed && own.to_string() == challenge);
-        let json = serde_json::to_string(&read).unwrap();
-        assert_eq!(serde_json::from_str::<Challenge>(&json).unwrap().to_string(), challenge);
+        let json = edgemint::json::write(&read);
+        assert_eq!(edgemint::json::read::<Challenge>(&json).unwrap().to_string(), challenge);
     }
 }
 

@@ -58,9 +58,9 @@ fn amended(before: &Metadata, patch: &Map<String, Value>) -> Option<Metadata> {
         }
     };
     assert_eq!(after.amend(patch.clone()).as_ref(), Ok(&after), "the same change again is another one");
-    let row = serde_json::to_string(&after).unwrap();
+    let row = edgemint::json::write(&after);
     assert_eq!(
-        serde_json::from_str::<Metadata>(&row).ok().as_ref(),
+        edgemint::json::read::<Metadata>(&row).ok().as_ref(),
         Some(&after),
         "a row that does not read"
     );
@@ -161,8 +161,8 @@ fn account(patch: &Map<String, Value>) {
     assert!(after.version == 1 && after.shards.is_empty() && after.not_before <= NOW);
     assert!(after.roles.iter().all(|role| role == "administrator" || role == "auditor"));
     assert_eq!(after.mark().standing == Standing::Enabled, after.enabled);
-    let row = serde_json::to_string(&after).unwrap();
-    assert_eq!(serde_json::from_str::<Account>(&row).ok(), Some(after));
+    let row = edgemint::json::write(&after);
+    assert_eq!(edgemint::json::read::<Account>(&row).ok(), Some(after));
 }
 
 fn settings(patch: &Map<String, Value>) {

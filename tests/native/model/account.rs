@@ -131,7 +131,7 @@ impl Life {
         let account = json!({ "format": 1, "sub": life.sub, "username": "ada", "password": "0", "version": 0,
             "min_version": 0, "not_before": 0, "changed": 0, "enabled": true, "groups": [], "roles": [], "claims": {},
             "shards": [], "attempts": [] });
-        let account: Account = serde_json::from_value(account).unwrap();
+        let account: Account = edgemint::json::take(account).unwrap();
         let reply = life.ask("an account is made", Command::Create(Box::new(account)))?;
         let made = matches!(reply, Reply::Account(..));
         life.story.hold(made, "an account is made", || format!("{reply:?}"))?;
@@ -146,7 +146,7 @@ impl Life {
         self.sent.push(Sent { words: words.into(), message, at, answer: String::new(), effect: None });
         let text = self.deliver(id);
         self.sent[id].answer.clone_from(&text);
-        let answer: Answer<Reply> = serde_json::from_str(&text).unwrap();
+        let answer: Answer<Reply> = edgemint::json::read(&text).unwrap();
         let kept = answer.reply.is_ok();
         self.story.hold(kept, "no input is a fault", || text)?;
         Ok(answer.reply.unwrap())
@@ -261,7 +261,7 @@ impl Life {
 
     fn admit(&mut self, version: u64, password: u32, id: &str) -> Result<(), Broken> {
         let admit = json!({ "sub": self.sub, "version": version, "id": id, "lifetime": LIFETIME });
-        let command = serde_json::from_value(json!({ "Admit": admit })).unwrap();
+        let command = edgemint::json::take(json!({ "Admit": admit })).unwrap();
         let reply = self.ask(&format!("the password was right for v{version}: a session"), command)?;
         let may = !self.oracle.disabled && version == self.oracle.version && password == self.oracle.password;
         let kept = matches!(reply, Reply::Admitted(..)) == may;
@@ -313,7 +313,7 @@ impl Life {
     fn note(&mut self, back: usize, shard: usize, now: Timestamp) -> Result<(), Broken> {
         let Some(at) = self.sessions.len().checked_sub(back + 1) else { return Ok(()) };
         let note = json!({ "session": self.sessions[at], "shard": SHARDS[shard] });
-        let command = serde_json::from_value(json!({ "Note": note })).unwrap();
+        let command = edgemint::json::take(json!({ "Note": note })).unwrap();
         let reply = self.ask(&format!("session {at} gives a grant in {}", SHARDS[shard]), command)?;
         let stands = self.oracle.stands(at, now);
         let kept = matches!(reply, Reply::Person(_)) == stands;
@@ -384,7 +384,7 @@ impl Life {
     fn everybody_knows(&self) -> Result<(), Broken> {
         for (shard, noted) in &self.oracle.shards {
             let row = self.world.disk("GRANTS", SHARDS[*shard]).get("marks", "person", &self.sub).unwrap();
-            let mark: Option<Mark> = row.map(|row| serde_json::from_str(&row).unwrap());
+            let mark: Option<Mark> = row.map(|row| edgemint::json::read(&row).unwrap());
             let (version, disabled) = (self.oracle.version, self.oracle.disabled);
             let told = mark.as_ref().is_some_and(|mark| {
                 mark.version == version

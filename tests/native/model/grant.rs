@@ -234,7 +234,7 @@ impl Life {
             }
         };
         let message = json!({ "format": 1, "attempt": format!("mark {}", self.marks.len()),
-            "command": { "Mark": { "id": id, "mark": mark } } });
+            "command": { "Mark": { "id": id, "mark": edgemint::json::tree(&mark) } } });
         self.marks.push(message.to_string());
         self.step(&format!("the administrator: {change:?}, which the shard hears as v{}", mark.version));
         let answer = self.world.deliver_raw::<GrantShard>("weur-0", &message.to_string());
@@ -317,7 +317,7 @@ impl Life {
 
     fn answer(&mut self, id: usize) -> Result<Reply, String> {
         let text = self.world.deliver_raw::<GrantShard>("weur-0", &self.sent[id].message);
-        let answer: Answer<grant_shard::Reply> = serde_json::from_str(&text).expect("an answer");
+        let answer: Answer<grant_shard::Reply> = edgemint::json::read(&text).expect("an answer");
         let reply = answer.reply.map(|reply| match reply {
             grant_shard::Reply::Grant(reply) => reply,
             other => unreachable!("{other:?}"),

@@ -141,7 +141,7 @@ impl Life {
         let message = message(&id.to_string(), Some(at), command);
         self.story.step(format!("(message {id}) {words}"));
         let text = self.world.deliver_raw::<Registry>(NAME, &message);
-        let answer: Answer<Reply> = serde_json::from_str(&text).unwrap();
+        let answer: Answer<Reply> = edgemint::json::read(&text).unwrap();
         self.story.hold(answer.reply.is_ok(), "no input is a fault", || text)?;
         let reply = answer.reply.unwrap();
         self.story.came(short(&reply));
@@ -301,7 +301,7 @@ impl Life {
         self.story.step(format!("message {id} arrives once more"));
         let before = self.kept();
         let text = self.world.deliver_raw::<Registry>(NAME, &message);
-        let answer: Answer<Reply> = serde_json::from_str(&text).unwrap();
+        let answer: Answer<Reply> = edgemint::json::read(&text).unwrap();
         self.story.came(answer.reply.as_ref().map_or_else(Clone::clone, short));
         let same = self.kept() == before;
         self.story.hold(same, "one wish has one effect", || "something changed".to_owned())?;
@@ -317,7 +317,7 @@ impl Life {
 
     fn row(&self, id: &str) -> Option<Client> {
         let row = self.world.disk("REGISTRY", "registry").get("clients", id, "").unwrap();
-        row.map(|row| serde_json::from_str(&row).unwrap())
+        row.map(|row| edgemint::json::read(&row).unwrap())
     }
 
     fn ends(&self) -> Vec<(String, String, String)> {
@@ -341,7 +341,7 @@ impl Life {
         )?;
         for known in &mut self.clients {
             let row = self.world.disk("REGISTRY", "registry").get("clients", &known.id, "").unwrap();
-            let row: Option<Client> = row.map(|row| serde_json::from_str(&row).unwrap());
+            let row: Option<Client> = row.map(|row| edgemint::json::read(&row).unwrap());
             let own = ends.iter().filter(|(_, id, _)| *id == known.id).count();
             story.hold(own <= 1, "a client ends once", || format!("{own} ends of {}", known.id))?;
             let Some(row) = row else {

@@ -74,7 +74,7 @@ impl Life {
         let message = message(&id.to_string(), Some(at), command);
         self.story.step(format!("(message {id}) {words}"));
         let text = self.world.deliver_raw::<Registry>(NAME, &message);
-        let answer: Answer<Reply> = serde_json::from_str(&text).unwrap();
+        let answer: Answer<Reply> = edgemint::json::read(&text).unwrap();
         let accepted = matches!(
             answer.reply,
             Ok(Reply::Changed(..) | Reply::PolicyChanged(..) | Reply::ScopeChanged(..) | Reply::Done)
@@ -267,7 +267,7 @@ impl Life {
     fn everybody_knows(&self, clients: &[&'static str], settings: bool) -> Judged {
         let mark = |shard: &usize, kind: &str, id: &str| {
             let row = self.world.disk("GRANTS", SHARDS[*shard]).get("marks", kind, id).unwrap();
-            row.map(|row| serde_json::from_str::<Mark>(&row).unwrap())
+            row.map(|row| edgemint::json::read::<Mark>(&row).unwrap())
         };
         for shard in &self.oracle.joined {
             for id in clients {
@@ -323,7 +323,7 @@ impl Life {
         let command = grant_shard::Command::Check { client, policy };
         let message = message("", None, command);
         let text = self.world.deliver_raw::<GrantShard>(SHARDS[shard], &message);
-        let answer: Answer<grant_shard::Reply> = serde_json::from_str(&text).unwrap();
+        let answer: Answer<grant_shard::Reply> = edgemint::json::read(&text).unwrap();
         match answer.reply? {
             grant_shard::Reply::Good => Ok(true),
             grant_shard::Reply::Grant(grant::Reply::Stale) => Ok(false),
@@ -343,7 +343,7 @@ impl Life {
         self.story.step(format!("message {id} arrives once more ({})", sent.words));
         let before = self.kept();
         let text = self.world.deliver_raw::<Registry>(NAME, &sent.message);
-        let answer: Answer<Reply> = serde_json::from_str(&text).unwrap();
+        let answer: Answer<Reply> = edgemint::json::read(&text).unwrap();
         self.story.came(answer.reply.as_ref().map_or_else(Clone::clone, told));
         let same = self.kept() == before;
         self.story.hold(same, "one effect: a message that arrives again changes nothing", || {

@@ -181,7 +181,7 @@ impl History {
         for scope in ["reports", "orders.read"] {
             tell(scope, json!({ "CreateScope": { "name": scope, "patch": {} } }));
         }
-        tell(CLIENT, json!({ "Create": registration(CLIENT, "reports orders.read") }));
+        tell(CLIENT, json!({ "Create": edgemint::json::tree(&registration(CLIENT, "reports orders.read")) }));
         for shard in SHARDS {
             tell(shard, json!({ "Join": { "shard": shard } }));
         }
@@ -243,7 +243,7 @@ impl History {
 
     /// Behaviour 14: where the administrator is told that all have acknowledged, every shard holds it, or a later one.
     fn believe(&mut self, answer: &str) {
-        let answer: Answer<Reply> = serde_json::from_str(answer).unwrap();
+        let answer: Answer<Reply> = edgemint::json::read(answer).unwrap();
         let Ok(Reply::Changed(client, told)) = answer.reply else { return };
         if told.acknowledged < told.of {
             return;
@@ -272,7 +272,7 @@ impl History {
     fn marks(&self) -> impl Iterator<Item = (&'static str, Mark)> + '_ {
         SHARDS.into_iter().map(|shard| {
             let row = self.world.disk("GRANTS", shard).get("marks", "client", CLIENT).unwrap();
-            (shard, row.map(|row| serde_json::from_str(&row).unwrap()).unwrap_or_default())
+            (shard, row.map(|row| edgemint::json::read(&row).unwrap()).unwrap_or_default())
         })
     }
 
@@ -318,7 +318,7 @@ impl History {
         let owed = disk.scan("outbox", None, None, 99).unwrap();
         assert!(owed.is_empty(), "behaviour 14: seed {seed}: owed for ever: {owed:?}");
         if let Some(row) = disk.get("marks", "client", CLIENT).unwrap() {
-            let truth: Mark = serde_json::from_str(&row).unwrap();
+            let truth: Mark = edgemint::json::read(&row).unwrap();
             for (shard, mark) in self.marks() {
                 assert_eq!(mark, truth, "behaviour 14: seed {seed}: {shard} was forgotten");
             }

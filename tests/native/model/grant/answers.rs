@@ -70,11 +70,11 @@ pub fn same(reply: &Reply) -> String {
     match reply {
         Reply::Issued(issued) => {
             let again = Issued { again: true, ..(**issued).clone() };
-            serde_json::to_string(&again).unwrap()
+            edgemint::json::write(&again)
         }
         // Both are `invalid_grant`; and both are 200.
         Reply::Refused(Refusal::Replayed | Refusal::Revoked) => "refused: it has ended".into(),
         Reply::Revoked(_) | Reply::Inactive => "it has ended".into(),
-        other => serde_json::to_string(other).unwrap(),
+        other => edgemint::json::write(other),
     }
 }

@@ -130,7 +130,7 @@ impl Life {
         let command = grant_shard::Command::Token { claims: claims.clone(), policy: newest, caller, wish };
         let message = message("", None, command);
         let text = self.world.deliver_raw::<GrantShard>(&claims.shard().to_string(), &message);
-        let answer: Answer<grant_shard::Reply> = serde_json::from_str(&text).unwrap();
+        let answer: Answer<grant_shard::Reply> = edgemint::json::read(&text).unwrap();
         match answer.reply {
             Ok(grant_shard::Reply::Grant(reply)) => reply,
             other => unreachable!("{other:?}"),
