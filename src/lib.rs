@@ -25,6 +25,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`error`] | every error code with its status, in one table; refusals and faults |
+//! | [`sorted`] | sets and tables as sorted lists |
 //! | [`json`] | what is stored and sent between our parts: text, tree, value |
 //! | [`wire`] | HTTP as values: requests, parameters, credentials; where an error becomes a response |
 //! | [`host`] | the world as one port: clock, dice, log, replica, objects; and the disk of an object |
@@ -97,6 +98,8 @@
 #![cfg_attr(not(test), deny(clippy::dbg_macro, clippy::print_stdout))]
 
 pub mod error;
+pub mod sorted;
+
 pub mod json;
 pub mod wire;
 

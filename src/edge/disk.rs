@@ -6,14 +6,15 @@
 use crate::{
     error::Fault,
     host::{Row, Store},
+    sorted::Set,
 };
-use std::{cell::RefCell, collections::BTreeSet};
+use std::cell::RefCell;
 use worker::{SqlStorage, SqlStorageValue};
 
 pub struct Disk {
     sql: SqlStorage,
     /// The names of the tables there are, read once: a name is small, and only this object makes and drops them.
-    tables: RefCell<Option<BTreeSet<String>>>,
+    tables: RefCell<Option<Set<String>>>,
     /// Drawn when the object began to live.
     life: String,
 }
@@ -48,14 +49,13 @@ impl Disk {
         self.rows(query, values)?.into_iter().map(triple).collect()
     }
 
-    fn known(&self) -> Result<BTreeSet<String>, Fault> {
+    fn known(&self) -> Result<Set<String>, Fault> {
         if let Some(known) = self.tables.borrow().as_ref() {
             return Ok(known.clone());
         }
         let query =
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\'";
-        let mut names = BTreeSet::new();
-        names.extend(self.rows(query, Vec::new())?.into_iter().flatten());
+        let names: Set<String> = self.rows(query, Vec::new())?.into_iter().flatten().collect();
         *self.tables.borrow_mut() = Some(names.clone());
         Ok(names)
     }

@@ -5,10 +5,11 @@ use crate::{
     error::Fault,
     host::{Algorithm, Jwk},
     json,
+    sorted::ByName,
 };
 use js_sys::{Array, Function, JSON, Promise, Reflect, Uint8Array, global};
 use serde_json::Value;
-use std::{cell::RefCell, collections::BTreeMap};
+use std::cell::RefCell;
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;
 
@@ -17,7 +18,7 @@ const MOST: usize = 100;
 
 thread_local! {
     /// The private keys of this isolate, by `kid`: handles, of which no bytes can be had.
-    static KEYS: RefCell<BTreeMap<String, JsValue>> = const { RefCell::new(BTreeMap::new()) };
+    static KEYS: RefCell<ByName<JsValue>> = const { RefCell::new(ByName::new()) };
 }
 
 /// What `WebCrypto` calls it, with all that each of its methods wants to be told.
@@ -84,7 +85,7 @@ pub async fn sign(
             let key = import(algorithm, &jwk, "sign").await?;
             KEYS.with_borrow_mut(|keys| {
                 if keys.len() >= MOST {
-                    *keys = BTreeMap::new();
+                    *keys = ByName::new();
                 }
                 keys.insert(kid.to_owned(), key.clone());
             });

@@ -25,12 +25,12 @@ use crate::{
     },
     pages,
     session::Browser,
+    sorted::{ByName, Set},
     wire::{Params, Request, Response, with_params},
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// The format of the data below. Raise it with any change: older data is brought up to it at the next request.
 const FORMAT_OF_DATA: u8 = 4;
@@ -96,12 +96,12 @@ async fn seed<H: Host>(cx: &Context<'_, H>, current: bool) -> Result<(), Error> 
         // First of all the registry learns what it holds: were this to end half-way, production would still refuse it.
         let issuer = cx.config.issuer.clone();
         let begin =
-            registry::Command::Seed { development: 0, issuer, clients: Vec::new(), scopes: BTreeMap::new() };
+            registry::Command::Seed { development: 0, issuer, clients: Vec::new(), scopes: ByName::new() };
         cx.ask::<Registry>(registry::NAME, begin).await?;
         people(cx).await?;
     }
     let issuer = cx.config.issuer.clone();
-    let scopes = if current { BTreeMap::new() } else { scopes() };
+    let scopes = if current { ByName::new() } else { scopes() };
     let seed = registry::Command::Seed { development: FORMAT_OF_DATA, issuer, clients, scopes };
     cx.ask::<Registry>(registry::NAME, seed).await?;
     Ok(())
@@ -113,9 +113,6 @@ async fn people<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
     for (username, password, groups, claims) in people {
         let shard = account::shard_of_name(username).to_string();
         cx.ask::<Registry>(registry::NAME, registry::Command::JoinAccounts { shard: shard.clone() }).await?;
-        let mut known = BTreeSet::new();
-        // What collects them sorts them.
-        known.extend(groups.iter().map(|group| (*group).to_owned()));
         let account = Account {
             format: FORMAT,
             sub: account::draw_sub(username, cx.host.random()),
@@ -127,10 +124,10 @@ async fn people<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
             not_before: Timestamp::default(),
             changed: cx.now,
             enabled: true,
-            groups: known,
-            roles: BTreeSet::new(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            roles: Set::new(),
             claims,
-            shards: BTreeSet::new(),
+            shards: Set::new(),
             attempts: Attempts::default(),
             acts: Attempts::default(),
             withdrawn: Timestamp::default(),
@@ -176,7 +173,7 @@ fn client<H: Host>(cx: &Context<'_, H>, demo: &DemoClient) -> Result<Client, Fau
     Ok(Client::new(demo.id.to_owned(), incarnation, metadata, secret))
 }
 
-fn scopes() -> BTreeMap<String, ScopeEntry> {
+fn scopes() -> ByName<ScopeEntry> {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let staff = || texts(&["orders-staff"]);
     let entry = |description: &str, folders: &[&str], urls: &[&str], groups: Vec<String>| ScopeEntry {
@@ -187,8 +184,7 @@ fn scopes() -> BTreeMap<String, ScopeEntry> {
         groups,
         ..ScopeEntry::default()
     };
-    let mut scopes = BTreeMap::new();
-    // One by one: what takes all at once sorts them.
+    let mut scopes = ByName::new();
     for (name, entry) in [
         ("orders.read", entry("See orders", &[], &["GET /orders", "GET /orders/{id}"], staff())),
         ("orders.write", entry("Place orders", &[], &["POST /orders"], staff())),

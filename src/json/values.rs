@@ -1,8 +1,8 @@
 //! The values of which all others are made, as JSON.
 
 use super::{Json, Reading, Shape, ToTree, Writing};
+use crate::sorted::{ByName, Set};
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet};
 
 impl Json for Value {
     fn blank() -> Self {
@@ -255,7 +255,7 @@ impl<T: Json> Json for Vec<T> {
     }
 }
 
-impl<T: Json + Ord> Json for BTreeSet<T> {
+impl<T: Json + Ord> Json for Set<T> {
     fn blank() -> Self {
         Self::new()
     }
@@ -282,7 +282,7 @@ impl<T: Json + Ord> Json for BTreeSet<T> {
     }
 }
 
-impl<T: Json> Json for BTreeMap<String, T> {
+impl<T: Json> Json for ByName<T> {
     fn blank() -> Self {
         Self::new()
     }
@@ -301,7 +301,7 @@ impl<T: Json> Json for BTreeMap<String, T> {
 
     fn write(&self, text: &mut String) {
         let mut before = '{';
-        for (name, own) in self {
+        for (name, own) in self.iter() {
             member(text, before, name, own);
             before = ',';
         }
@@ -469,12 +469,8 @@ impl<T: ToTree> ToTree for Vec<T> {
     }
 }
 
-impl<T: ToTree> ToTree for BTreeSet<T> {
+impl<T: ToTree> ToTree for Set<T> {
     fn to_tree(&self) -> Value {
-        let mut elements = Vec::with_capacity(self.len());
-        for own in self {
-            elements.push(own.to_tree());
-        }
-        Value::Array(elements)
+        (**self).to_tree()
     }
 }

@@ -14,9 +14,9 @@ use crate::{
     error::quotable,
     host::{Attempt, Attempts, FORMAT, Seconds, Timestamp},
     json::{self, Json, json},
+    sorted::Set,
 };
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
 
 /// The number of account shards, fixed for life.
 pub const SHARDS: usize = 256;
@@ -65,13 +65,13 @@ pub struct Account {
     /// Whether the person may sign in, and what they gave still holds.
     pub enabled: bool,
     /// What resources may demand.
-    pub groups: BTreeSet<String>,
+    pub groups: Set<String>,
     /// `administrator`, `auditor`.
-    pub roles: BTreeSet<String>,
+    pub roles: Set<String>,
     /// Standard claims (OpenID Connect Core §5.1).
     pub claims: serde_json::Map<String, serde_json::Value>,
     /// Every shard that can hold a grant of this person, noted *before* the grant is made.
-    pub shards: BTreeSet<String>,
+    pub shards: Set<String>,
     /// The wishes that last changed it.
     pub attempts: Attempts,
     /// The person's own wishes that last ended something: sessions, or what a client was allowed.
@@ -146,13 +146,8 @@ impl Account {
 
     /// With members that are all there is from now on: what they leave out is as in a new account.
     pub fn replace(&self, members: Map<String, Value>, now: Timestamp) -> Result<Self, Invalid> {
-        let plain = Self {
-            enabled: true,
-            groups: BTreeSet::new(),
-            roles: BTreeSet::new(),
-            claims: Map::new(),
-            ..self.clone()
-        };
+        let plain =
+            Self { enabled: true, groups: Set::new(), roles: Set::new(), claims: Map::new(), ..self.clone() };
         plain.amend(members, now)
     }
 
@@ -189,7 +184,7 @@ pub struct Session {
     pub agent: String,
     /// The clients that are to hear of its end, each behind the id under which it knows it: of one before, perhaps.
     #[json(omit)]
-    pub listeners: BTreeSet<(String, String)>,
+    pub listeners: Set<(String, String)>,
 }
 
 impl Session {
@@ -284,10 +279,8 @@ fn read_switch(value: Value) -> Result<bool, &'static str> {
     }
 }
 
-fn read_names(value: Value) -> Result<BTreeSet<String>, &'static str> {
-    let mut set = BTreeSet::new();
-    set.extend(patch::read_names(value)?);
-    Ok(set)
+fn read_names(value: Value) -> Result<Set<String>, &'static str> {
+    Ok(patch::read_names(value)?.into_iter().collect())
 }
 
 /// A NumericDate (RFC 7519 §2).

@@ -173,7 +173,7 @@ mod tests {
     #[allow(clippy::needless_pass_by_value)] // Written in place.
     fn read(document: Value) -> Result<Metadata, String> {
         let scopes = ["read", "write"].map(|name| (name.to_owned(), ScopeEntry::default()));
-        let policy = Policy { scopes: scopes.into(), ..Policy::default() };
+        let policy = Policy { scopes: scopes.into_iter().collect(), ..Policy::default() };
         let read = words(ID, document.as_object().unwrap().clone());
         let template = Metadata::template(Profile::default());
         read.and_then(|words| template.of_document(words, &policy, Timestamp(0))).map_err(|why| why.field)

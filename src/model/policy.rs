@@ -13,9 +13,9 @@ use crate::{
     error::quotable,
     host::{Algorithm, Attempts, Seconds, Timestamp},
     json::{Json, json},
+    sorted::ByName,
 };
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 
 /// The scope that lets its holder administer this server, if they have the right.
 pub const ADMIN: &str = "admin";
@@ -153,7 +153,7 @@ pub struct Policy {
     /// The settings.
     pub settings: Settings,
     /// The catalogue.
-    pub scopes: BTreeMap<String, ScopeEntry>,
+    pub scopes: ByName<ScopeEntry>,
     /// Marks client ids that we generated, so that invented ones die before they cost a read. Not a secret of worth.
     pub filter: Secret,
     /// The format of the development data in the registry; 0: there is none. A production Worker refuses to serve it.

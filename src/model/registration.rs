@@ -291,7 +291,7 @@ mod tests {
 
     fn policy() -> Policy {
         let scopes = ["read", "write"].map(|name| (name.to_owned(), ScopeEntry::default()));
-        Policy { scopes: scopes.into(), ..Policy::default() }
+        Policy { scopes: scopes.into_iter().collect(), ..Policy::default() }
     }
 
     #[allow(clippy::needless_pass_by_value)] // Written in place.

@@ -269,7 +269,7 @@ fn decode(segment: &str) -> Result<String, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
+    use crate::sorted::ByName;
 
     fn texts(texts: &[&str]) -> Vec<String> {
         texts.iter().map(|text| (*text).to_owned()).collect()
@@ -428,7 +428,7 @@ mod tests {
             ..entry(urls, &[], &[])
         };
         let policy = Policy {
-            scopes: BTreeMap::from([
+            scopes: ByName::from_iter([
                 ("a.staff".to_owned(), staff(&["staff"], &["GET /a"])),
                 ("b.all".to_owned(), staff(&[], &["GET /a", "GET /b"])),
             ]),

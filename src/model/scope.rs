@@ -1,9 +1,10 @@
 //! Scopes (RFC 6749 §3.3): an ordered set of names, each of the characters the grammar allows.
 
 use crate::json::{Json, ToTree};
+use crate::sorted::Set;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{collections::BTreeSet, fmt};
+use std::fmt;
 
 /// More names than any client has; a bound on what a request makes us hold.
 const MOST: usize = 100;
@@ -11,12 +12,12 @@ const MOST: usize = 100;
 /// A set of scope names. It exists only if every name is well formed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Scope(BTreeSet<String>);
+pub struct Scope(Set<String>);
 
 impl Scope {
     /// Reads names separated by single spaces; none at all is the empty scope.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let names = set(text.split(' ').filter(|name| !name.is_empty()));
+        let names = text.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Set<_>>();
         if names.len() > MOST {
             return Err("too many scopes");
         }
@@ -30,12 +31,12 @@ impl Scope {
 
     /// Of names that are known to be well formed.
     pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(set(names.into_iter()))
+        Self(names.into_iter().map(str::to_owned).collect())
     }
 
     /// True where every name is also in `other`.
     pub fn is_within(&self, other: &Self) -> bool {
-        self.0.is_subset(&other.0)
+        self.names().all(|name| other.contains(name))
     }
 
     /// As many of its names as a client can have.
@@ -47,7 +48,7 @@ impl Scope {
     /// The names in both.
     #[must_use]
     pub fn common(&self, other: &Self) -> Self {
-        Self(set(self.0.intersection(&other.0).map(String::as_str)))
+        Self::of(self.names().filter(|name| other.contains(name)))
     }
 
     /// True where there is no name.
@@ -64,13 +65,6 @@ impl Scope {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
-}
-
-/// One by one: what collects a set sorts it first, and brings the code to do so.
-fn set<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
-    let mut set = BTreeSet::new();
-    set.extend(names.map(str::to_owned));
-    set
 }
 
 impl Json for Scope {

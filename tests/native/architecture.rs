@@ -2,6 +2,7 @@
 
 const LAYERS: &[&[&str]] = &[
     &["error"],
+    &["sorted"],
     &["json"],
     &["wire"],
     &["host"],

@@ -20,11 +20,11 @@ use crate::{
         registry::{self, Registry},
     },
     sign_in,
+    sorted::Set,
     wire::{self, Params, Request, Response},
 };
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
 
 /// Shards that one request may ask, one after the other. What is left is behind `next`.
 const TURNS: usize = 40;
@@ -162,10 +162,10 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
         not_before: Timestamp::default(),
         changed: Timestamp::default(),
         enabled: true,
-        groups: BTreeSet::new(),
-        roles: BTreeSet::new(),
+        groups: Set::new(),
+        roles: Set::new(),
         claims: Map::new(),
-        shards: BTreeSet::new(),
+        shards: Set::new(),
         attempts: Attempts::default(),
         acts: Attempts::default(),
         withdrawn: Timestamp::default(),

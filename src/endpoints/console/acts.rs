@@ -13,11 +13,11 @@ use crate::{
     json::{self, json},
     model::settings::Settings,
     pages::console::{Confirm, Hidden, Input, framed},
+    sorted::Set,
     wire::{Params, Request, Response, with_params},
 };
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
 
 /// Members of which less cuts somebody off, and settings that begin so.
 #[rustfmt::skip]
@@ -394,7 +394,7 @@ fn if_there(answer: Result<Answer, Error>) -> Result<Option<Answer>, Error> {
 
 /// How many grants there are, of how many people.
 async fn count<H: Host>(cx: &Context<'_, H>, filter: &[(&str, &str)]) -> Result<String, Error> {
-    let (mut grants, mut people, mut after) = (0, BTreeSet::new(), None::<String>);
+    let (mut grants, mut people, mut after) = (0, Set::new(), None::<String>);
     let mut more = "";
     for turn in 0..COUNTED {
         let mut params = vec![("limit", "200")];

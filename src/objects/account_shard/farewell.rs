@@ -50,7 +50,7 @@ pub(super) fn succeed<S: Store>(
     let row =
         |session: &SessionRef| read::<Session, S>(turn.store, &sessions(session), &session.sub, &session.id);
     let (Some(mut old), Some(mut new)) = (row(before)?, row(after)?) else { return Ok(()) };
-    new.listeners.append(&mut old.listeners);
+    new.listeners.extend(mem::take(&mut old.listeners));
     old.ends = turn.now;
     write(turn.store, &sessions(after), &after.sub, &after.id, &new)?;
     write(turn.store, &sessions(before), &before.sub, &before.id, &old)

@@ -21,9 +21,9 @@ use crate::{
         place::Table,
         throttle::{Admission, Failures, Limit, OPEN, Throttle},
     },
+    sorted::Set,
 };
 use serde_json::Map;
-use std::collections::BTreeSet;
 
 const THROTTLE: &str = "throttle";
 
@@ -183,7 +183,7 @@ pub fn admit<S: Store>(
         None => {
             let attempt = turn.attempt.clone();
             let secret = Secret(turn.dice.to_vec());
-            let (auth_time, listeners) = (turn.now, BTreeSet::new());
+            let (auth_time, listeners) = (turn.now, Set::new());
             let session =
                 Session { format: FORMAT, secret, auth_time, ends, version, attempt, agent, listeners };
             forgive(turn, sub, &id)?;

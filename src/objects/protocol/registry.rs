@@ -16,9 +16,9 @@ use crate::{
         remote::{Kind, Remote},
         ticket::Registration,
     },
+    sorted::ByName,
 };
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 
 /// Clients, settings, scopes and the roster of shards: the truth. There is one.
 pub struct Registry;
@@ -229,7 +229,7 @@ pub enum Command {
         /// Clients.
         clients: Vec<Client>,
         /// Scopes.
-        scopes: BTreeMap<String, ScopeEntry>,
+        scopes: ByName<ScopeEntry>,
     },
 }
 

@@ -25,7 +25,6 @@ use crate::{
     },
 };
 use serde_json::{Map, Value};
-use std::ops::Bound;
 
 /// Owner: the scope; key: the client.
 const LINKS: &str = "links";
@@ -66,10 +65,12 @@ pub(super) fn list<S: Store>(
     q: Option<&str>,
     limit: usize,
 ) -> Result<Reply, Fault> {
-    let behind = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
     let fits =
         |name: &str, entry: &ScopeEntry| q.is_none_or(|q| name.contains(q) || entry.description.contains(q));
-    let mut rest = policy.scopes.range::<str, _>(behind).filter(|(name, entry)| fits(name, entry));
+    let mut rest = policy
+        .scopes
+        .iter()
+        .filter(|(name, entry)| after.is_none_or(|after| name.as_str() > after) && fits(name, entry));
     let page: Result<_, Fault> =
         rest.by_ref().take(limit).map(|(name, entry)| with_clients(store, name, entry)).collect();
     Ok(Reply::Scopes(page?, rest.next().is_some()))
@@ -161,16 +162,6 @@ pub(super) fn delete<S: Store>(
     write(turn, before, name, None)
 }
 
-/// Takes a scope out of the catalogue, by filling another one: no other map of its kind is taken from, and the code that
-/// takes from a map is larger.
-fn drop_entry(policy: &mut Policy, name: &str) {
-    for (other, entry) in std::mem::take(&mut policy.scopes) {
-        if other != name {
-            policy.scopes.insert(other, entry);
-        }
-    }
-}
-
 /// Writes the catalogue with one scope as it is from now on, or without it. Where it decides otherwise about resources
 /// than before, every shard hears that there is a newer catalogue: who asks one by an older is told so.
 fn write<S: Store>(
@@ -188,7 +179,7 @@ fn write<S: Store>(
         Some(entry) => {
             policy.scopes.insert(name.to_owned(), ScopeEntry { version: policy.version, ..entry.clone() });
         }
-        None => drop_entry(&mut policy, name),
+        None => drop(policy.scopes.remove(name)),
     }
     // One that is too large already may still be made smaller.
     if entry.is_some() && crate::json::write(&policy).len() > LARGEST.max(size) {

@@ -13,8 +13,8 @@ use crate::{
         policy::{Policy, ScopeEntry},
     },
     objects::protocol::registry::Reply,
+    sorted::ByName,
 };
-use std::collections::BTreeMap;
 
 /// Makes it, unless there is as new a format of it for this issuer.
 pub(super) fn seed<S: Store>(
@@ -22,7 +22,7 @@ pub(super) fn seed<S: Store>(
     development: u8,
     issuer: String,
     demo: Vec<Client>,
-    scopes: BTreeMap<String, ScopeEntry>,
+    scopes: ByName<ScopeEntry>,
 ) -> Result<Reply, Fault> {
     let before = policy::current(turn)?;
     if before.development >= development && before.development_issuer == issuer {
@@ -48,7 +48,9 @@ pub(super) fn seed<S: Store>(
     let development_issuer = issuer;
     let development = development.max(before.development);
     let mut policy = Policy { version, development, development_issuer, changed: turn.now, ..before };
-    policy.scopes.extend(scopes.into_iter().map(|(name, entry)| (name, ScopeEntry { version, ..entry })));
+    for (name, entry) in scopes {
+        policy.scopes.insert(name, ScopeEntry { version, ..entry });
+    }
     policy::put(turn, &policy)?;
     Ok(Reply::Done)
 }
