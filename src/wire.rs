@@ -12,6 +12,7 @@ pub use refuse::refuse;
 
 use crate::json;
 use http::{Method, StatusCode};
+use std::ops::{Deref, DerefMut};
 
 /// The largest body that is read, in bytes. Larger ones are 413 whatever their `Content-Length` claims.
 pub const BODY_LIMIT: usize = 64 * 1024;
@@ -84,8 +85,14 @@ pub fn is_loopback(host: &str) -> bool {
 }
 
 /// A response, written once at the door.
+///
+/// One pointer wide: it is passed on in hundreds of places, and each would copy all of it.
 #[derive(Clone, Debug)]
-pub struct Response {
+pub struct Response(Box<Answer>);
+
+/// What a [`Response`] says.
+#[derive(Clone, Debug)]
+pub struct Answer {
     /// The status.
     pub status: StatusCode,
     /// Lower-case names; `set-cookie` may repeat.
@@ -99,7 +106,7 @@ impl Response {
     pub fn new(status: StatusCode, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers =
             vec![("content-type", content_type.to_owned()), ("cache-control", "no-store".to_owned())];
-        Self { status, headers, body: body.into() }
+        Self(Box::new(Answer { status, headers, body: body.into() }))
     }
 
     /// JSON that no cache may keep (RFC 6749 §5.1).
@@ -109,13 +116,17 @@ impl Response {
 
     /// 303: the browser follows with GET, whatever brought it here (RFC 9700 §4.12).
     pub fn see_other(location: String) -> Self {
-        let headers = vec![("location", location), ("cache-control", "no-store".to_owned())];
-        Self { status: StatusCode::SEE_OTHER, headers, body: Vec::new() }
+        Self::empty(StatusCode::SEE_OTHER).with("location", location).with("cache-control", "no-store")
     }
 
     /// 204.
     pub fn no_content() -> Self {
-        Self { status: StatusCode::NO_CONTENT, headers: Vec::new(), body: Vec::new() }
+        Self::empty(StatusCode::NO_CONTENT)
+    }
+
+    /// No body.
+    pub fn empty(status: StatusCode) -> Self {
+        Self(Box::new(Answer { status, headers: Vec::new(), body: Vec::new() }))
     }
 
     /// With one more header.
@@ -135,6 +146,20 @@ impl Response {
     /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Deref for Response {
+    type Target = Answer;
+
+    fn deref(&self) -> &Answer {
+        &self.0
+    }
+}
+
+impl DerefMut for Response {
+    fn deref_mut(&mut self) -> &mut Answer {
+        &mut self.0
     }
 }
 

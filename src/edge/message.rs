@@ -7,6 +7,7 @@ use crate::{
 };
 use futures_util::StreamExt as _;
 use js_sys::{Array, Object, Reflect, Uint8Array};
+use std::mem;
 use wasm_bindgen::JsValue;
 use worker::{ByteStream, Headers, Request, Response, Result, web_sys};
 
@@ -135,12 +136,15 @@ pub fn region(request: &Request) -> Region {
 }
 
 /// Writes a response.
-pub fn write(outgoing: wire::Response) -> Result<web_sys::Response> {
+pub fn write(mut outgoing: wire::Response) -> Result<web_sys::Response> {
     let headers = Headers::new();
     for (name, value) in &outgoing.headers {
         headers.append(name, value)?;
     }
-    let response =
-        if outgoing.body.is_empty() { Response::empty()? } else { Response::from_bytes(outgoing.body)? };
+    let response = if outgoing.body.is_empty() {
+        Response::empty()?
+    } else {
+        Response::from_bytes(mem::take(&mut outgoing.body))?
+    };
     Ok(response.with_status(outgoing.status.as_u16()).with_headers(headers).into())
 }

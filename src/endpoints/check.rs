@@ -99,7 +99,7 @@ pub async fn respond<H: Host>(cx: &Context<'_, H>, request: &Request, rest: &str
     }
     let original = Original::of(request, source, rest);
     let identity = identify(cx, &policy, request, original).await?;
-    let response = Response { status: StatusCode::OK, headers: Vec::new(), body: Vec::new() };
+    let response = Response::empty(StatusCode::OK);
     let response = response.with("cache-control", "no-store");
     Ok(identity.headers().into_iter().fold(response, |response, (name, value)| response.with(name, value)))
 }

@@ -19,11 +19,7 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
         // RFC 7009 §2.1: issued to another client. Nothing happened.
         return Err(Error::new(Code::InvalidGrant, "the token was issued to another client"));
     }
-    Ok(Response {
-        status: StatusCode::OK,
-        headers: vec![("cache-control", "no-store".to_owned())],
-        body: Vec::new(),
-    })
+    Ok(Response::empty(StatusCode::OK).with("cache-control", "no-store"))
 }
 
 /// Ends it, where there is something to end. `false`: it is another client's.

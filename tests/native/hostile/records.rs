@@ -1,6 +1,7 @@
 //! What an administrator's JSON makes of records: clients, scopes, accounts, settings.
 
 use super::first_line;
+use edgemint::sorted::Set;
 use edgemint::{
     host::{Attempts, Timestamp},
     model::{
@@ -16,7 +17,6 @@ use edgemint::{
     },
 };
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -146,10 +146,10 @@ fn account(patch: &Map<String, Value>) {
         not_before: Timestamp::default(),
         changed: NOW,
         enabled: true,
-        groups: BTreeSet::new(),
-        roles: BTreeSet::new(),
+        groups: Set::new(),
+        roles: Set::new(),
         claims: Map::new(),
-        shards: BTreeSet::new(),
+        shards: Set::new(),
         attempts: Attempts::default(),
         acts: Attempts::default(),
         withdrawn: Timestamp::default(),

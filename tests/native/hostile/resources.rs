@@ -27,7 +27,7 @@ pub fn resources(input: &[u8]) {
         }
     }
     let opens_nothing = entry == ScopeEntry::default();
-    let policy = Policy { scopes: [("own".to_owned(), entry)].into(), ..Policy::default() };
+    let policy = Policy { scopes: [("own".to_owned(), entry)].into_iter().collect(), ..Policy::default() };
     let Ok(target) = Target::parse(&method, &address) else { return };
     let path = address.split('?').next().unwrap_or_default();
     let plain = path.replace("%2E", ".").replace("%2e", ".").replace("%3B", ";").replace("%3b", ";");
