@@ -81,9 +81,12 @@ impl<'a, H: Host> Context<'a, H> {
     }
 
     /// Asks an object, exactly once.
-    pub async fn ask<O: Protocol>(&self, name: &str, command: O::Command) -> Result<O::Reply, Fault> {
-        let by = self.author.borrow().clone();
-        host::ask::<O, H>(self.host, name, command, by).await
+    pub fn ask<O: Protocol>(
+        &self,
+        name: &str,
+        command: O::Command,
+    ) -> impl Future<Output = Result<O::Reply, Fault>> + use<'a, O, H> {
+        host::ask::<O, H>(self.host, name, command, self.author.borrow().clone())
     }
 
     /// Asks the shard of a grant. `policy`: the version of the settings that this was decided by.

@@ -254,14 +254,6 @@ impl From<Fault> for Error {
     }
 }
 
-impl From<serde_json::Error> for Fault {
-    fn from(error: serde_json::Error) -> Self {
-        // Not the text of the error: it can quote the row.
-        let (line, column) = (error.line(), error.column());
-        Self::new(format_args!("stored or sent JSON does not read: line {line} column {column}"))
-    }
-}
-
 /// Foreign text as it may be quoted in a message: short, and of plain characters.
 pub fn quotable(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(60).collect()

@@ -465,18 +465,19 @@ pub struct Answer<R> {
 
 /// Asks an object, exactly once: a delivery that fails is repeated once under the same attempt id.
 ///
-/// A [`Fault`] means *unknown*, never *undone*.
-pub async fn ask<O: Protocol, H: Host>(
-    host: &H,
+/// A [`Fault`] means *unknown*, never *undone*. The command is written before anything is waited for: whoever waits holds
+/// its text, not the command.
+pub fn ask<'a, O: Protocol, H: Host>(
+    host: &'a H,
     name: &str,
     command: O::Command,
     by: Option<Author>,
-) -> Result<O::Reply, Fault> {
+) -> impl Future<Output = Result<O::Reply, Fault>> + use<'a, O, H> {
     let attempt = Attempt(base64ct::Base64UrlUnpadded::encode_string(&host.random::<12>()));
     let sent = Some(host.now());
     let message = json::write(&Envelope { format: FORMAT, attempt, sent, by, command });
     let to = Place { binding: O::BINDING, name: name.to_owned(), near: O::near(name), patience: O::PATIENCE };
-    Ok(json::take(exchange(host, to, message).await?)?)
+    async move { Ok(json::take(exchange(host, to, message).await?)?) }
 }
 
 /// What an object replies. One function for all protocols: as little as can be of asking is there once for each.

@@ -104,9 +104,9 @@ impl<H: Host> Context<'_, H> {
         lead: Seconds,
     ) -> Result<Rc<Keyring>, Error> {
         let mut private = self.host.generate_key(algorithm).await?;
-        private.retain(|name, _| !matches!(name.as_str(), "alg" | "ext" | "key_ops" | "use" | "kid"));
+        json::keep(&mut private, &|name, _| !matches!(name, "alg" | "ext" | "key_ops" | "use" | "kid"));
         let mut public = private.clone();
-        public.retain(|name, _| PUBLIC.contains(&name.as_str()));
+        json::keep(&mut public, &|name, _| PUBLIC.contains(&name));
         // RFC 7638 §3: the members in order, without spaces, as they are kept.
         let kid = crypto::text(&crypto::digest(json::write(&public).as_bytes()));
         let private = self.config.keys.vault(VAULT).seal(&kid, &json::write(&private))?;

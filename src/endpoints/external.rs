@@ -6,7 +6,7 @@ use crate::{
     context::Context,
     error::{Code, Error},
     host::Host,
-    json::json,
+    json::{self, json},
     model::provider::{self, Answer, Wish},
     upstream::{self, Target},
     wire::{Params, Request, Response},
@@ -75,7 +75,7 @@ pub async fn token<H: Host>(
 
 fn outputs(members: Map<String, Value>) -> Map<String, Value> {
     let mut passed: Map<String, Value> = members;
-    passed.retain(|name, value| OUTPUTS.contains(&name.as_str()) && !value.is_null());
+    json::keep(&mut passed, &|name, value| OUTPUTS.contains(&name) && !value.is_null());
     if let Some(seconds) = provider::expires_in(&passed) {
         passed.insert("expires_in".to_owned(), json!(seconds));
     }

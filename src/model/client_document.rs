@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     host::{Seconds, Timestamp},
-    json::json,
+    json::{self, json},
 };
 use serde_json::{Map, Value};
 
@@ -57,7 +57,7 @@ pub fn words(id: &str, mut document: Map<String, Value>) -> Result<Map<String, V
         ));
     }
     document.insert(method.to_owned(), json!("none"));
-    document.retain(|name, _| SAID.contains(&name.as_str()));
+    json::keep(&mut document, &|name, _| SAID.contains(&name));
     for (name, known) in
         [("grant_types", &["authorization_code", "refresh_token"][..]), ("response_types", &["code"])]
     {

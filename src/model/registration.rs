@@ -92,7 +92,7 @@ impl Metadata {
     ) -> Result<Self, Invalid> {
         // No scope is none that was said (RFC 6749 §3.3), and so is no name.
         let says_nothing = |name: &str, value: &Value| matches!(name, "scope" | "client_name") && value == "";
-        said.retain(|name, value| !value.is_null() && !says_nothing(name, value));
+        json::keep(&mut said, &|name, value| !value.is_null() && !says_nothing(name, value));
         let usual = Policy::plain(&policy.names());
         for name in SAID {
             let silent = match *name {
@@ -154,9 +154,9 @@ impl Metadata {
     /// What the client said of itself, as it is kept.
     pub fn own_words(&self) -> Map<String, Value> {
         let mut members = self.members();
-        members.retain(|name, value| {
+        json::keep(&mut members, &|name, value| {
             let says_nothing = value.is_null() || value.as_array().is_some_and(Vec::is_empty) || value == "";
-            SAID.contains(&name.as_str()) && !says_nothing
+            SAID.contains(&name) && !says_nothing
         });
         members
     }

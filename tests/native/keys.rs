@@ -139,7 +139,7 @@ fn of_keys_that_were_made_at_the_same_moment_one_is_kept_and_all_sign_with_it() 
 fn after_a_restart_the_keys_are_the_same_and_sign_on() {
     let site = Site::new();
     let tokens = ALL.map(|algorithm| Isolate::of(&site).sign_for(algorithm, 3600).unwrap());
-    let before = site.get("/jwks").body;
+    let before = site.get("/jwks").body.clone();
     site.world.forget_keys();
     assert_eq!(site.beside().get("/jwks").body, before);
     let isolate = Isolate::of(&site);

@@ -146,7 +146,7 @@ fn typed(record: &Map<String, Value>, patch: Map<String, Value>) -> Map<String, 
     for (name, value) in patch {
         let value = match value {
             Value::Object(mut members) => {
-                members.retain(|_, value| !value.is_null());
+                json::keep(&mut members, &|_, value| !value.is_null());
                 Value::Object(members)
             }
             value => value,

@@ -207,7 +207,7 @@ fn cell(column: &Member, item: &Value) -> String {
         // Of what is new, what it has: that everything else is empty is no news.
         ("after", _) if item.get("before").and_then(Value::as_object).is_some_and(Map::is_empty) => {
             let mut made = value.as_object().cloned().unwrap_or_default();
-            made.retain(|_, value| !form::is_nothing(value));
+            json::keep(&mut made, &|_, value| !form::is_nothing(value));
             form::shown(column, &Value::Object(made))
         }
         // An address is long, and its end says nothing to a person.
