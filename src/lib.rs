@@ -27,6 +27,7 @@
 //! | [`error`] | every error code with its status, in one table; refusals and faults |
 //! | [`sorted`] | sets and tables as sorted lists |
 //! | [`json`] | what is stored and sent between our parts: text, tree, value |
+//! | [`packed`] | what is sealed into tickets: values as few bytes |
 //! | [`wire`] | HTTP as values: requests, parameters, credentials; where an error becomes a response |
 //! | [`host`] | the world as one port: clock, dice, log, replica, objects; and the disk of an object |
 //! | [`crypto`] | seals, proofs, digests, password hashes |
@@ -101,6 +102,7 @@ pub mod error;
 pub mod sorted;
 
 pub mod json;
+pub mod packed;
 pub mod wire;
 
 pub mod host;

@@ -9,15 +9,15 @@ use crate::{
     host::{Host, Seconds, Timestamp},
     issue,
     model::{grant::Person, place::Address, ticket::Ticket},
+    packed::Packed,
     pages::{self, AskedScope},
     session::Browser,
     wire::{Params, Request, Response},
 };
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
 
 /// What a page in progress is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Packed)]
 pub enum Purpose {
     /// Signing in.
     Login,
@@ -28,7 +28,7 @@ pub enum Purpose {
 }
 
 /// A page in progress, sealed into its form: bound to browser, purpose and session, dead after half an hour.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Packed)]
 pub struct Pending {
     /// What for.
     pub purpose: Purpose,

@@ -4,13 +4,12 @@
 use crate::{
     host::{Seconds, Timestamp},
     json::Json,
+    packed::Packed,
 };
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A region of the platform that objects can be hinted into.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Json)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Packed, Json)]
 pub struct Region(u8);
 
 /// Location hints. Positions are in tokens: append, never reorder.
@@ -45,7 +44,7 @@ impl Region {
 }
 
 /// One `GrantShard`: `weur-3`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Json)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Packed, Json)]
 pub struct Shard {
     /// Where it lives.
     pub region: Region,
@@ -74,7 +73,7 @@ impl fmt::Display for Shard {
 }
 
 /// A table of rows that may all be forgotten at the same instant: it is dropped, not emptied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Json)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Packed, Json)]
 pub enum Table {
     /// Rows whose end comes within two days: one table an hour.
     Short(u32),
@@ -139,7 +138,7 @@ impl Table {
 }
 
 /// Where one grant lies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Json)]
+#[derive(Clone, Debug, PartialEq, Eq, Packed, Json)]
 pub struct Address {
     /// The object.
     pub shard: Shard,

@@ -1,9 +1,9 @@
 //! What the answer to an authorization request carries (OAuth 2.0 Multiple Response Type Encoding Practices §3 and §5).
 
-use serde::{Deserialize, Serialize};
+use crate::packed::Packed;
 
 /// `response_type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Packed)]
 pub struct ResponseType {
     /// A code.
     pub code: bool,

@@ -4,6 +4,7 @@ const LAYERS: &[&[&str]] = &[
     &["error"],
     &["sorted"],
     &["json"],
+    &["packed"],
     &["wire"],
     &["host"],
     &["crypto"],
