@@ -11,6 +11,7 @@
 use crate::{
     error::Fault,
     json::Json,
+    list::List as _,
     packed::{Packed, Packet},
 };
 use aes_siv::{KeyInit as _, siv::Aes256Siv};
@@ -224,7 +225,7 @@ impl Keys {
                 .is_ok_and(|hkdf| hkdf.expand(of.as_bytes(), &mut key).is_ok());
             (master.id.clone(), if derived { Secret(key) } else { Secret::default() })
         });
-        Vault(keys.collect())
+        Vault(keys.list())
     }
 
     /// The payload of a ticket of this kind, if one of our keys sealed it for this issuer.
@@ -281,7 +282,7 @@ fn derive(master: &[u8], issuer: &str) -> (Vec<[u8; 64]>, Secret, Secret) {
         hkdf.expand_multi_info(&info, &mut key).map(|()| key)
     });
     // 64 bytes are far under the 255 blocks that HKDF can give; a failure would leave no key, so no ticket.
-    let seals = derived.filter_map(Result::ok).collect();
+    let seals = derived.filter_map(Result::ok).list();
     let further = |purpose: &[u8]| {
         let mut key = vec![0; 32];
         // As above: a failure leaves nothing, which is no key.

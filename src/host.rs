@@ -6,6 +6,7 @@
 use crate::{
     error::Fault,
     json::{self, Json},
+    list::List as _,
     packed::Packed,
 };
 use base64ct::Encoding as _;
@@ -449,7 +450,7 @@ pub async fn all<F: Future>(wanted: impl IntoIterator<Item = F>) -> Vec<F::Outpu
         if all { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-    waiting.into_iter().filter_map(Result::ok).collect()
+    waiting.into_iter().filter_map(Result::ok).list()
 }
 
 /// A regular answer of an object, or that it could not give one.

@@ -25,6 +25,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`error`] | every error code with its status, in one table; refusals and faults |
+//! | [`list`] | what an iterator gives, as a list |
 //! | [`sorted`] | sets and tables as sorted lists |
 //! | [`json`] | what is stored and sent between our parts: text, tree, value |
 //! | [`packed`] | what is sealed into tickets: values as few bytes |
@@ -99,6 +100,7 @@
 #![cfg_attr(not(test), deny(clippy::dbg_macro, clippy::print_stdout))]
 
 pub mod error;
+pub mod list;
 pub mod sorted;
 
 pub mod json;

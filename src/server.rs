@@ -15,6 +15,7 @@ use crate::{
     grants,
     host::Host,
     json::{self, json},
+    list::List as _,
     model::place::Region,
     pages,
     wire::{self, BODY_LIMIT, HEADER_LIMIT, Request, Response, Surface},
@@ -237,7 +238,7 @@ fn elsewhere(request: &Request, here: &Here) -> Result<Response, Error> {
 /// The methods of an address, for `Allow`.
 fn allowed(here: &Here) -> String {
     let mut methods: Vec<&str> =
-        here.iter().filter_map(|(route, _)| route.method.as_ref()).map(Method::as_str).collect();
+        here.iter().filter_map(|(route, _)| route.method.as_ref()).map(Method::as_str).list();
     if methods.contains(&"GET") {
         methods.push("HEAD");
     }

@@ -6,6 +6,7 @@ use crate::{
     error::Error,
     farewell,
     host::Host,
+    list::List as _,
     model::{
         account::{self, Wanted},
         grant::Person,
@@ -43,7 +44,7 @@ pub fn named<H: Host>(cx: &Context<'_, H>, request: &Request) -> Option<SessionR
 /// The sessions that the browser has beside that one.
 pub fn others<H: Host>(cx: &Context<'_, H>, request: &Request) -> Vec<SessionRef> {
     let sealed = request.cookie(&cx.config.cookie(OTHERS)).unwrap_or_default();
-    sealed.split("..").take(MOST).filter_map(|text| SessionRef::open(&cx.config.keys, text)).collect()
+    sealed.split("..").take(MOST).filter_map(|text| SessionRef::open(&cx.config.keys, text)).list()
 }
 
 /// The person who is signed in.

@@ -6,6 +6,7 @@
 use crate::{
     error::Fault,
     host::{Row, Store},
+    list::List as _,
     sorted::Set,
 };
 use std::cell::RefCell;
@@ -164,7 +165,7 @@ impl Store for Disk {
     }
 
     fn tables(&self) -> Result<Vec<String>, Fault> {
-        Ok(self.known()?.into_iter().collect())
+        Ok(self.known()?.into_iter().list())
     }
 
     fn size(&self) -> Result<u64, Fault> {

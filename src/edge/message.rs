@@ -2,6 +2,7 @@
 
 use crate::{
     host::Asked,
+    list::List as _,
     model::place::Region,
     wire::{self, BODY_LIMIT},
 };
@@ -60,7 +61,7 @@ pub fn head(
     let read = HEADERS.iter().chain(MORE.iter().filter(|_| more));
     let read = read.chain(["user-agent"].iter().filter(|_| enters));
     let headers = read.filter_map(|name| Some(((*name).to_owned(), headers.get(name).ok()??)));
-    let headers = headers.collect();
+    let headers = headers.list();
     Ok(wire::Request {
         method,
         secure: scheme == "https",
@@ -107,7 +108,7 @@ pub fn headers(headers: &Headers) -> Vec<(String, String)> {
         let pair: Array = pair.into();
         Some((pair.get(0).as_string()?, pair.get(1).as_string()?))
     };
-    pairs.iter().filter_map(pair).collect()
+    pairs.iter().filter_map(pair).list()
 }
 
 /// A request to a server elsewhere. Its redirects are answers to us.

@@ -8,6 +8,7 @@ use crate::{
     grants,
     host::{Host, Seconds, Timestamp},
     issue, jws,
+    list::List as _,
     model::{
         client::Client,
         grant::Person,
@@ -222,7 +223,7 @@ async fn verify_person<H: Host>(
             return Err(Error::new(Code::UnmetAuthentication, detail));
         }
         wanted.subjects = demands.subjects;
-        wanted.names = demands.names.into_iter().map(str::to_owned).collect();
+        wanted.names = demands.names.into_iter().map(str::to_owned).list();
         wanted.claims = Some(text.to_owned());
     }
     if let Some(hint) = params.optional("id_token_hint") {

@@ -6,6 +6,7 @@ use crate::{
     context::Context,
     error::{Code, Error},
     host::Host,
+    list::List as _,
     session::{self, Browser},
     wire::{Params, Request, Response, with_params},
 };
@@ -37,8 +38,7 @@ pub async fn answer<H: Host>(
     // Another site's POST comes without our cookies (SameSite); its GET comes with them.
     let here = request.host == cx.config.host() && !request.is_cross_site(cx.config.origin());
     if request.method == Method::POST && !here {
-        let pairs: Vec<_> =
-            params.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let pairs: Vec<_> = params.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str())).list();
         return Ok(Response::see_other(with_params(&cx.url("/authorize"), &pairs)));
     }
     let asked = verify(cx, request, params).await?;

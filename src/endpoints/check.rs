@@ -9,6 +9,7 @@ use crate::{
     context::{Context, Weighed},
     error::{Code, Error},
     host::{Host, Seconds},
+    list::List as _,
     model::{
         policy::Policy,
         resource::{self, Asker, Decision, Target},
@@ -79,7 +80,7 @@ impl Identity {
     /// The headers that say so: all of them always, so that none of anybody else's is left.
     pub fn headers(&self) -> [(&'static str, String); 5] {
         let listed = |name: &str| utf8_percent_encode(name, UNLISTED).to_string();
-        let groups: Vec<String> = self.groups.iter().map(|group| listed(group)).collect();
+        let groups: Vec<String> = self.groups.iter().map(|group| listed(group)).list();
         [
             ("x-auth-subject", self.subject.clone()),
             ("x-auth-username", listed(&self.username)),

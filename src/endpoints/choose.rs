@@ -9,6 +9,7 @@ use crate::{
     context::Context,
     error::Error,
     host::{Host, all},
+    list::List as _,
     objects::protocol::account_shard::SessionRef,
     pages, session,
     wire::{Params, Request, Response},
@@ -27,7 +28,7 @@ pub async fn ask_who<H: Host>(
     if prompt.login && !prompt.select {
         return ask_login(cx, asked, browser);
     }
-    let sessions = session::all(cx, request).filter(|session| Some(session) != but).collect::<Vec<_>>();
+    let sessions = session::all(cx, request).filter(|session| Some(session) != but).list();
     let people = all(sessions.iter().map(|session| session::person(cx, session))).await;
     let mut accounts = Vec::new();
     for (session, person) in sessions.iter().zip(people) {

@@ -13,6 +13,7 @@ use crate::{
     error::{Code, Error, Fault},
     host::{Host, Timestamp},
     issue::{self, Authentication, Authorization},
+    list::List as _,
     model::{
         account::Wanted,
         client::Client,
@@ -38,7 +39,7 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let params = Params::of_form(request, &["scope"])?;
     let pending = Pending::open_for(cx, request, &params, Purpose::Consent)?;
     let asked = verify_again(cx, request, pending.request.clone()).await?;
-    let ticked = Scope::parse(&params.all("scope").collect::<Vec<_>>().join(" "));
+    let ticked = Scope::parse(&params.all("scope").list().join(" "));
     let ticked = ticked.map_err(|why| Error::new(Code::InvalidRequest, why))?;
     let scope = match params.optional("decision") {
         Some("switch") => {
@@ -142,7 +143,7 @@ async fn conclude<H: Host>(
     still_holds(&client, asked, cx.now)?;
     let given = give(cx, &client, asked, address, (person, sid), scope).await?;
     cx.note(|event| event.event = name);
-    let mut answer: Vec<(&str, &str)> = given.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut answer: Vec<(&str, &str)> = given.iter().map(|(name, value)| (*name, value.as_str())).list();
     answer.extend(asked.back.state.as_deref().map(|state| ("state", state)));
     answer.push(("iss", cx.config.issuer.as_str())); // RFC 9207 §2
     Ok(answer_to(&asked.back, &answer))

@@ -7,6 +7,7 @@ use crate::{
     error::{Code, Error, Fault},
     host::{Attempts, FORMAT, Host, Timestamp},
     json,
+    list::List as _,
     model::{
         account::{self, Account},
         client::{Client, Hashed},
@@ -150,8 +151,8 @@ fn client<H: Host>(cx: &Context<'_, H>, demo: &DemoClient) -> Result<Client, Fau
     }
     let metadata = Metadata {
         client_name: Some(demo.name.to_owned()),
-        redirect_uris: demo.redirect_uris.iter().map(redirect).collect(),
-        grant_types: demo.grant_types.iter().map(|name| (*name).to_owned()).collect(),
+        redirect_uris: demo.redirect_uris.iter().map(redirect).list(),
+        grant_types: demo.grant_types.iter().map(|name| (*name).to_owned()).list(),
         response_types: match (by_code, demo.grant_types.contains(&"implicit")) {
             (_, true) => vec!["code".to_owned(), "token".to_owned()],
             (true, false) => vec!["code".to_owned()],
@@ -174,7 +175,7 @@ fn client<H: Host>(cx: &Context<'_, H>, demo: &DemoClient) -> Result<Client, Fau
 }
 
 fn scopes() -> ByName<ScopeEntry> {
-    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).list();
     let staff = || texts(&["orders-staff"]);
     let entry = |description: &str, folders: &[&str], urls: &[&str], groups: Vec<String>| ScopeEntry {
         version: 0,

@@ -10,6 +10,7 @@ use crate::{
     error::{Code, Error},
     host::{Host, PATIENCE, SKEW, Timestamp},
     json, jws,
+    list::List as _,
     model::{
         grant::{Active, Person},
         policy::Policy,
@@ -163,7 +164,7 @@ async fn believe<H: Host>(
                 });
                 return Ok(None);
             };
-            let groups = account.groups.iter().cloned().collect();
+            let groups = account.groups.iter().cloned().list();
             let (sub, username, version) = (account.sub, account.username, account.version);
             Some(Person { sub, username, version, groups, auth_time: None })
         }

@@ -8,6 +8,7 @@ use crate::{
     error::{Code, Error},
     host::{Host, Seconds, Timestamp},
     issue,
+    list::List as _,
     model::{grant::Person, place::Address, ticket::Ticket},
     packed::Packed,
     pages::{self, AskedScope},
@@ -155,7 +156,7 @@ fn show_consent(asked: &Asked, person: &Person, pending: &str) -> Result<Respons
             let known = asked.policy.description(name).filter(|text| !text.is_empty());
             AskedScope { name: name.to_owned(), description: known.unwrap_or("use").to_owned() }
         })
-        .collect();
+        .list();
     let settings = &asked.policy.settings;
     let page = pages::Consent {
         title: &settings.approval_title,

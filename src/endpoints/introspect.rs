@@ -9,6 +9,7 @@ use crate::{
     issue,
     json::{json, object},
     jws,
+    list::List as _,
     model::{
         grant::{self, Active, Reply, Token},
         mark::ClientRef,
@@ -212,7 +213,7 @@ pub async fn inspect<H: Host>(
                 active: weighed.active,
                 refresh: false,
                 issuer,
-                audience: audience.into_iter().collect(),
+                audience: audience.into_iter().list(),
             }
         });
         return Ok((caller, inspected));
@@ -227,7 +228,7 @@ pub async fn inspect<H: Host>(
                 person.sub = caller.client.subject(&caller.policy, &person.sub);
                 person.username.clear();
             }
-            let audience = caller.policy.audience(&active.scope).into_iter().map(str::to_owned).collect();
+            let audience = caller.policy.audience(&active.scope).into_iter().map(str::to_owned).list();
             let issuer = cx.config.issuer.clone();
             Ok((caller, Some(Inspected { active: *active, refresh, issuer, audience })))
         }

@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     host::{Host, Seconds},
     json::json,
+    list::List as _,
     model::keyring::Keyring,
     wire::Response,
 };
@@ -28,7 +29,7 @@ pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
             }
             Value::Object(jwk)
         })
-        .collect();
+        .list();
     let Seconds(age) = Keyring::cached(cx.policy().await?.seconds(|settings| settings.key_lead));
     Ok(Response::json(StatusCode::OK, &json!({ "keys": keys }))
         .instead("cache-control", format!("public, max-age={age}")))

@@ -9,6 +9,7 @@ use crate::{
     error::{Code, Error},
     host::{Host, all},
     issue, jws,
+    list::List as _,
     model::{redirect_uri::RedirectUri, ticket::Ticket as _},
     objects::protocol::account_shard::SessionRef,
     pages,
@@ -38,11 +39,10 @@ pub async fn respond<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<
     }
     // Another site's POST comes without our cookies (SameSite); its GET comes with them.
     if posted && (request.host != cx.config.host() || request.is_cross_site(cx.config.origin())) {
-        let pairs: Vec<_> =
-            params.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let pairs: Vec<_> = params.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str())).list();
         return Ok(Response::see_other(with_params(&cx.url("/logout"), &pairs)));
     }
-    let sessions: Vec<_> = session::all(cx, request).collect();
+    let sessions: Vec<_> = session::all(cx, request).list();
     let asked = verify(cx, request, &params, &sessions).await?;
     let people = all(sessions.iter().map(|session| session::person(cx, session))).await;
     let mut names = Vec::new();
@@ -87,7 +87,7 @@ async fn confirm<H: Host>(cx: &Context<'_, H>, request: &Request, form: &Params)
         let detail = "this page was open for more than half an hour: start again at the application";
         return Err(Error::new(Code::InvalidRequest, detail));
     }
-    done(cx, request, &session::all(cx, request).collect::<Vec<_>>(), &seal.back).await
+    done(cx, request, &session::all(cx, request).list(), &seal.back).await
 }
 
 /// They are over, and the person goes on.

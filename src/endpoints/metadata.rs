@@ -9,6 +9,7 @@ use crate::{
     grants,
     host::{Algorithm, Host},
     json::json,
+    list::List as _,
     model::{openid, policy::Policy, response_type::ResponseType},
     wire::{self, Request, Response},
 };
@@ -38,11 +39,11 @@ const OWN_CLAIMS: &[&str] = &[
 pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
     let policy = cx.policy().await?;
     let openid = openid::SCOPES.iter().map(|(name, ..)| *name);
-    let scopes: Vec<&str> = policy.scopes.keys().map(String::as_str).chain(openid).collect();
-    let response_types: Vec<&str> = ResponseType::ALL.iter().map(|(name, _)| *name).collect();
-    let claims: Vec<&str> = OWN_CLAIMS.iter().copied().chain(openid::claims()).collect();
+    let scopes: Vec<&str> = policy.scopes.keys().map(String::as_str).chain(openid).list();
+    let response_types: Vec<&str> = ResponseType::ALL.iter().map(|(name, _)| *name).list();
+    let claims: Vec<&str> = OWN_CLAIMS.iter().copied().chain(openid::claims()).list();
     // What has no token endpoint is in no list of it.
-    let grant_types: Vec<&str> = grants::NAMES.iter().copied().chain(["implicit"]).collect();
+    let grant_types: Vec<&str> = grants::NAMES.iter().copied().chain(["implicit"]).list();
     let mut body = json!({
         "issuer": cx.config.issuer,
         "authorization_endpoint": cx.url("/authorize"),
@@ -147,7 +148,7 @@ pub async fn resource<H: Host>(
         return Err(Error::new(Code::UnservedAddress, "no resource of that address is registered here"));
     };
     let own = policy.scopes.iter().filter(|(_, entry)| entry.resource == resource);
-    let scopes: Vec<&String> = own.map(|(name, _)| name).collect();
+    let scopes: Vec<&String> = own.map(|(name, _)| name).list();
     let methods: &[&str] = if policy.settings.query_tokens { &["header", "query"] } else { &["header"] };
     let body = json!({
         "resource": resource,

@@ -14,6 +14,7 @@ use crate::{
     error::quotable,
     host::{Attempt, Attempts, FORMAT, Seconds, Timestamp},
     json::{self, Json, json},
+    list::List as _,
     sorted::Set,
 };
 use serde_json::{Map, Value};
@@ -158,7 +159,7 @@ impl Account {
             standing: if self.enabled { Standing::Enabled } else { Standing::Disabled },
             min_version: self.min_version.max(self.min_grants),
             not_before: self.not_before,
-            groups: Some(self.groups.iter().cloned().collect()),
+            groups: Some(self.groups.iter().cloned().list()),
             ..Mark::default()
         }
     }

@@ -3,6 +3,7 @@
 use crate::{
     host::{Author, Timestamp},
     json::Json,
+    list::List as _,
 };
 use serde_json::{Map, Value};
 
@@ -34,7 +35,7 @@ pub fn differences(mut before: Map<String, Value>, mut after: Map<String, Value>
         .iter()
         .filter(|(name, value)| after.get(*name) == Some(value))
         .map(|(name, _)| name.clone())
-        .collect();
+        .list();
     for name in same {
         before.remove(&name);
         after.remove(&name);

@@ -16,6 +16,7 @@ use crate::{
     error::{Code, Error, quotable},
     host::{Algorithm, Attempts, FORMAT, Seconds, Timestamp},
     json::Json,
+    list::List as _,
 };
 
 /// One client. Its record is the truth in the registry, a copy everywhere else.
@@ -212,7 +213,7 @@ impl Client {
 
     /// The redirect URIs that may be used.
     pub fn redirect_uris(&self) -> Vec<RedirectUri> {
-        self.metadata.redirect_uris.iter().filter_map(|uri| RedirectUri::parse(uri).ok()).collect()
+        self.metadata.redirect_uris.iter().filter_map(|uri| RedirectUri::parse(uri).ok()).list()
     }
 
     /// True where `asked` means one that is registered.

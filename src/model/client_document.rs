@@ -10,6 +10,7 @@ use super::{
 use crate::{
     host::{Seconds, Timestamp},
     json::{self, json},
+    list::List as _,
 };
 use serde_json::{Map, Value};
 
@@ -80,7 +81,7 @@ impl Metadata {
         words.remove("sector_identifier_uri");
         if let Some(Value::String(scope)) = words.get("scope") {
             let names = Policy::plain(&policy.names());
-            let ours: Vec<&str> = scope.split(' ').filter(|name| names.contains(name)).collect();
+            let ours: Vec<&str> = scope.split(' ').filter(|name| names.contains(name)).list();
             let ours = ours.join(" ");
             words.insert("scope".to_owned(), json!(ours));
         }

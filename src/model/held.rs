@@ -10,6 +10,7 @@ use crate::{
     error::{Fault, quotable},
     host::{Seconds, Timestamp},
     json::Json,
+    list::List as _,
 };
 use serde_json::{Map, Value};
 
@@ -349,7 +350,7 @@ impl Held {
                 said.as_ref().and_then(|said| said.get(name)).and_then(Value::as_str).unwrap_or_default();
             let hidden = hidden.iter().filter(|secret| !secret.is_empty());
             let text = hidden.fold(text.to_owned(), |text, secret| text.replace(secret, "(hidden)"));
-            let mut text = text.split_whitespace().map(quotable).collect::<Vec<_>>().join(" ");
+            let mut text = text.split_whitespace().map(quotable).list().join(" ");
             text.truncate(longest);
             text
         };

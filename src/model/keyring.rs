@@ -8,6 +8,7 @@
 use crate::{
     host::{Algorithm, SKEW, Seconds, Timestamp},
     json::Json,
+    list::List as _,
 };
 use serde_json::{Map, Value};
 
@@ -74,7 +75,7 @@ impl Keyring {
     /// Does it, and forgets the keys that are over. `false`: there are too many.
     pub fn handle(&mut self, wish: Wish, now: Timestamp) -> bool {
         let over: Vec<String> =
-            self.keys.iter().filter(|key| self.gone(key) <= now).map(|key| key.kid.clone()).collect();
+            self.keys.iter().filter(|key| self.gone(key) <= now).map(|key| key.kid.clone()).list();
         self.keys.retain(|key| !over.contains(&key.kid));
         match wish {
             Wish::Read => {}

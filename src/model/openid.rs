@@ -3,6 +3,7 @@
 
 use super::scope::Scope;
 use crate::json::{self, Json};
+use crate::list::List as _;
 use serde_json::{Map, Value};
 
 /// The scope of every authentication request.
@@ -68,7 +69,7 @@ fn asked(claims: Option<&str>, member: &str) -> Map<String, Value> {
 /// The values that a request for a claim takes; none: any (§5.5.1).
 fn values(wanted: &Value) -> Vec<Value> {
     let several = wanted.get("values").and_then(Value::as_array).cloned().unwrap_or_default();
-    wanted.get("value").cloned().into_iter().chain(several).collect()
+    wanted.get("value").cloned().into_iter().chain(several).list()
 }
 
 impl Openid {

@@ -13,6 +13,7 @@ use crate::{
     error::quotable,
     host::{Algorithm, Attempts, Seconds, Timestamp},
     json::{Json, json},
+    list::List as _,
     sorted::ByName,
 };
 use serde_json::{Map, Value};
@@ -194,7 +195,7 @@ impl Policy {
             return Ok(None);
         }
         // Who signs in does so here, whatever else is asked for.
-        let mut names: Vec<&str> = openid::SCOPES.iter().map(|(name, ..)| *name).collect();
+        let mut names: Vec<&str> = openid::SCOPES.iter().map(|(name, ..)| *name).list();
         for resource in resources {
             let before = names.len();
             let own = self.scopes.iter().filter(|(_, entry)| entry.resource == resource);

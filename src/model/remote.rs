@@ -11,6 +11,7 @@ use crate::{
     error::quotable,
     host::Attempt,
     json::{Json, json},
+    list::List as _,
 };
 use serde_json::{Map, Value};
 
@@ -156,7 +157,7 @@ impl Remote {
     /// Whom the secret is for: what is said to one is not for another.
     pub fn of(&self) -> Secret {
         let whose = self.kind.fields().iter().filter(|field| field.whose).map(|field| self.text(field.name));
-        let parts: Vec<String> = whose.map(|part| format!("{}:{part}", part.len())).collect();
+        let parts: Vec<String> = whose.map(|part| format!("{}:{part}", part.len())).list();
         Secret(crypto::digest(parts.concat().as_bytes()).to_vec())
     }
 
@@ -196,7 +197,7 @@ impl Remote {
         if said == Said::Nothing && self.client_secret.is_some() && after.of() != self.of() {
             // Else whoever may write it could have it sent to themselves.
             let names = self.kind.fields().iter().filter(|field| field.whose).map(|field| field.name);
-            let names = names.collect::<Vec<_>>().join(", ");
+            let names = names.list().join(", ");
             let why = format!("must be said again where one of these changes: {names}");
             return Err(Invalid::new(SECRET, why));
         }

@@ -17,6 +17,7 @@ use crate::{
     error::Fault,
     host::{Attempt, Host, Object, Store, Timestamp, Turn},
     json::{self, Json},
+    list::List as _,
     model::{
         account::{Account, Session},
         grant::Person,
@@ -209,7 +210,7 @@ fn person(account: &Account, since: Timestamp) -> Person {
         sub: account.sub.clone(),
         username: account.username.clone(),
         version: account.version,
-        groups: account.groups.iter().cloned().collect(),
+        groups: account.groups.iter().cloned().list(),
         auth_time: Some(since),
     }
 }

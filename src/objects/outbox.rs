@@ -15,6 +15,7 @@ use crate::{
     error::Fault,
     host::{self, Asked, Host, PATIENCE, Seconds, Store, Timestamp},
     json::{self, Json},
+    list::List as _,
     model::{audit::Change, mark::Mark},
 };
 
@@ -327,7 +328,7 @@ fn settle_mark<H: Host, S: Store>(
     match outcome {
         Ok(held) if entry.stamp <= held => store.delete(TABLE, owner, key),
         Ok(held) => {
-            let versions = entry.versions.iter().copied().filter(|version| *version > held).collect();
+            let versions = entry.versions.iter().copied().filter(|version| *version > held).list();
             write(store, TABLE, owner, key, &Entry { versions, ..entry })
         }
         // Somebody else is sending a newer one.

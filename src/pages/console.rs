@@ -1,7 +1,7 @@
 //! The pages of the console. One frame, and a body of one of three forms: a list, a record, a question.
 
 use super::show;
-use crate::{error::Error, wire::Response};
+use crate::{error::Error, list::List as _, wire::Response};
 use askama::Template;
 use http::StatusCode;
 
@@ -108,7 +108,7 @@ impl Input {
         let id = self.id();
         let problem = self.problem.iter().map(|_| format!("{id}-problem"));
         let now = self.now.iter().map(|_| format!("{id}-now"));
-        let said: Vec<String> = problem.chain(now).chain([format!("{id}-hint")]).collect();
+        let said: Vec<String> = problem.chain(now).chain([format!("{id}-hint")]).list();
         said.join(" ")
     }
 

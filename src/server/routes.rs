@@ -5,6 +5,7 @@ use crate::{
         admin::Resource,
         console::{self, Page},
     },
+    list::List as _,
     wire::{self, Surface},
 };
 use http::Method;
@@ -251,7 +252,7 @@ pub(super) type Here = Vec<(&'static Route, Option<String>)>;
 pub(super) fn routes_of(path: &str) -> Here {
     let found = ROUTES.iter().filter_map(|route| Some((route, matches(route.path, path)?)));
     // Of two that fit the first is meant, and what stands beside it.
-    let mut here: Here = found.collect();
+    let mut here: Here = found.list();
     let first = here.first().map(|(route, _)| route.path);
     here.retain(|(route, _)| Some(route.path) == first);
     here

@@ -2,6 +2,7 @@
 
 use super::{Response, params::with_params};
 use crate::error::{Mode, Return};
+use crate::list::List as _;
 use askama::Template;
 use http::StatusCode;
 
@@ -27,7 +28,7 @@ pub fn answer_to(back: &Return, params: &[(&str, &str)]) -> Response {
         Mode::FormPost => {
             let page = FormPost { action: &back.redirect_uri, params };
             // What stands before the path: of a redirect URI that a form may go to that is its origin.
-            let origin = back.redirect_uri.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+            let origin = back.redirect_uri.splitn(4, '/').take(3).list().join("/");
             let policy = format!(
                 "default-src 'none'; script-src '{SCRIPT}'; style-src 'self'; form-action {origin}; \
                  frame-ancestors 'none'; base-uri 'none'"

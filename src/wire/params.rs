@@ -2,6 +2,7 @@
 
 use super::Request;
 use crate::error::{Code, Error};
+use crate::list::List as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 /// More parameters than any request of OAuth has; a bound on the work of looking for repeated ones.
@@ -65,7 +66,7 @@ impl Params {
 
     /// Names and values that came in another way.
     pub fn of_pairs(pairs: Vec<(String, String)>) -> Self {
-        Self(pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect())
+        Self(pairs.into_iter().filter(|(_, value)| !value.is_empty()).list())
     }
 
     /// Both, where no name stands in both that may not repeat.
@@ -125,8 +126,8 @@ pub fn decode(text: &[u8]) -> Option<String> {
         }
         at += 1;
     }
-    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    String::from_utf8(percent_decode(&spaced).collect()).ok()
+    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).list();
+    String::from_utf8(percent_decode(&spaced).list()).ok()
 }
 
 /// Percent-encodes everything but unreserved characters.

@@ -2,6 +2,7 @@
 
 const LAYERS: &[&[&str]] = &[
     &["error"],
+    &["list"],
     &["sorted"],
     &["json"],
     &["packed"],

@@ -7,6 +7,7 @@ use crate::{
 };
 use edgemint::{
     host::{Host, Seconds},
+    json::tree,
     model::place::Region,
     objects::protocol::account_shard::AccountShard,
     wire::Response,
@@ -226,15 +227,14 @@ fn an_allowance_that_arrives_again_after_it_was_withdrawn_is_not_remembered() {
     };
     let deliver = |message: &str| site.world.deliver_raw::<AccountShard>(&shard, message);
     let tell = |command: &Value| deliver(&message(command));
-    let wanted =
-        json!({ "client": "x", "incarnation": "1", "name": "X", "scope": "a", "at": site.world.now() });
-    let note = json!({ "Note": { "session": session, "shard": "weur-0", "wanted": wanted } });
+    let wanted = json!({ "client": "x", "incarnation": "1", "name": "X", "scope": "a", "at": tree(&site.world.now()) });
+    let note = json!({ "Note": { "session": tree(&session), "shard": "weur-0", "wanted": wanted } });
     let recall =
-        json!({ "Recall": { "session": session, "recall": { "wanted": wanted, "shard": "weur-0" } } });
+        json!({ "Recall": { "session": tree(&session), "recall": { "wanted": wanted, "shard": "weur-0" } } });
     let allow = message(&note);
     assert!(deliver(&allow).contains("Person") && tell(&recall).contains("Remembered"));
     site.world.pass(Seconds(1));
-    let withdraw = |done| json!({ "Own": { "session": session, "act": { "Withdraw": { "client": "x", "done": done, "at": site.world.now() } } } });
+    let withdraw = |done| json!({ "Own": { "session": tree(&session), "act": { "Withdraw": { "client": "x", "done": done, "at": tree(&site.world.now()) } } } });
     let first = message(&withdraw(false));
     assert!(deliver(&first).contains("Own"));
     assert!(!tell(&recall).contains("Remembered"), "from the moment it is being withdrawn");
@@ -244,7 +244,7 @@ fn an_allowance_that_arrives_again_after_it_was_withdrawn_is_not_remembered() {
     // What is allowed later holds, whatever of before arrives again.
     site.world.pass(Seconds(1));
     let mut later = note;
-    later["Note"]["wanted"]["at"] = json!(site.world.now());
+    later["Note"]["wanted"]["at"] = tree(&site.world.now());
     tell(&later);
     deliver(&first);
     assert!(tell(&recall).contains("Remembered"));

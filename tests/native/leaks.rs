@@ -18,7 +18,7 @@ fn keys(master: &str) -> Keys {
 /// The secret of a row, as somebody reads it in a dump.
 fn secret_of(row: &str) -> Secret {
     let row: Value = serde_json::from_str(row).unwrap();
-    serde_json::from_value(row["secret"].clone()).unwrap()
+    edgemint::json::take(row["secret"].clone()).unwrap()
 }
 
 /// The only row of a sort.

@@ -4,6 +4,7 @@ use crate::world::*;
 use edgemint::{
     error::Fault,
     host::{Host, Place, Seconds, Timestamp},
+    json::tree,
     objects::{
         self,
         protocol::{account_shard::AccountShard, grant_shard::GrantShard, registry::Registry},
@@ -54,10 +55,10 @@ fn delivery(tokens: &Value, site: &Site, id: &str, terms: &Value) -> (String, Va
     let ticket = Refresh::open(&keys, &string(tokens, "refresh_token")).unwrap();
     let client: Value = serde_json::from_str(&site.world.copy(&format!("client:{id}")).unwrap()).unwrap();
     let message = json!({ "format": 1, "attempt": "one", "command": { "Grant": {
-        "table": ticket.address.table, "owner": ticket.address.owner, "key": ticket.address.key, "policy": 1000,
+        "table": tree(&ticket.address.table), "owner": ticket.address.owner, "key": ticket.address.key, "policy": 1000,
         "command": { "Refresh": {
             "client": { "id": id, "incarnation": client["incarnation"], "version": client["version"] },
-            "generation": ticket.generation, "proof": ticket.proof, "scope": null, "terms": terms } } } } });
+            "generation": ticket.generation, "proof": tree(&ticket.proof), "scope": null, "terms": terms } } } } });
     (ticket.address.shard.to_string(), message)
 }
 
@@ -220,7 +221,7 @@ fn a_refresh_that_arrives_after_its_repetition_was_answered_ends_no_family() {
     let site = Site::new();
     let tokens = site.tokens();
     let (shard, mut hanging) = delivery(&tokens, &site, "demo-web", &terms(true, 10));
-    hanging["sent"] = json!(site.world.now());
+    hanging["sent"] = tree(&site.world.now());
     // Its sender answered 503, and the client repeated its request.
     let (status, next) = site.refresh(&string(&tokens, "refresh_token"));
     assert_eq!(status, 200, "{next}");

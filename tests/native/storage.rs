@@ -4,6 +4,7 @@ use crate::world::*;
 use edgemint::{
     context::config::Vars,
     host::{Host, Protocol, Seconds, Store},
+    json::tree,
     model::place::Table,
     objects::protocol::{grant_shard::GrantShard, registry},
 };
@@ -224,10 +225,10 @@ fn a_message_delivered_any_number_of_times_answers_the_same() {
     assert_eq!(name, address.address.shard.to_string());
     let client: Value = serde_json::from_str(&site.world.copy("client:demo-web").unwrap()).unwrap();
     let message = json!({ "format": 1, "attempt": "one", "command": { "Grant": {
-        "table": address.address.table, "owner": address.address.owner, "key": address.address.key, "policy": 1000,
+        "table": tree(&address.address.table), "owner": address.address.owner, "key": address.address.key, "policy": 1000,
         "command": { "Refresh": {
             "client": { "id": "demo-web", "incarnation": client["incarnation"], "version": client["version"] },
-            "generation": address.generation, "proof": address.proof, "scope": null,
+            "generation": address.generation, "proof": tree(&address.proof), "scope": null,
             "terms": { "allowed": "orders.read orders.write reports", "code_retry": 10, "grace": 0, "idle": null,
                        "rotate": true, "refreshable": true, "refreshes": null } } } } } });
     let first = site.world.deliver_raw::<GrantShard>(&name, &message.to_string());

@@ -7,6 +7,7 @@ use crate::{
     error::Error,
     host::Host,
     json::{self, json},
+    list::List as _,
     model::audit::Change,
     objects::protocol::registry::{self, Command, Registry, Reply},
     wire::{self, Params, Request, Response},
@@ -25,7 +26,7 @@ pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) 
     let Reply::Audit(changes, next) = cx.ask::<Registry>(registry::NAME, command).await? else {
         return Err(strange());
     };
-    let items: Vec<_> = changes.iter().map(|change| Value::Object(display(change))).collect();
+    let items: Vec<_> = changes.iter().map(|change| Value::Object(display(change))).list();
     if request.header("accept").is_some_and(|accept| accept.starts_with("application/jsonl")) {
         let lines: String = items.iter().flat_map(|item| [json::write(item), "\n".to_owned()]).collect();
         let response = Response::new(StatusCode::OK, "application/jsonl", lines);
@@ -43,7 +44,7 @@ pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) 
 
 /// Month, the rest of time, and the wish: all that a reader needs to find the place.
 fn is_id(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('.').collect();
+    let parts: Vec<&str> = text.split('.').list();
     let [month, rest, wish] = parts.as_slice() else { return false };
     let digits = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());
     digits(month, 5) && digits(rest, 15) && crypto::bytes(wish).is_some()

@@ -11,6 +11,7 @@ use crate::{
     error::{Code, Error, quotable},
     host::{Host, Seconds, Timestamp},
     json::{self, json},
+    list::List as _,
     model::{
         client::{Client, Hashed},
         client_document,
@@ -139,7 +140,7 @@ async fn list<H: Host>(cx: &Context<'_, H>, asked: Page) -> Result<Response, Err
     };
     let next = clients.last().filter(|_| more).map(|client| client.id.as_str());
     let shown = |client| if hashes { with_hashes(client) } else { display(client) };
-    let items: Vec<_> = clients.iter().map(|client| Value::Object(shown(client))).collect();
+    let items: Vec<_> = clients.iter().map(|client| Value::Object(shown(client))).list();
     Ok(page(&items, next))
 }
 

@@ -6,6 +6,7 @@ use crate::{
     error::{Code, Error, quotable},
     host::{Host, Timestamp},
     json::json,
+    list::List as _,
     model::{
         grant,
         place::{Address, Shard, Table},
@@ -41,15 +42,15 @@ pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) 
         Some(username) => match users::find(cx, username).await? {
             Some(account) => {
                 filter.sub = Some(account.sub);
-                account.shards.into_iter().collect()
+                account.shards.into_iter().list()
             }
             None => return Ok(page(&[], None)),
         },
         None => roster(cx).await?.0,
     };
-    let shards: Vec<Shard> = names.iter().filter_map(|name| Shard::parse(name)).collect();
+    let shards: Vec<Shard> = names.iter().filter_map(|name| Shard::parse(name)).list();
     let (items, next) = gather(cx, &filter, &shards, &asked).await?;
-    let items: Vec<Value> = items.iter().map(|grant| Value::Object(display(grant))).collect();
+    let items: Vec<Value> = items.iter().map(|grant| Value::Object(display(grant))).list();
     Ok(page(&items, next.as_deref()))
 }
 
@@ -148,7 +149,7 @@ async fn end_of_scope<H: Host>(
     after: Option<&str>,
 ) -> Result<Response, Error> {
     let filter = Filter { scope: Some(scope.to_owned()), ..Filter::default() };
-    let shards: Vec<Shard> = roster(cx).await?.0.iter().filter_map(|name| Shard::parse(name)).collect();
+    let shards: Vec<Shard> = roster(cx).await?.0.iter().filter_map(|name| Shard::parse(name)).list();
     let (mut at, mut after) = start(&shards, after)?;
     cx.note(|e| {
         e.event = "admin.grants.ended";

@@ -6,6 +6,7 @@ use crate::{
     error::{Code, Error, quotable},
     host::{Algorithm, Host, Timestamp},
     json::json,
+    list::List as _,
     model::{
         keyring::{Key, Keyring, Wish},
         patch::Invalid,
@@ -29,10 +30,10 @@ pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) 
     let q = q.unwrap_or_default();
     let found = ring.keys.iter().skip(start);
     let mut found: Vec<&Key> =
-        found.filter(|key| key.kid.contains(&q) || key.algorithm.name().contains(&q)).collect();
+        found.filter(|key| key.kid.contains(&q) || key.algorithm.name().contains(&q)).list();
     let more = found.len() > limit;
     found.truncate(limit);
-    let items: Vec<Value> = found.iter().map(|key| Value::Object(display(cx.now, &ring, key))).collect();
+    let items: Vec<Value> = found.iter().map(|key| Value::Object(display(cx.now, &ring, key))).list();
     Ok(page(&items, found.last().filter(|_| more).map(|key| key.kid.as_str())))
 }
 

@@ -8,6 +8,7 @@ use crate::{
     error::{Code, Error, quotable},
     host::{FORMAT, Host, Seconds},
     json::json,
+    list::List as _,
     model::{
         patch::Invalid,
         registration::InitialToken,
@@ -36,7 +37,7 @@ pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) 
         return Err(strange());
     };
     let next = tokens.last().filter(|_| more).map(|token| token.id.as_str());
-    let items: Vec<Value> = tokens.iter().map(|token| Value::Object(display(token))).collect();
+    let items: Vec<Value> = tokens.iter().map(|token| Value::Object(display(token))).list();
     Ok(page(&items, next))
 }
 

@@ -9,6 +9,7 @@ use crate::{
     error::{Code, Error, quotable},
     host::Host,
     json::json,
+    list::List as _,
     model::{client::Client, patch::Invalid, scope::Scope},
     objects::protocol::registry::{self, Catalogued, Command, Registry, Reply},
     wire::{self, Params, Request, Response},
@@ -72,7 +73,7 @@ async fn list<H: Host>(cx: &Context<'_, H>, asked: Page) -> Result<Response, Err
         return Err(strange());
     };
     let next = scopes.last().filter(|_| more).map(|scope| scope.name.as_str());
-    let items: Vec<_> = scopes.iter().map(|scope| Value::Object(display(scope))).collect();
+    let items: Vec<_> = scopes.iter().map(|scope| Value::Object(display(scope))).list();
     Ok(page(&items, next))
 }
 
@@ -109,7 +110,7 @@ impl Links {
         };
         let given = wanted.iter().filter(|id| !has.contains(id)).map(|id| (id.clone(), true));
         let taken = has.iter().filter(|id| !wanted.contains(id)).map(|id| (id.clone(), false));
-        let links: Vec<_> = given.chain(taken).collect();
+        let links: Vec<_> = given.chain(taken).list();
         if links.len() > LINKED {
             let why = format!("more than {LINKED} clients would change: do it in several requests");
             return Err(refused(Invalid::new("clients", why)));
@@ -175,7 +176,7 @@ async fn delete<H: Host>(cx: &Context<'_, H>, command: Command) -> Result<Respon
     match change(cx, "admin.scope.deleted", command).await? {
         Reply::PolicyChanged(_, told) => settled(told).map(|()| Response::no_content()),
         Reply::InUse(clients) => {
-            let named = clients.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let named = clients.iter().take(NAMED).map(String::as_str).list().join(", ");
             let rest = match clients.len().saturating_sub(NAMED) {
                 0 => String::new(),
                 more => format!(" and {more} more"),

@@ -11,6 +11,7 @@ use crate::{
     error::{Code, Error},
     host::Host,
     json::{self, json},
+    list::List as _,
     model::settings::Settings,
     pages::console::{Confirm, Hidden, Input, framed},
     sorted::Set,
@@ -170,7 +171,7 @@ fn less<'a>(
         (Some(before), Some(after)) => cuts(name) && form::takes_away(before, after),
         _ => false,
     };
-    members.filter(|(name, _)| is_less(name)).map(|(_, label)| label).collect()
+    members.filter(|(name, _)| is_less(name)).map(|(_, label)| label).list()
 }
 
 /// What a form said, to be said again with the answer.
@@ -306,7 +307,7 @@ async fn perform<H: Host>(
                     title,
                     label,
                     vec![what.to_owned()],
-                    (hidden.collect(), inputs),
+                    (hidden.list(), inputs),
                 );
             }
             let answer = Wish::get(sort.one, segment, String::new()).ask(cx).await?;
@@ -329,7 +330,7 @@ fn ask(
     let action = sort.page(segment);
     // What is asked for again stands in its field alone.
     let asked = |name: &str| inputs.iter().any(|input| input.name == name);
-    let hidden = hidden.into_iter().filter(|(name, _)| !asked(name)).collect();
+    let hidden = hidden.into_iter().filter(|(name, _)| !asked(name)).list();
     let page = Confirm { action: &action, consequences, hidden, inputs, label, back: &action };
     framed(StatusCode::OK, &visit.head(sort.path, title), &page)
 }

@@ -8,6 +8,7 @@ use crate::{
     error::Error,
     host::Timestamp,
     json,
+    list::List as _,
     pages::{
         self,
         console::{Input, Kind},
@@ -65,7 +66,7 @@ pub(super) fn inputs(
             ..Input::line(member.name, member.label, "", "text")
         }
     };
-    members.iter().filter(|member| is_asked(member, making)).map(field).collect()
+    members.iter().filter(|member| is_asked(member, making)).map(field).list()
 }
 
 /// Nothing said is the same as nothing there.
@@ -85,7 +86,7 @@ pub(super) fn is_nothing(value: &Value) -> bool {
 }
 
 fn kind(member: &Member, value: &Value) -> Kind {
-    let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).list();
     let nothing = |text: &str| (String::new(), text.to_owned());
     match member.form {
         Form::Switch => Kind::Switch,
@@ -97,7 +98,7 @@ fn kind(member: &Member, value: &Value) -> Kind {
             ("false".to_owned(), "no".to_owned()),
         ]),
         Form::Choice(names) => {
-            let mut options: Vec<_> = own(names).into_iter().map(|name| (name.clone(), name)).collect();
+            let mut options: Vec<_> = own(names).into_iter().map(|name| (name.clone(), name)).list();
             if member.written == Written::Always {
                 options.insert(0, nothing("not said"));
             }
@@ -123,7 +124,7 @@ fn text(member: &Member, value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(items) => {
             let between = if member.form == Form::Texts { "\n" } else { " " };
-            items.iter().map(plain).collect::<Vec<_>>().join(between)
+            items.iter().map(plain).list().join(between)
         }
         Value::Object(members) if members.is_empty() => String::new(),
         Value::Object(_) => {
@@ -136,20 +137,20 @@ fn text(member: &Member, value: &Value) -> String {
 }
 
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| json::write(value), str::to_owned)
 }
 
 /// A value as people read it.
 pub(super) fn shown(member: &Member, value: &Value) -> String {
     match (member.form, value) {
         (_, Value::Null) => "–".to_owned(),
-        (Form::Instant, value) => value.as_u64().map_or_else(|| value.to_string(), instant),
+        (Form::Instant, value) => value.as_u64().map_or_else(|| json::write(value), instant),
         (_, Value::Bool(truth)) => (if *truth { "yes" } else { "no" }).to_owned(),
         (_, Value::Array(items)) if items.is_empty() => "–".to_owned(),
-        (_, Value::Array(items)) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        (_, Value::Array(items)) => items.iter().map(plain).list().join(", "),
         (_, Value::Object(members)) => {
             let pairs = members.iter().map(|(name, value)| format!("{name}: {}", plain(value)));
-            let pairs = pairs.collect::<Vec<_>>().join(", ");
+            let pairs = pairs.list().join(", ");
             if pairs.is_empty() { "–".to_owned() } else { pairs }
         }
         (_, value) => plain(value),
@@ -171,10 +172,10 @@ pub(super) fn patch(
     let making = before.is_none();
     let mut patch = Map::new();
     for member in members.iter().filter(|member| is_asked(member, making)) {
-        let value = read(member, form.optional(member.name), &form.all(member.name).collect::<Vec<_>>());
+        let value = read(member, form.optional(member.name), &form.all(member.name).list());
         if let Some(before) = before {
             let was = text(member, before.get(member.name).unwrap_or(&Value::Null));
-            let ticked: Vec<&str> = was.split(' ').filter(|name| !name.is_empty()).collect();
+            let ticked: Vec<&str> = was.split(' ').filter(|name| !name.is_empty()).list();
             let given = Some(was.as_str()).filter(|was| !was.is_empty());
             if read(member, given, &ticked) == value {
                 continue;
@@ -220,7 +221,7 @@ fn read(member: &Member, given: Option<&str>, ticked: &[&str]) -> Value {
             _ => Value::Null,
         },
         Form::Names => match given {
-            Some(names) => names.split_whitespace().collect::<Vec<_>>().join(" ").into(),
+            Some(names) => names.split_whitespace().list().join(" ").into(),
             None => Value::Null,
         },
         // What does not read goes on as it was typed: who knows what fits says what is wrong.
@@ -245,7 +246,7 @@ pub(super) fn takes_away(before: &Value, after: &Value) -> bool {
             before.iter().any(|item| !after.contains(item))
         }
         (Value::String(before), after) => {
-            let after: Vec<&str> = after.as_str().unwrap_or_default().split(' ').collect();
+            let after: Vec<&str> = after.as_str().unwrap_or_default().split(' ').list();
             before.split(' ').any(|word| !word.is_empty() && !after.contains(&word))
         }
         // -1 is never, and nothing is longer.

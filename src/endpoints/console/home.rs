@@ -9,6 +9,7 @@ use crate::{
     },
     error::Error,
     host::Host,
+    list::List as _,
     pages::console::{List, Row, framed},
     wire::{Params, Request, Response, with_params},
 };
@@ -23,15 +24,15 @@ pub(super) async fn get<H: Host>(
 ) -> Result<Response, Error> {
     let params = Params::of_query(request, &[])?;
     let after = params.optional("after").map(|after| ("after", after));
-    let query = with_params("", &after.into_iter().collect::<Vec<_>>());
+    let query = with_params("", &after.into_iter().list());
     let answer = Wish::get(Resource::Health, "", query.trim_start_matches('?').to_owned()).ask(cx).await?;
-    let columns: Vec<&Member> = HEALTH.iter().collect();
+    let columns: Vec<&Member> = HEALTH.iter().list();
     let cell = |column: &&Member, item: &Value| match item.get(column.name) {
         None => String::new(),
         Some(value) => form::shown(column, value),
     };
     let row =
-        |item: &Value| Row { href: None, cells: columns.iter().map(|column| cell(column, item)).collect() };
+        |item: &Value| Row { href: None, cells: columns.iter().map(|column| cell(column, item)).list() };
     let troubled = |item: &Value| {
         let since = item.get("owed_since").and_then(Value::as_u64);
         item.get("error").is_some() || since.is_some_and(|since| cx.now.seconds() > since + 60)
@@ -49,8 +50,8 @@ pub(super) async fn get<H: Host>(
         caption: "Health",
         inputs: Vec::new(),
         new: None,
-        columns: columns.iter().map(|column| column.label).collect(),
-        rows: answer.items().iter().map(row).collect(),
+        columns: columns.iter().map(|column| column.label).list(),
+        rows: answer.items().iter().map(row).list(),
         next: next.map(|next| with_params("/console", &[("after", next)])),
     };
     let head = visit.head("/console", "Health");

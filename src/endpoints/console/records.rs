@@ -10,6 +10,7 @@ use crate::{
     error::{Code, Error},
     host::Host,
     json::{self, json},
+    list::List as _,
     model::{
         metadata::Metadata,
         profile::Profile,
@@ -157,7 +158,7 @@ async fn list<H: Host>(
     notice: &str,
 ) -> Result<Response, Error> {
     let given = |name: &'static str| params.optional(name).map(|value| (name, value));
-    let searched: Vec<(&str, &str)> = sort.search.iter().filter_map(|(name, ..)| given(name)).collect();
+    let searched: Vec<(&str, &str)> = sort.search.iter().filter_map(|(name, ..)| given(name)).list();
     let mut asked = searched.clone();
     asked.extend(given("after"));
     let query = with_params("", &asked).trim_start_matches('?').to_owned();
@@ -169,10 +170,10 @@ async fn list<H: Host>(
         }
         Err(error) => return Err(error),
     };
-    let columns: Vec<&Member> = sort.columns.iter().filter_map(|name| sort.member(name)).collect();
+    let columns: Vec<&Member> = sort.columns.iter().filter_map(|name| sort.member(name)).list();
     let row = |item: &Value| Row {
         href: item.get(sort.key).and_then(Value::as_str).map(|key| sort.page(key)),
-        cells: columns.iter().map(|column| cell(column, item)).collect(),
+        cells: columns.iter().map(|column| cell(column, item)).list(),
     };
     let field = |(name, label, hint): &(&'static str, &str, &str)| {
         let value = given(name).map(|(_, value)| value.to_owned()).unwrap_or_default();
@@ -186,10 +187,10 @@ async fn list<H: Host>(
     let page = List {
         action: sort.path,
         caption: sort.title,
-        inputs: sort.search.iter().map(field).collect(),
+        inputs: sort.search.iter().map(field).list(),
         new: sort.new.filter(|_| visit.writes),
-        columns: columns.iter().map(|column| column.label).collect(),
-        rows: answer.items().iter().map(row).collect(),
+        columns: columns.iter().map(|column| column.label).list(),
+        rows: answer.items().iter().map(row).list(),
         next,
     };
     let head = visit.head(sort.path, sort.title);
@@ -296,7 +297,7 @@ pub(super) fn show<H: Host>(
     let page = Record {
         action: &action,
         secret: secret.map(|secret| (sort.secret, secret)),
-        facts: sort.members.iter().filter(fixed).map(fact).collect(),
+        facts: sort.members.iter().filter(fixed).map(fact).list(),
         links: links(sort, segment),
         hidden: hidden(visit, tag),
         save: if inputs.is_empty() { "" } else { "Save" },
@@ -421,7 +422,7 @@ pub(super) fn settings() -> Vec<Member> {
         written: Written::Always,
         about: setting.about,
     };
-    Settings::TABLE.iter().map(member).collect()
+    Settings::TABLE.iter().map(member).list()
 }
 
 /// The page of the settings.
@@ -449,7 +450,7 @@ pub(super) fn show_settings(
     }
     let page = Record {
         action: "/console/settings",
-        facts: if visit.writes { Vec::new() } else { table.iter().map(fact).collect() },
+        facts: if visit.writes { Vec::new() } else { table.iter().map(fact).list() },
         hidden: hidden(visit, &answer.tag),
         inputs,
         save: if visit.writes { "Save" } else { "" },

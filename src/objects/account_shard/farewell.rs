@@ -6,6 +6,7 @@ use super::{AccountShard, account, own, own::Row, sessions, signed_in};
 use crate::{
     error::Fault,
     host::{Store, Turn},
+    list::List as _,
     model::{
         account::{Session, Wanted},
         openid::OPENID,
@@ -79,7 +80,7 @@ pub(super) fn end<S: Store>(
 ) -> Result<Reply, Fault> {
     let Some((sub, which)) = ends(&command) else { return AccountShard::perform(turn, command) };
     let heard = heard(turn, &sub, which.as_deref())?;
-    let listeners: Vec<_> = heard.iter().flat_map(|(.., row)| row.listeners.iter().cloned()).collect();
+    let listeners: Vec<_> = heard.iter().flat_map(|(.., row)| row.listeners.iter().cloned()).list();
     let is_written = |(sid, client): &(String, String)| {
         letters.iter().any(|letter| letter.sid == *sid && letter.client == *client)
     };

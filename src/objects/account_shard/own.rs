@@ -4,6 +4,7 @@ use super::{ACCOUNTS, account, signed_in};
 use crate::{
     error::Fault,
     host::{Store, Turn},
+    list::List as _,
     model::{
         account::{Account, Consent, Session, Wanted},
         place::Table,
@@ -83,7 +84,7 @@ pub(super) fn act<S: Store>(turn: &Turn<'_, S>, by: &SessionRef, act: Act) -> Re
     for (_, client, row) in turn.store.scan(CONSENTS, Some(&account.sub), None, SHOWN)? {
         consents.push((client, decode(&row)?));
     }
-    let shards = account.shards.into_iter().collect();
+    let shards = account.shards.into_iter().list();
     Ok(Reply::Own(Box::new(Overview { username: account.username, shards, sessions: seen, consents })))
 }
 

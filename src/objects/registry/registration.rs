@@ -14,6 +14,7 @@ use crate::{
     error::Fault,
     host::{FORMAT, Seconds, Store, Timestamp, Turn},
     json::{self, json},
+    list::List as _,
     model::{
         client::Client,
         client_document,
@@ -335,7 +336,7 @@ pub(super) fn tokens<S: Store>(
 /// One, or none.
 pub(super) fn token<S: Store>(store: &S, id: &str) -> Result<Reply, Fault> {
     let token: Option<InitialToken> = read(store, INITIAL, id, "")?;
-    Ok(Reply::InitialTokens(token.into_iter().filter(|token| token.ended.is_none()).collect(), false))
+    Ok(Reply::InitialTokens(token.into_iter().filter(|token| token.ended.is_none()).list(), false))
 }
 
 /// A new one. By this turn's dice, so a message that arrives again finds it.

@@ -3,6 +3,7 @@
 use crate::{
     error::Fault,
     host::{Store, Turn},
+    list::List as _,
     model::mark::Mark,
     objects::{outbox, read, write},
 };
@@ -22,7 +23,7 @@ pub(super) fn next<S: Store>(store: &S) -> Result<u64, Fault> {
 }
 
 pub(super) fn roster<S: Store>(store: &S, kind: &str) -> Result<Vec<String>, Fault> {
-    Ok(store.scan(ROSTER, Some(kind), None, usize::MAX)?.into_iter().map(|(_, name, _)| name).collect())
+    Ok(store.scan(ROSTER, Some(kind), None, usize::MAX)?.into_iter().map(|(_, name, _)| name).list())
 }
 
 /// Keeps a mark and owes it to every shard on the roster.

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     error::Fault,
     host::{Store, Turn},
+    list::List as _,
     model::{
         mark::Mark,
         patch::Invalid,
@@ -219,6 +220,6 @@ fn write<S: Store>(
 
 fn with_clients<S: Store>(store: &S, name: &str, entry: &ScopeEntry) -> Result<Catalogued, Fault> {
     let links = store.scan(LINKS, Some(name), None, usize::MAX)?;
-    let clients = links.into_iter().map(|(_, client, _)| client).collect();
+    let clients = links.into_iter().map(|(_, client, _)| client).list();
     Ok(Catalogued { name: name.to_owned(), entry: entry.clone(), clients })
 }

@@ -146,10 +146,10 @@ fn prepare() -> Prepared {
         ("home", edgemint::model::account::shard_of_sub(&sub).expect("a shard")),
         ("sub", sub),
         ("shard", refresh.address.shard.to_string()),
-        ("table", serde_json::to_string(&refresh.address.table).expect("JSON")),
+        ("table", edgemint::json::write(&refresh.address.table)),
         ("owner", refresh.address.owner),
         ("key", refresh.address.key),
-        ("proof", serde_json::to_string(&refresh.proof).expect("JSON")),
+        ("proof", edgemint::json::write(&refresh.proof)),
         ("incarnation", string(&client, "incarnation")),
     ];
     Prepared { rows: rows(&site.world), words }

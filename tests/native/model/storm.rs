@@ -207,7 +207,7 @@ impl History {
                 _ => json!({ "scope": "reports orders.read" }),
             };
             let command = json!({ "Change": { "id": CLIENT, "patch": patch, "expected": null } });
-            let sent = self.world.now();
+            let sent = edgemint::json::tree(&self.world.now());
             json!({ "format": 1, "attempt": format!("change {number}"), "sent": sent, "command": command })
                 .to_string()
         });
