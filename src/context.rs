@@ -85,7 +85,7 @@ impl<'a, H: Host> Context<'a, H> {
         &self,
         name: &str,
         command: O::Command,
-    ) -> impl Future<Output = Result<O::Reply, Fault>> + use<'a, O, H> {
+    ) -> impl Future<Output = Result<Box<O::Reply>, Fault>> + use<'a, O, H> {
         host::ask::<O, H>(self.host, name, command, self.author.borrow().clone())
     }
 
@@ -98,7 +98,7 @@ impl<'a, H: Host> Context<'a, H> {
     ) -> Result<grant::Reply, Fault> {
         let Address { shard, table, owner, key } = address.clone();
         let command = grant_shard::Command::Grant { table, owner, key, policy, command };
-        match self.ask::<GrantShard>(&shard.to_string(), command).await? {
+        match *self.ask::<GrantShard>(&shard.to_string(), command).await? {
             grant_shard::Reply::Grant(reply) => Ok(reply),
             _ => Err(Fault::new("a shard gave an answer that is none of a grant's")),
         }

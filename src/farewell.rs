@@ -26,15 +26,19 @@ const ROUNDS: usize = 3;
 const MOST: usize = 100;
 
 /// Asks a shard what may end sessions.
-pub async fn ask<H: Host>(cx: &Context<'_, H>, shard: &str, mut command: Command) -> Result<Reply, Error> {
+pub async fn ask<H: Host>(
+    cx: &Context<'_, H>,
+    shard: &str,
+    mut command: Command,
+) -> Result<Box<Reply>, Error> {
     for round in 1..=ROUNDS {
-        match cx.ask::<AccountShard>(shard, command).await? {
+        match *cx.ask::<AccountShard>(shard, command).await? {
             Reply::Unheard { command: wish, sub, listeners } => {
                 let letters = all(listeners.into_iter().take(MOST).map(|who| letter(cx, &sub, who))).await;
                 let force = round + 1 == ROUNDS || letters.len() == MOST;
                 command = Command::End { command: wish, letters, force };
             }
-            reply => return Ok(reply),
+            reply => return Ok(Box::new(reply)),
         }
     }
     Err(Fault::new("one client after another signs in to a session that is to end").into())

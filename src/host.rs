@@ -471,7 +471,7 @@ pub fn ask<'a, O: Protocol, H: Host>(
     name: &str,
     command: O::Command,
     by: Option<Author>,
-) -> impl Future<Output = Result<O::Reply, Fault>> + use<'a, O, H> {
+) -> impl Future<Output = Result<Box<O::Reply>, Fault>> + use<'a, O, H> {
     let attempt = Attempt(base64ct::Base64UrlUnpadded::encode_string(&host.random::<12>()));
     let sent = Some(host.now());
     let message = json::write(&Envelope { format: FORMAT, attempt, sent, by, command });

@@ -240,7 +240,7 @@ pub async fn id_token<H: Host>(
 /// The claims of a person, as their account has them.
 pub async fn account_claims<H: Host>(cx: &Context<'_, H>, sub: &str) -> Result<Map<String, Value>, Error> {
     let Some(shard) = account::shard_of_sub(sub) else { return Ok(Map::new()) };
-    match cx.ask::<AccountShard>(&shard, Command::Read(Who::Sub(sub.to_owned()))).await? {
+    match *cx.ask::<AccountShard>(&shard, Command::Read(Who::Sub(sub.to_owned()))).await? {
         Reply::Account(account, _) => Ok(account.claims),
         _ => Ok(Map::new()),
     }

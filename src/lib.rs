@@ -24,11 +24,11 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`error`] | every error code with its status, in one table; refusals and faults |
 //! | [`list`] | what an iterator gives, as a list |
 //! | [`sorted`] | sets and tables as sorted lists |
-//! | [`json`] | what is stored and sent between our parts: text, tree, value |
 //! | [`packed`] | what is sealed into tickets: values as few bytes |
+//! | [`error`] | every error code with its status, in one table; refusals and faults |
+//! | [`json`] | what is stored and sent between our parts: text, tree, value |
 //! | [`wire`] | HTTP as values: requests, parameters, credentials; where an error becomes a response |
 //! | [`host`] | the world as one port: clock, dice, log, replica, objects; and the disk of an object |
 //! | [`crypto`] | seals, proofs, digests, password hashes |
@@ -99,12 +99,12 @@
 
 #![cfg_attr(not(test), deny(clippy::dbg_macro, clippy::print_stdout))]
 
-pub mod error;
 pub mod list;
+pub mod packed;
 pub mod sorted;
 
+pub mod error;
 pub mod json;
-pub mod packed;
 pub mod wire;
 
 pub mod host;

@@ -50,7 +50,7 @@ pub fn others<H: Host>(cx: &Context<'_, H>, request: &Request) -> Vec<SessionRef
 /// The person who is signed in.
 pub async fn person<H: Host>(cx: &Context<'_, H>, session: &SessionRef) -> Result<Option<Person>, Error> {
     let Some(shard) = account::shard_of_sub(&session.sub) else { return Ok(None) };
-    match cx.ask::<AccountShard>(&shard, Command::Session(session.clone())).await? {
+    match *cx.ask::<AccountShard>(&shard, Command::Session(session.clone())).await? {
         Reply::Person(person) => Ok(Some(person)),
         _ => Ok(None),
     }
@@ -65,7 +65,7 @@ pub async fn giver<H: Host>(
 ) -> Result<Option<Person>, Error> {
     let Some(home) = account::shard_of_sub(&session.sub) else { return Ok(None) };
     let note = Command::Note { session: session.clone(), shard, wanted: Some(wanted) };
-    match cx.ask::<AccountShard>(&home, note).await? {
+    match *cx.ask::<AccountShard>(&home, note).await? {
         Reply::Person(person) => Ok(Some(person)),
         _ => Ok(None),
     }
@@ -78,7 +78,7 @@ pub async fn recall<H: Host>(
     recall: Recall,
 ) -> Result<Option<(Person, bool)>, Error> {
     let Some(home) = account::shard_of_sub(&session.sub) else { return Ok(None) };
-    match cx.ask::<AccountShard>(&home, Command::Recall { session: session.clone(), recall }).await? {
+    match *cx.ask::<AccountShard>(&home, Command::Recall { session: session.clone(), recall }).await? {
         Reply::Person(person) => Ok(Some((person, false))),
         Reply::Remembered(_, person) => Ok(Some((person, true))),
         _ => Ok(None),

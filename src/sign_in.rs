@@ -196,7 +196,7 @@ async fn sign_in<H: Host>(
                 let password = Some(crypto::hash_password(new, cx.host.random())?);
                 let (sub, expected) = (sub.clone(), Some(version));
                 let change = Command::Change { sub, patch: Map::new(), whole: false, password, expected };
-                if let Reply::Account(account, so_far) = farewell::ask(cx, &tried.shard, change).await? {
+                if let Reply::Account(account, so_far) = *farewell::ask(cx, &tried.shard, change).await? {
                     (version, told) = (account.version, so_far);
                 }
             }
@@ -204,7 +204,7 @@ async fn sign_in<H: Host>(
         let (id, agent) = (tried.id.clone(), agent(request));
         let before = session::all(cx, request).find(|own| own.sub == sub);
         let admit = Command::Admit { sub, version, id, lifetime, shard, recall, agent, before };
-        let (session, person, remembered) = match cx.ask::<AccountShard>(&tried.shard, admit).await? {
+        let (session, person, remembered) = match *cx.ask::<AccountShard>(&tried.shard, admit).await? {
             Reply::Admitted(session, person) => (Some(session), Some(person), false),
             Reply::Remembered(session, person) => (session, Some(person), true),
             Reply::Person(person) => (None, Some(person), false),
@@ -247,7 +247,7 @@ async fn begin<H: Host>(cx: &Context<'_, H>, tried: &mut Try) -> Result<Reply, E
         let Try { who, id, limit, stranger, .. } = tried;
         let (who, id, stranger) = (who.clone(), id.clone(), stranger.clone());
         let attempt = Command::Attempt { who, id, limit: *limit, stranger };
-        match cx.ask::<AccountShard>(&tried.shard, attempt).await? {
+        match *cx.ask::<AccountShard>(&tried.shard, attempt).await? {
             Reply::Elsewhere(sub) if matches!(tried.who, Who::Name(_)) => {
                 let shard = account::shard_of_sub(&sub);
                 tried.shard = shard.ok_or_else(|| Fault::new("a name leads to no subject"))?;

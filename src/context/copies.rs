@@ -96,7 +96,8 @@ impl Memory {
         let (policy, confirmed) = match copy {
             Some(policy) => (policy, Timestamp::default()),
             None => {
-                match host::ask::<Registry, H>(host, registry::NAME, registry::Command::Policy, None).await? {
+                match *host::ask::<Registry, H>(host, registry::NAME, registry::Command::Policy, None).await?
+                {
                     registry::Reply::Policy(policy) => (*policy, now),
                     _ => return Err(Fault::new("the registry gave no policy").into()),
                 }
@@ -151,7 +152,7 @@ impl Memory {
                     if drawn { self.gone.demand(now)? } else { self.strangers.charge(now)? }
                 }
                 let command = registry::Command::Client(id.to_owned());
-                match host::ask::<Registry, H>(host, registry::NAME, command, None).await? {
+                match *host::ask::<Registry, H>(host, registry::NAME, command, None).await? {
                     registry::Reply::Client(None) if drawn => {
                         // That one more is too many is told to the next.
                         let _ = self.gone.charge(now);

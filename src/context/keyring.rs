@@ -76,7 +76,7 @@ impl<H: Host> Context<'_, H> {
             // Also where no answer comes.
             *kept.borrow_mut() = None;
         }
-        match self.ask::<Registry>(registry::NAME, registry::Command::Keyring(wish)).await? {
+        match *self.ask::<Registry>(registry::NAME, registry::Command::Keyring(wish)).await? {
             registry::Reply::Keyring(ring) => {
                 let mut kept = kept.borrow_mut();
                 // What took longer on its way may be older.

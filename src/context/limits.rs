@@ -212,8 +212,8 @@ impl<H: Host> Context<'_, H> {
             let shard = crypto::bytes(&key).and_then(|bytes| bytes.first().copied()).unwrap_or_default();
             let strike = Command::Strike { key: key.clone(), count, limit };
             // Where the shard does not answer, this isolate's own count still holds.
-            if let Ok(Reply::Struck(Some(until))) = self.ask::<AccountShard>(&shard.to_string(), strike).await
-            {
+            let struck = self.ask::<AccountShard>(&shard.to_string(), strike).await;
+            if let Ok(Reply::Struck(Some(until))) = struck.map(|reply| *reply) {
                 limits.close(what, &key, until);
             }
         }

@@ -48,7 +48,7 @@ impl<H: Host> Context<'_, H> {
         let over = |why: &'static str| {
             Error::new(Code::InvalidClient, "the application is not registered here any more").because(why)
         };
-        match reply {
+        match *reply {
             Reply::Changed(_, told) if told.acknowledged < told.of => Err(Error::stale()),
             Reply::Client(Some(client)) | Reply::Changed(client, _) => {
                 Ok(self.memory().remember(*client, self.now))
@@ -66,8 +66,8 @@ impl<H: Host> Context<'_, H> {
             return;
         }
         let telling = self.ask::<Registry>(registry::NAME, Command::Use(client.id.clone()));
-        if let Either::Left((Ok(Reply::Client(Some(client))), _)) =
-            select(pin!(telling), pin!(self.host.pause(PATIENCE))).await
+        if let Either::Left((Ok(reply), _)) = select(pin!(telling), pin!(self.host.pause(PATIENCE))).await
+            && let Reply::Client(Some(client)) = *reply
         {
             self.memory().remember(*client, self.now);
         }

@@ -127,7 +127,7 @@ async fn own<H: Host>(
     act: Act,
 ) -> Result<Option<Overview>, Error> {
     let Some(shard) = account::shard_of_sub(&session.sub) else { return Ok(None) };
-    match farewell::ask(cx, &shard, Command::Own { session: session.clone(), act }).await? {
+    match *farewell::ask(cx, &shard, Command::Own { session: session.clone(), act }).await? {
         Reply::Own(own) => Ok(Some(*own)),
         _ => Ok(None),
     }
@@ -157,7 +157,7 @@ async fn end<H: Host>(cx: &Context<'_, H>, shard: &str, filter: &Filter) -> Resu
     let mut after = None;
     loop {
         let command = grant_shard::Command::End { filter: filter.clone(), after };
-        match cx.ask::<GrantShard>(shard, command).await? {
+        match *cx.ask::<GrantShard>(shard, command).await? {
             grant_shard::Reply::Ended(None) => return Ok(()),
             grant_shard::Reply::Ended(more) => after = more,
             _ => return Err(Error::stale()),

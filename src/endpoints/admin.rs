@@ -180,7 +180,10 @@ fn lost() -> Error {
 }
 
 /// Tells the registry of a change.
-async fn tell<H: Host>(cx: &Context<'_, H>, command: registry::Command) -> Result<registry::Reply, Error> {
+async fn tell<H: Host>(
+    cx: &Context<'_, H>,
+    command: registry::Command,
+) -> Result<Box<registry::Reply>, Error> {
     let reply = cx.ask::<Registry>(registry::NAME, command).await;
     // Also where no answer came: whether it happened is unknown then, so a copy may be older than the truth.
     cx.memory().forget();
@@ -254,7 +257,7 @@ fn following(response: Response) -> Response {
 
 /// Grant shards and account shards. Only these are ever asked: a name that a caller invents must not become an object.
 async fn roster<H: Host>(cx: &Context<'_, H>) -> Result<(Vec<String>, Vec<String>), Error> {
-    match cx.ask::<Registry>(registry::NAME, registry::Command::Roster).await? {
+    match *cx.ask::<Registry>(registry::NAME, registry::Command::Roster).await? {
         registry::Reply::Roster(grants, accounts) => Ok((grants, accounts)),
         _ => Err(strange()),
     }

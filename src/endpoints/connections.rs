@@ -34,7 +34,7 @@ pub const CALLBACK: &str = "/external/callback";
 pub(super) const TIME: Seconds = Seconds(600);
 /// The other server of this name.
 pub(super) async fn find<H: Host>(cx: &Context<'_, H>, kind: Kind, name: &str) -> Result<Remote, Error> {
-    match cx.ask::<Registry>(registry::NAME, registry::Command::Remote(kind, name.to_owned())).await? {
+    match *cx.ask::<Registry>(registry::NAME, registry::Command::Remote(kind, name.to_owned())).await? {
         registry::Reply::Remote(Some(found)) => Ok(*found),
         registry::Reply::Remote(None) => {
             Err(Error::new(Code::NotFound, format!("there is no such {}", kind.name())))
@@ -48,7 +48,7 @@ pub(super) async fn status_of<H: Host>(
     cx: &Context<'_, H>,
     connection: &Remote,
 ) -> Result<(String, Option<Broken>), Error> {
-    match cx.ask::<connection::Connection>(&connection.id, Command::Status(connection.of())).await? {
+    match *cx.ask::<connection::Connection>(&connection.id, Command::Status(connection.of())).await? {
         Reply::Status(status, broken) => Ok((status, broken)),
         // It has just been deleted.
         Reply::Ended => Ok(("new".to_owned(), None)),
@@ -71,7 +71,7 @@ pub(super) async fn terms<H: Host>(cx: &Context<'_, H>, connection: &Remote) -> 
                     registry::Command::PutRemote { expected: Some(version), remote: Box::new(remote) };
                 // Who changes it meanwhile seals it anew as well.
                 if let registry::Reply::Remote(Some(written)) =
-                    cx.ask::<Registry>(registry::NAME, command).await?
+                    *cx.ask::<Registry>(registry::NAME, command).await?
                 {
                     version = written.version;
                 }
@@ -141,7 +141,7 @@ async fn ask<H: Host>(
             refused: refused.map(secret),
             waited: None,
         };
-        match cx.ask::<connection::Connection>(&connection.id, Command::Token(Box::new(wish))).await? {
+        match *cx.ask::<connection::Connection>(&connection.id, Command::Token(Box::new(wish))).await? {
             Reply::Outdated if !again => again = true,
             Reply::Outdated => return Err(changing()),
             Reply::Ended => return Err(Error::new(Code::NotFound, "there is no such connection")),

@@ -144,7 +144,7 @@ impl Visit {
         let Some(session) = session::named(cx, request) else { return Ok(None) };
         let Some(shard) = account::shard_of_sub(&session.sub) else { return Ok(None) };
         let reply = cx.ask::<AccountShard>(&shard, Command::Holder(session.clone())).await?;
-        let Reply::Holder(account, since) = reply else { return Ok(None) };
+        let Reply::Holder(account, since) = *reply else { return Ok(None) };
         if cx.now >= since.plus(FRESH) {
             return Ok(None);
         }

@@ -134,7 +134,7 @@ async fn put<H: Host>(
         Presented::OfClient(claims) => {
             let shard = claims.shard().to_string();
             let command = Command::Token { claims, policy, caller: asker, wish };
-            match cx.ask::<GrantShard>(&shard, command).await? {
+            match *cx.ask::<GrantShard>(&shard, command).await? {
                 grant_shard::Reply::Grant(reply) => Ok(reply),
                 _ => Err(Fault::new("a shard gave an answer that is none about a token").into()),
             }

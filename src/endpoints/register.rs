@@ -69,24 +69,24 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
         Some(initial) => ("initial_token", initial.id.clone()),
         None => ("client", id),
     };
-    let (client, token) = match tell(cx, request, (kind, name), Command::Register { client, initial }).await?
-    {
-        Reply::Registered(client, told, generation, proof) => {
-            note(cx, "registration.created", &client.id);
-            settled(told)?;
-            (client.clone(), Registration { id: client.id, generation, proof })
-        }
-        Reply::Unknown => return Err(not_initial()),
-        Reply::Full(until) => {
-            let detail = "too many clients lie registered and unused: register later";
-            let wait = until.wait(cx.now).min(LONGEST_WAIT);
-            return Err(Error::new(Code::TemporarilyUnavailable, detail)
-                .because("too many unused")
-                .after(wait));
-        }
-        Reply::Invalid(why) => return Err(refused(why)),
-        _ => return Err(Fault::new("the registry gave no registration").into()),
-    };
+    let (client, token) =
+        match *tell(cx, request, (kind, name), Command::Register { client, initial }).await? {
+            Reply::Registered(client, told, generation, proof) => {
+                note(cx, "registration.created", &client.id);
+                settled(told)?;
+                (client.clone(), Registration { id: client.id, generation, proof })
+            }
+            Reply::Unknown => return Err(not_initial()),
+            Reply::Full(until) => {
+                let detail = "too many clients lie registered and unused: register later";
+                let wait = until.wait(cx.now).min(LONGEST_WAIT);
+                return Err(Error::new(Code::TemporarilyUnavailable, detail)
+                    .because("too many unused")
+                    .after(wait));
+            }
+            Reply::Invalid(why) => return Err(refused(why)),
+            _ => return Err(Fault::new("the registry gave no registration").into()),
+        };
     let mut body = information(cx, &client, &token)?;
     if let Some(secret) = secret {
         body.insert("client_secret".to_owned(), json!(secret));
@@ -121,7 +121,7 @@ pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request, id: &str) -> 
     if let Some(limited) = limited {
         limit(cx, request, limited, &policy).await?;
     }
-    match tell(cx, request, ("client", id.to_owned()), Command::Manage { token, wish }).await? {
+    match *tell(cx, request, ("client", id.to_owned()), Command::Manage { token, wish }).await? {
         Reply::Registered(client, told, generation, proof) => {
             note(cx, event, id);
             cx.note(|event| event.important = changes);
@@ -176,7 +176,7 @@ async fn tell<H: Host>(
     request: &Request,
     (kind, name): (&str, String),
     command: Command,
-) -> Result<Reply, Error> {
+) -> Result<Box<Reply>, Error> {
     let address = request.header("cf-connecting-ip").map(str::to_owned);
     let by = Author { kind: kind.to_owned(), name, address, trace: cx.trace.clone() };
     Ok(host::ask::<Registry, H>(cx.host, registry::NAME, command, Some(by)).await?)

@@ -18,7 +18,7 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
     if client.metadata.strict {
         let shard = issue::draw_shard(ask.cx, &ask.caller.policy);
         let command = Command::Check { client: client.reference(), policy: ask.caller.policy.version };
-        if !matches!(ask.cx.ask::<GrantShard>(&shard.to_string(), command).await?, Reply::Good) {
+        if !matches!(*ask.cx.ask::<GrantShard>(&shard.to_string(), command).await?, Reply::Good) {
             return Err(Error::stale());
         }
     }

@@ -47,7 +47,7 @@ impl Object for GrantShard {
         }
         let join = registry::Command::Join { shard: name.to_owned() };
         let registry::Reply::Marks(marks) =
-            host::ask::<registry::Registry, H>(host, registry::NAME, join, None).await?
+            *host::ask::<registry::Registry, H>(host, registry::NAME, join, None).await?
         else {
             return Err(Fault::new("the registry did not let this shard join"));
         };

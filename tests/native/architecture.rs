@@ -1,11 +1,11 @@
 //! Who may import whom: each layer only those before it. This test keeps it true.
 
 const LAYERS: &[&[&str]] = &[
-    &["error"],
     &["list"],
     &["sorted"],
-    &["json"],
     &["packed"],
+    &["error"],
+    &["json"],
     &["wire"],
     &["host"],
     &["crypto"],

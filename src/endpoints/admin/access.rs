@@ -169,13 +169,14 @@ async fn prove<H: Host>(
     let holder = match person {
         Some(Person { username, sub, version, .. }) => {
             // The shard may not have heard yet of what the account says: that its person is disabled, or cut off.
-            let spared = |account: &Account| account.sub == sub && account.mark().spares(version, issued);
+            let spared =
+                |account: &Box<Account>| account.sub == sub && account.mark().spares(version, issued);
             let account = users::find(cx, &username).await?.filter(spared).ok_or_else(refused)?;
-            Holder::Person(Box::new(account))
+            Holder::Person(account)
         }
         None => {
             let command = registry::Command::Client(client_id.clone());
-            let registry::Reply::Client(client) = cx.ask::<Registry>(registry::NAME, command).await? else {
+            let registry::Reply::Client(client) = *cx.ask::<Registry>(registry::NAME, command).await? else {
                 return Err(strange());
             };
             // As above.

@@ -23,7 +23,7 @@ pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) 
     }
     let filter = q.as_deref().map(|q| format!("&q={}", wire::encode(q))).unwrap_or_default();
     let command = Command::Audit { after, q, limit };
-    let Reply::Audit(changes, next) = cx.ask::<Registry>(registry::NAME, command).await? else {
+    let Reply::Audit(changes, next) = *cx.ask::<Registry>(registry::NAME, command).await? else {
         return Err(strange());
     };
     let items: Vec<_> = changes.iter().map(|change| Value::Object(display(change))).list();

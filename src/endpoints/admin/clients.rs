@@ -73,7 +73,7 @@ pub(super) async fn item<H: Host>(
         Method::DELETE => return delete(cx, id, expected(request)?).await,
         _ => {}
     }
-    match ask(cx, Command::Client(id.to_owned())).await? {
+    match *ask(cx, Command::Client(id.to_owned())).await? {
         Reply::Client(Some(client)) => Ok(shown(StatusCode::OK, client.version, display(&client))),
         Reply::Client(None) => Err(unknown("client")),
         _ => Err(strange()),
@@ -108,7 +108,7 @@ pub(super) async fn secret<H: Host>(
 }
 
 async fn delete<H: Host>(cx: &Context<'_, H>, id: &str, expected: Option<u64>) -> Result<Response, Error> {
-    match tell(cx, Command::Delete { id: id.to_owned(), expected }).await? {
+    match *tell(cx, Command::Delete { id: id.to_owned(), expected }).await? {
         Reply::Deleted { id, told, .. } => {
             cx.note(|e| {
                 e.event = "admin.client.deleted";
@@ -135,7 +135,7 @@ async fn list<H: Host>(cx: &Context<'_, H>, asked: Page) -> Result<Response, Err
     if after.as_deref().is_some_and(|after| !is_id(after)) {
         return Err(lost());
     }
-    let Reply::Clients(clients, more) = ask(cx, Command::Clients { after, q, limit }).await? else {
+    let Reply::Clients(clients, more) = *ask(cx, Command::Clients { after, q, limit }).await? else {
         return Err(strange());
     };
     let next = clients.last().filter(|_| more).map(|client| client.id.as_str());
@@ -170,7 +170,7 @@ async fn create<H: Host>(
         ..Client::new(id, cx.host.random(), metadata, hashed)
     };
     if dry {
-        return match ask(cx, Command::TryCreate(Box::new(client))).await? {
+        return match *ask(cx, Command::TryCreate(Box::new(client))).await? {
             Reply::Done => Ok(Response::no_content()),
             other => Err(refusal(&other)),
         };
@@ -198,7 +198,7 @@ async fn change<H: Host>(
 ) -> Result<Response, Error> {
     refuse_secret(&patch).map_err(refused)?;
     if whole || patch.contains_key("sector_identifier_uri") || patch.contains_key("redirect_uris") {
-        let known = match ask(cx, Command::Client(id.to_owned())).await? {
+        let known = match *ask(cx, Command::Client(id.to_owned())).await? {
             Reply::Client(Some(known)) if !whole => known.metadata,
             _ => Metadata::template(Profile::default()),
         };
@@ -212,7 +212,7 @@ async fn change<H: Host>(
     Ok(if lags { following(response) } else { response })
 }
 
-async fn ask<H: Host>(cx: &Context<'_, H>, command: Command) -> Result<Reply, Error> {
+async fn ask<H: Host>(cx: &Context<'_, H>, command: Command) -> Result<Box<Reply>, Error> {
     Ok(cx.ask::<Registry>(registry::NAME, command).await?)
 }
 
@@ -239,7 +239,7 @@ async fn written<H: Host>(
     event: &'static str,
     command: Command,
 ) -> Result<(Box<Client>, Told), Error> {
-    match tell(cx, command).await? {
+    match *tell(cx, command).await? {
         Reply::Changed(client, told) => {
             cx.note(|e| {
                 e.event = event;

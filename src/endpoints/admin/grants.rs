@@ -133,7 +133,8 @@ async fn remove<H: Host>(cx: &Context<'_, H>, params: &Params, limit: &str) -> R
         if left == 0 {
             break;
         }
-        let Reply::Removed(rows) = cx.ask::<GrantShard>(shard, Command::Remove { limit: left }).await? else {
+        let Reply::Removed(rows) = *cx.ask::<GrantShard>(shard, Command::Remove { limit: left }).await?
+        else {
             return Err(strange());
         };
         removed += rows;
@@ -159,7 +160,7 @@ async fn end_of_scope<H: Host>(
     for _ in 0..TURNS {
         let Some(shard) = shards.get(at) else { return Ok(Response::no_content()) };
         let command = Command::End { filter: filter.clone(), after: after.take() };
-        let Reply::Ended(more) = cx.ask::<GrantShard>(&shard.to_string(), command).await? else {
+        let Reply::Ended(more) = *cx.ask::<GrantShard>(&shard.to_string(), command).await? else {
             return Err(strange());
         };
         match more {
@@ -213,7 +214,7 @@ async fn gather<H: Host>(
     for _ in 0..TURNS {
         let Some(shard) = shards.get(at) else { return Ok((found, None)) };
         let command = Command::List { filter: filter.clone(), after: after.take(), limit: BATCH };
-        let Reply::Listed(grants, more) = cx.ask::<GrantShard>(&shard.to_string(), command).await? else {
+        let Reply::Listed(grants, more) = *cx.ask::<GrantShard>(&shard.to_string(), command).await? else {
             return Err(strange());
         };
         for grant in grants.into_iter().filter(|grant| stands(grant, cx.now)) {

@@ -45,16 +45,20 @@ pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) 
 
 async fn item<H: Host>(cx: &Context<'_, H>, name: &str) -> Value {
     let found = match name.split_once('/') {
-        Some(("grants", shard)) => match cx.ask::<GrantShard>(shard, grant_shard::Command::Health).await {
-            Ok(grant_shard::Reply::Health(health)) => Ok(display(&health)),
-            other => Err(other.err()),
-        },
-        Some((_, shard)) => match cx.ask::<AccountShard>(shard, account_shard::Command::Health).await {
-            Ok(account_shard::Reply::Health(health)) => Ok(display(&health)),
-            other => Err(other.err()),
-        },
+        Some(("grants", shard)) => {
+            match cx.ask::<GrantShard>(shard, grant_shard::Command::Health).await.map(|reply| *reply) {
+                Ok(grant_shard::Reply::Health(health)) => Ok(display(&health)),
+                other => Err(other.err()),
+            }
+        }
+        Some((_, shard)) => {
+            match cx.ask::<AccountShard>(shard, account_shard::Command::Health).await.map(|reply| *reply) {
+                Ok(account_shard::Reply::Health(health)) => Ok(display(&health)),
+                other => Err(other.err()),
+            }
+        }
         None if name == "registry" => {
-            match cx.ask::<Registry>(registry::NAME, registry::Command::Health).await {
+            match cx.ask::<Registry>(registry::NAME, registry::Command::Health).await.map(|reply| *reply) {
                 Ok(registry::Reply::Health(health)) => Ok(display(&health)),
                 other => Err(other.err()),
             }
@@ -76,7 +80,7 @@ async fn item<H: Host>(cx: &Context<'_, H>, name: &str) -> Value {
 /// How far the replica, as this location reads it, is behind the truth.
 async fn replica<H: Host>(cx: &Context<'_, H>) -> Result<Map<String, Value>, Fault> {
     let registry::Reply::Policy(truth) =
-        cx.ask::<Registry>(registry::NAME, registry::Command::Policy).await?
+        *cx.ask::<Registry>(registry::NAME, registry::Command::Policy).await?
     else {
         return Err(Fault::new("the registry gave no policy"));
     };

@@ -33,7 +33,7 @@ pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) 
     }
     let Page { limit, after, q, .. } = Page::of(&Params::of_query(request, &[])?)?;
     let command = Command::InitialTokens { after, q, limit };
-    let Reply::InitialTokens(tokens, more) = cx.ask::<Registry>(registry::NAME, command).await? else {
+    let Reply::InitialTokens(tokens, more) = *cx.ask::<Registry>(registry::NAME, command).await? else {
         return Err(strange());
     };
     let next = tokens.last().filter(|_| more).map(|token| token.id.as_str());
@@ -48,7 +48,7 @@ pub(super) async fn item<H: Host>(
     id: &str,
 ) -> Result<Response, Error> {
     if request.method == Method::DELETE {
-        return match tell(cx, Command::DeleteInitialToken(id.to_owned())).await? {
+        return match *tell(cx, Command::DeleteInitialToken(id.to_owned())).await? {
             Reply::Done => {
                 note(cx, "admin.registration.token.deleted");
                 Ok(Response::no_content())
@@ -56,7 +56,7 @@ pub(super) async fn item<H: Host>(
             _ => Err(unknown("registration token")),
         };
     }
-    match cx.ask::<Registry>(registry::NAME, Command::InitialToken(id.to_owned())).await? {
+    match *cx.ask::<Registry>(registry::NAME, Command::InitialToken(id.to_owned())).await? {
         Reply::InitialTokens(tokens, _) => match tokens.first() {
             Some(token) => Ok(Response::json(StatusCode::OK, &Value::Object(display(token)))),
             None => Err(unknown("registration token")),
@@ -97,7 +97,7 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
         secret: crypto::Secret::default(),
         ended: None,
     };
-    let Reply::InitialTokens(tokens, _) = tell(cx, Command::CreateInitialToken(Box::new(token))).await?
+    let Reply::InitialTokens(tokens, _) = *tell(cx, Command::CreateInitialToken(Box::new(token))).await?
     else {
         return Err(strange());
     };

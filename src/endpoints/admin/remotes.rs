@@ -42,7 +42,7 @@ pub(super) async fn collection<H: Host>(
         return Err(lost());
     }
     let command = Command::Remotes { kind, after, q, limit };
-    let Reply::Remotes(found, more) = cx.ask::<Registry>(registry::NAME, command).await? else {
+    let Reply::Remotes(found, more) = *cx.ask::<Registry>(registry::NAME, command).await? else {
         return Err(strange());
     };
     let next = found.last().filter(|_| more).map(|last| last.name.as_str());
@@ -63,7 +63,7 @@ pub(super) async fn item<H: Host>(
     let expected = expected(request)?;
     if request.method == Method::DELETE {
         let command = Command::DeleteRemote { kind, name: name.to_owned(), expected };
-        return match tell(cx, command).await? {
+        return match *tell(cx, command).await? {
             Reply::Done => {
                 note(cx, event(kind, ["admin.connection.deleted", "admin.server.deleted"]));
                 Ok(Response::no_content())
@@ -141,7 +141,7 @@ async fn put<H: Host>(
 ) -> Result<Remote, Error> {
     let kind = remote.kind;
     let command = Command::PutRemote { remote: Box::new(remote), expected };
-    match tell(cx, command).await? {
+    match *tell(cx, command).await? {
         Reply::Remote(Some(written)) => {
             note(cx, event);
             Ok(*written)
@@ -164,7 +164,7 @@ pub(super) async fn authorize<H: Host>(cx: &Context<'_, H>, name: &str) -> Resul
             verifier: Secret(verifier.clone().into_bytes()),
             lifetime: TIME,
         };
-        match cx.ask::<connection::Connection>(&connection.id, command).await? {
+        match *cx.ask::<connection::Connection>(&connection.id, command).await? {
             Answer::Done => break connection,
             Answer::Outdated if !again => again = true,
             Answer::Outdated => return Err(changing()),

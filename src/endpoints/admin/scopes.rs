@@ -56,7 +56,7 @@ pub(super) async fn item<H: Host>(
             Ok(if lags { following(response) } else { response })
         }
         Method::DELETE => delete(cx, Command::DeleteScope { name, expected: expected(request)? }).await,
-        _ => match ask(cx, Command::Scope(name)).await? {
+        _ => match *ask(cx, Command::Scope(name)).await? {
             Reply::Scope(Some(scope)) => Ok(shown(StatusCode::OK, scope.tag(), display(&scope))),
             Reply::Scope(None) => Err(unknown("scope")),
             _ => Err(strange()),
@@ -69,7 +69,7 @@ async fn list<H: Host>(cx: &Context<'_, H>, asked: Page) -> Result<Response, Err
     if after.as_deref().is_some_and(|after| !is_name(after)) {
         return Err(lost());
     }
-    let Reply::Scopes(scopes, more) = ask(cx, Command::Scopes { after, q, limit }).await? else {
+    let Reply::Scopes(scopes, more) = *ask(cx, Command::Scopes { after, q, limit }).await? else {
         return Err(strange());
     };
     let next = scopes.last().filter(|_| more).map(|scope| scope.name.as_str());
@@ -104,7 +104,7 @@ impl Links {
         wanted: Option<Vec<String>>,
     ) -> Result<Self, Error> {
         let Some(wanted) = wanted else { return Ok(Self(Vec::new())) };
-        let has = match ask(cx, Command::Scope(name.to_owned())).await? {
+        let has = match *ask(cx, Command::Scope(name.to_owned())).await? {
             Reply::Scope(found) => found.map(|scope| scope.clients).unwrap_or_default(),
             _ => return Err(strange()),
         };
@@ -154,7 +154,7 @@ impl Links {
                 }
             }
         }
-        match ask(cx, Command::Scope(scope.name)).await? {
+        match *ask(cx, Command::Scope(scope.name)).await? {
             Reply::Scope(Some(scope)) => Ok((scope, lags)),
             _ => Err(strange()),
         }
@@ -162,7 +162,7 @@ impl Links {
 }
 
 async fn read_client<H: Host>(cx: &Context<'_, H>, id: &str) -> Result<Box<Client>, Error> {
-    match ask(cx, Command::Client(id.to_owned())).await? {
+    match *ask(cx, Command::Client(id.to_owned())).await? {
         Reply::Client(Some(client)) => Ok(client),
         Reply::Client(None) => {
             let why = format!("there is no client {}", quotable(id));
@@ -173,7 +173,7 @@ async fn read_client<H: Host>(cx: &Context<'_, H>, id: &str) -> Result<Box<Clien
 }
 
 async fn delete<H: Host>(cx: &Context<'_, H>, command: Command) -> Result<Response, Error> {
-    match change(cx, "admin.scope.deleted", command).await? {
+    match *change(cx, "admin.scope.deleted", command).await? {
         Reply::PolicyChanged(_, told) => settled(told).map(|()| Response::no_content()),
         Reply::InUse(clients) => {
             let named = clients.iter().take(NAMED).map(String::as_str).list().join(", ");
@@ -188,7 +188,7 @@ async fn delete<H: Host>(cx: &Context<'_, H>, command: Command) -> Result<Respon
     }
 }
 
-async fn ask<H: Host>(cx: &Context<'_, H>, command: Command) -> Result<Reply, Error> {
+async fn ask<H: Host>(cx: &Context<'_, H>, command: Command) -> Result<Box<Reply>, Error> {
     Ok(cx.ask::<Registry>(registry::NAME, command).await?)
 }
 
@@ -198,13 +198,17 @@ async fn changed<H: Host>(
     event: &'static str,
     command: Command,
 ) -> Result<Box<Catalogued>, Error> {
-    match change(cx, event, command).await? {
+    match *change(cx, event, command).await? {
         Reply::ScopeChanged(scope, told) => settled(told).map(|()| scope),
         other => Err(refusal(other)),
     }
 }
 
-async fn change<H: Host>(cx: &Context<'_, H>, event: &'static str, command: Command) -> Result<Reply, Error> {
+async fn change<H: Host>(
+    cx: &Context<'_, H>,
+    event: &'static str,
+    command: Command,
+) -> Result<Box<Reply>, Error> {
     let scope = match &command {
         Command::CreateScope { name, .. }
         | Command::ChangeScope { name, .. }
@@ -212,7 +216,7 @@ async fn change<H: Host>(cx: &Context<'_, H>, event: &'static str, command: Comm
         _ => None,
     };
     let reply = tell(cx, command).await?;
-    if matches!(reply, Reply::ScopeChanged(..) | Reply::PolicyChanged(..)) {
+    if matches!(*reply, Reply::ScopeChanged(..) | Reply::PolicyChanged(..)) {
         cx.note(|e| {
             e.event = event;
             e.important = true;

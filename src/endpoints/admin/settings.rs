@@ -20,7 +20,7 @@ pub(super) async fn item<H: Host>(cx: &Context<'_, H>, request: &Request) -> Res
         return change(cx, request).await;
     }
     let hashes = Params::of_query(request, &[])?.optional("hashes") == Some("true");
-    match cx.ask::<Registry>(registry::NAME, Command::Policy).await? {
+    match *cx.ask::<Registry>(registry::NAME, Command::Policy).await? {
         Reply::Policy(policy) => {
             let mut settings = policy.settings.to_json();
             if hashes {
@@ -41,7 +41,7 @@ async fn change<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Respo
             .map_err(|why| invalid(Code::InvalidRequest, Invalid::new("gateway.routes", why)))?;
     }
     let command = Command::ChangePolicy { patch, expected };
-    match tell(cx, command).await? {
+    match *tell(cx, command).await? {
         Reply::PolicyChanged(policy, told) => {
             cx.note(|e| {
                 e.event = "admin.settings.changed";

@@ -73,7 +73,7 @@ const LOCK: &str = "locked_until";
 async fn locked<H: Host>(cx: &Context<'_, H>, sub: String, open: bool) -> Result<Option<u64>, Error> {
     let shard = shard_of(&sub)?;
     let command = Command::Lock { sub, limit: sign_in::limit(&*cx.policy().await?), open };
-    match cx.ask::<AccountShard>(&shard, command).await? {
+    match *cx.ask::<AccountShard>(&shard, command).await? {
         Reply::Locked(until) => Ok(until.map(Timestamp::seconds)),
         _ => Err(strange()),
     }
@@ -83,18 +83,18 @@ async fn locked<H: Host>(cx: &Context<'_, H>, sub: String, open: bool) -> Result
 pub(in crate::endpoints) async fn find<H: Host>(
     cx: &Context<'_, H>,
     username: &str,
-) -> Result<Option<Account>, Error> {
+) -> Result<Option<Box<Account>>, Error> {
     let shard = account::shard_of_name(username).to_string();
     let named = Command::Read(Who::Name(username.to_owned()));
-    let reply = match cx.ask::<AccountShard>(&shard, named).await? {
+    let reply = match *cx.ask::<AccountShard>(&shard, named).await? {
         Reply::Elsewhere(sub) => {
             let shard = shard_of(&sub)?;
-            cx.ask::<AccountShard>(&shard, Command::Read(Who::Sub(sub))).await?
+            *cx.ask::<AccountShard>(&shard, Command::Read(Who::Sub(sub))).await?
         }
         reply => reply,
     };
     match reply {
-        Reply::Account(account, _) => Ok(Some(*account)),
+        Reply::Account(account, _) => Ok(Some(account)),
         Reply::Unknown => Ok(None),
         _ => Err(strange()),
     }
@@ -119,7 +119,7 @@ async fn list<H: Host>(cx: &Context<'_, H>, asked: &Page) -> Result<Response, Er
         }
         let command =
             Command::List { after: after.take(), q: asked.q.clone(), limit: asked.limit - items.len() };
-        let Reply::Accounts(accounts, more) = cx.ask::<AccountShard>(shard, command).await? else {
+        let Reply::Accounts(accounts, more) = *cx.ask::<AccountShard>(shard, command).await? else {
             return Err(strange());
         };
         at += 1;
@@ -207,7 +207,7 @@ async fn change<H: Host>(
             return Err(refused(Invalid::new(LOCK, "can only be set to null, which opens the account")));
         }
     };
-    let Account { sub, .. } = find(cx, username).await?.ok_or_else(|| unknown("user"))?;
+    let Account { sub, .. } = *find(cx, username).await?.ok_or_else(|| unknown("user"))?;
     if whole {
         keeps(&mut patch, "sub", &sub).map_err(refused)?;
     }
@@ -229,9 +229,9 @@ async fn delete<H: Host>(
     username: &str,
     expected: Option<u64>,
 ) -> Result<Response, Error> {
-    let Account { sub, .. } = find(cx, username).await?.ok_or_else(|| unknown("user"))?;
+    let Account { sub, .. } = *find(cx, username).await?.ok_or_else(|| unknown("user"))?;
     let shard = shard_of(&sub)?;
-    match farewell::ask(cx, &shard, Command::Delete { sub, expected }).await? {
+    match *farewell::ask(cx, &shard, Command::Delete { sub, expected }).await? {
         Reply::Deleted { sub, told, .. } => {
             cx.note(|e| {
                 e.event = "admin.user.deleted";
@@ -253,7 +253,7 @@ pub(super) async fn cut<H: Host>(
     username: &str,
     sessions: bool,
 ) -> Result<Response, Error> {
-    let Account { sub, .. } = find(cx, username).await?.ok_or_else(|| unknown("user"))?;
+    let Account { sub, .. } = *find(cx, username).await?.ok_or_else(|| unknown("user"))?;
     let shard = shard_of(&sub)?;
     let reply = farewell::ask(cx, &shard, Command::Cut { sub, sessions }).await?;
     changed(cx, "admin.user.cut", reply)?;
@@ -261,7 +261,11 @@ pub(super) async fn cut<H: Host>(
 }
 
 /// The account as it is after a change that every shard holds.
-fn changed<H: Host>(cx: &Context<'_, H>, event: &'static str, reply: Reply) -> Result<Box<Account>, Error> {
+fn changed<H: Host>(
+    cx: &Context<'_, H>,
+    event: &'static str,
+    reply: Box<Reply>,
+) -> Result<Box<Account>, Error> {
     let (account, told) = written(cx, event, reply)?;
     settled(told)?;
     Ok(account)
@@ -271,9 +275,9 @@ fn changed<H: Host>(cx: &Context<'_, H>, event: &'static str, reply: Reply) -> R
 fn written<H: Host>(
     cx: &Context<'_, H>,
     event: &'static str,
-    reply: Reply,
+    reply: Box<Reply>,
 ) -> Result<(Box<Account>, Told), Error> {
-    match reply {
+    match *reply {
         Reply::Account(account, told) => {
             cx.note(|e| {
                 e.event = event;

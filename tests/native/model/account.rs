@@ -9,7 +9,6 @@ use super::{Broken, Effort, Story, message, prove};
 use crate::world::{Fate, World};
 use edgemint::{
     host::{Answer, Host, PATIENCE, SKEW, Seconds, Store, Timestamp},
-    json::tree,
     model::{
         account::{Account, draw_sub, shard_of_name},
         mark::{Mark, Standing},
@@ -261,7 +260,7 @@ impl Life {
     }
 
     fn admit(&mut self, version: u64, password: u32, id: &str) -> Result<(), Broken> {
-        let admit = json!({ "sub": self.sub, "version": version, "id": id, "lifetime": tree(&LIFETIME) });
+        let admit = json!({ "sub": self.sub, "version": version, "id": id, "lifetime": LIFETIME.0 });
         let command = edgemint::json::take(json!({ "Admit": admit })).unwrap();
         let reply = self.ask(&format!("the password was right for v{version}: a session"), command)?;
         let may = !self.oracle.disabled && version == self.oracle.version && password == self.oracle.password;
@@ -313,7 +312,7 @@ impl Life {
 
     fn note(&mut self, back: usize, shard: usize, now: Timestamp) -> Result<(), Broken> {
         let Some(at) = self.sessions.len().checked_sub(back + 1) else { return Ok(()) };
-        let note = json!({ "session": tree(&self.sessions[at]), "shard": SHARDS[shard] });
+        let note = json!({ "session": edgemint::json::tree(&self.sessions[at]), "shard": SHARDS[shard] });
         let command = edgemint::json::take(json!({ "Note": note })).unwrap();
         let reply = self.ask(&format!("session {at} gives a grant in {}", SHARDS[shard]), command)?;
         let stands = self.oracle.stands(at, now);
