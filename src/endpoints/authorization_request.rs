@@ -10,7 +10,6 @@ use crate::{
     issue, jws,
     model::{
         client::Client,
-        grant::Person,
         openid::{self, OPENID},
         pkce::Challenge,
         policy::Policy,
@@ -63,18 +62,10 @@ pub struct Sealed {
 }
 
 impl Asked {
-    /// Whether whoever is signed in is who is asked for, and has signed in as late as is asked for.
-    pub fn is_met_by(&self, person: &Person, now: Timestamp) -> bool {
-        let wanted = &self.request.person;
-        let late =
-            wanted.max_age.is_none_or(|age| person.auth_time.is_some_and(|since| now < since.plus(age)));
-        late && self.is_for(person)
-    }
-
-    /// Whether it is who is asked for.
-    pub fn is_for(&self, person: &Person) -> bool {
+    /// Whether whoever has this subject id is who is asked for.
+    pub fn is_for(&self, sub: &str) -> bool {
         let subjects = &self.request.person.subjects;
-        subjects.is_empty() || subjects.contains(&self.client.subject(&self.policy, &person.sub))
+        subjects.is_empty() || subjects.contains(&self.client.subject(&self.policy, sub))
     }
 }
 
@@ -140,8 +131,7 @@ pub async fn verify<H: Host>(
         Some("form_post") => Mode::FormPost,
         _ => usual,
     };
-    let back =
-        Return { redirect_uri: redirect_uri.as_str().to_owned(), state: state.map(str::to_owned), mode };
+    let back = back_to(&redirect_uri, state, mode);
     let checked = async {
         let unsupported = asked_mode.is_some_and(|name| !MODES.contains(&name));
         if unsupported || (asked_mode == Some("query") && usual == Mode::Fragment) {
@@ -167,6 +157,11 @@ pub async fn verify<H: Host>(
     Ok(Asked { client, policy, redirect_uri, back, request: sealed })
 }
 
+fn back_to(redirect_uri: &RedirectUri, state: Option<&str>, mode: Mode) -> Return {
+    let source = redirect_uri.source();
+    Return { redirect_uri: redirect_uri.as_str().to_owned(), source, state: state.map(str::to_owned), mode }
+}
+
 /// `response_modes_supported`.
 pub const MODES: &[&str] = &["query", "fragment", "form_post"];
 
@@ -178,11 +173,7 @@ pub async fn verify_again<H: Host>(
 ) -> Result<Asked, Error> {
     let (client, policy, redirect_uri) =
         verify_client(cx, by, &request.client_id, Some(&request.redirect_uri)).await?;
-    let back = Return {
-        redirect_uri: request.redirect_uri.clone(),
-        state: request.state.clone(),
-        mode: request.mode,
-    };
+    let back = back_to(&redirect_uri, request.state.as_deref(), request.mode);
     let challenge = request.code_challenge.is_some();
     check_client(&client, &policy, &request.scope, (challenge, request.wants))
         .map_err(|error| error.at(&back))?;

@@ -188,9 +188,10 @@ pub struct Session {
     /// In which browser.
     #[serde(default)]
     pub agent: String,
-    /// The clients that are to hear of its end, each behind the id under which it knows it: of one before, perhaps.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub listeners: BTreeSet<(String, String)>,
+    /// The clients that are to hear of its end, each behind the id under which it knows it, of one before perhaps; the newest
+    /// last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<(String, String)>,
 }
 
 impl Session {

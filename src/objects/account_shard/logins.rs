@@ -24,7 +24,6 @@ use crate::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Map;
-use std::collections::BTreeSet;
 
 const THROTTLE: &str = "throttle";
 
@@ -184,7 +183,7 @@ pub fn admit<S: Store>(
         None => {
             let attempt = turn.attempt.clone();
             let secret = Secret(turn.dice.to_vec());
-            let (auth_time, listeners) = (turn.now, BTreeSet::new());
+            let (auth_time, listeners) = (turn.now, Vec::new());
             let session =
                 Session { format: FORMAT, secret, auth_time, ends, version, attempt, agent, listeners };
             forgive(turn, sub, &id)?;

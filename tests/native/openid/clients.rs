@@ -180,3 +180,85 @@ fn a_client_that_knows_people_by_subjects_of_its_own_is_told_no_other_about_its_
     assert!(told.get("username").is_none(), "{told}");
     assert_eq!(site.inspect(&token)["username"], "alice", "who guards resources knows people as they are");
 }
+
+#[test]
+fn a_resource_is_told_no_more_of_a_person_by_whoever_holds_the_token() {
+    let site = Site::new();
+    let more = json!({ "subject_type": "pairwise", "scope": "openid orders.read" });
+    let (id, credentials) = client(&site, more);
+    let answer = allow(&site, &ask(&site, &id, &[("scope", "openid orders.read")]));
+    let code = parameter(&answer, "code").unwrap();
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", "https://app.test/cb"),
+    ];
+    let (_, tokens) = site.token(&credentials, &fields);
+    let bearer = format!("Bearer {}", string(&tokens, "access_token"));
+    let headers =
+        [("authorization", bearer.as_str()), ("x-original-method", "GET"), ("x-original-uri", "/orders/1")];
+    let answer = site.send(&request(Method::GET, "/check", &headers, ""));
+    assert_eq!(answer.status, 200, "{}", text(&answer));
+    let sub = jws_claims(&string(&tokens, "id_token"))["sub"].clone();
+    assert_eq!(answer.header("x-auth-subject"), sub.as_str());
+    assert_eq!(answer.header("x-auth-username"), Some(""));
+}
+
+#[test]
+fn an_answer_that_is_a_form_may_go_where_it_is_for_and_nowhere_else() {
+    let site = Site::new();
+    for (uri, source) in [
+        ("https://app.test:8443/cb", "form-action https://app.test:8443;"),
+        ("http://[::1]:7777/cb", "form-action http:;"),
+        ("com.example.app:/cb", "form-action com.example.app:;"),
+    ] {
+        let (id, _) = client(&site, json!({ "redirect_uris": [uri], "application_type": "native" }));
+        let more =
+            [("redirect_uri", uri), ("response_mode", "form_post"), ("prompt", "none"), ("max_age", "0")];
+        let answer = ask(&site, &id, &more);
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains(source), "{uri}: {policy}");
+    }
+}
+
+#[test]
+fn a_sector_is_not_asked_for_at_this_server_nor_again_and_again() {
+    let site = Site::new();
+    let register = |sector: &str| {
+        let body = json!({
+            "redirect_uris": ["https://a.test/cb"], "sector_identifier_uri": sector, "profile": "openid",
+        });
+        site.admin(Method::POST, "/admin/clients", &body)
+    };
+    let (status, problem) = register("https://localhost:8787/uris.json");
+    assert_eq!((status, &problem["field"]), (400, &json!("sector_identifier_uri")));
+    assert!(string(&problem, "detail").contains("this server itself"), "{problem}");
+    assert!(site.world.asked().is_empty());
+    let body = || Some(b"[\"https://a.test/cb\"]".to_vec());
+    for number in 0..70 {
+        let address = format!("https://app.test/{number}");
+        site.world.put_elsewhere(&address, Fetched { status: 200, body: body(), ..Fetched::default() });
+        let (status, problem) = register(&address);
+        if number < 60 {
+            assert_eq!(status, 201, "{number} {problem}");
+        } else {
+            assert!(string(&problem, "detail").contains("too many"), "{problem}");
+        }
+    }
+    assert_eq!(site.world.asked().len(), 60);
+    let elsewhere = "https://b.test/uris";
+    site.world.put_elsewhere(elsewhere, Fetched { status: 200, body: body(), ..Fetched::default() });
+    assert_eq!(register(elsewhere).0, 201, "another host is asked");
+}
+
+#[test]
+fn who_registers_itself_is_told_how_its_id_tokens_are_signed() {
+    let site = Site::new();
+    for (profile, algorithm) in [("oauth21", "ES256"), ("openid", "RS256")] {
+        site.patch("/admin/settings", &json!({ "registration.open": 2, "registration.profile": profile }));
+        let body = json!({ "redirect_uris": ["https://app.test/cb"] }).to_string();
+        let headers = [("content-type", "application/json")];
+        let registered = super::body(&site.send(&request(Method::POST, "/register", &headers, &body)));
+        assert_eq!(registered["id_token_signed_response_alg"], algorithm);
+    }
+}
