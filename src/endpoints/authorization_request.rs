@@ -123,20 +123,30 @@ pub async fn verify<H: Host>(
     let given = params.optional("redirect_uri");
     let state = params.optional("state");
     let (client, policy, redirect_uri) = verify_client(cx, request, client_id, given).await?;
+    // OpenID Connect Core §3.1.2.1: who asks who somebody is says where to, also where there is one address only.
+    let openid = params.optional("scope").is_some_and(|scope| scope.split(' ').any(|name| name == OPENID));
+    if openid && given.is_none() {
+        return Err(Error::new(Code::InvalidRequest, "redirect_uri is missing"));
+    }
     let wants = params.optional("response_type").and_then(ResponseType::parse);
     let usual = if wants.is_some_and(ResponseType::at_once) { Mode::Fragment } else { Mode::Query };
     let asked_mode = params.optional("response_mode");
     let mode = match asked_mode {
         Some("fragment") => Mode::Fragment,
         Some("form_post") => Mode::FormPost,
-        _ => usual,
+        None | Some("query") => usual,
+        // Nobody knows how the client would read an answer (OpenID Connect Core §3.1.2.6).
+        Some(_) => {
+            return Err(Error::new(
+                Code::InvalidRequest,
+                "response_mode must be query, fragment or form_post",
+            ));
+        }
     };
     let back = back_to(&redirect_uri, state, mode);
     let checked = async {
-        let unsupported = asked_mode.is_some_and(|name| !MODES.contains(&name));
-        if unsupported || (asked_mode == Some("query") && usual == Mode::Fragment) {
-            let detail = "response_mode must be query, fragment or form_post, and query is for codes alone";
-            return Err(Error::new(Code::InvalidRequest, detail));
+        if asked_mode == Some("query") && usual == Mode::Fragment {
+            return Err(Error::new(Code::InvalidRequest, "response_mode query is for codes alone"));
         }
         let (scope, challenge) = verify_rest(&client, &policy, params, wants)?;
         let person = verify_person(cx, &client, params, (&scope, wants)).await?;

@@ -5,6 +5,7 @@
 //! is two requests. A renamed account is one request further away.
 
 use super::{
+    claims,
     mark::{Mark, Standing},
     patch::{self, Invalid},
     scope::Scope,
@@ -100,8 +101,9 @@ impl Account {
                 }
                 "claims" => match value {
                     Value::Null => after.claims = Map::new(),
-                    Value::Object(claims) => {
-                        patch::merge(&mut after.claims, claims);
+                    Value::Object(changed) => {
+                        patch::merge(&mut after.claims, changed);
+                        claims::check(&after.claims).map_err(refused)?;
                         let text = serde_json::to_string(&after.claims).unwrap_or_default();
                         if text.len() > 16_384 {
                             return Err(refused("larger than 16 KiB"));

@@ -262,3 +262,56 @@ fn who_registers_itself_is_told_how_its_id_tokens_are_signed() {
         assert_eq!(registered["id_token_signed_response_alg"], algorithm);
     }
 }
+
+/// OpenID Connect Core §12.2: whoever a client was told of by one subject it is never told of by another.
+#[test]
+fn what_a_client_got_under_subjects_that_it_knows_no_more_is_dead() {
+    let site = Site::new();
+    let (id, credentials) = client(&site, json!({}));
+    let target = format!("/admin/clients/{id}");
+    let sign_in = |uri: &str| {
+        let answer = allow(
+            &site,
+            &ask(
+                &site,
+                &id,
+                &[("scope", "openid offline_access"), ("prompt", "consent"), ("redirect_uri", uri)],
+            ),
+        );
+        let code = parameter(&answer, "code").unwrap();
+        let fields = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", uri)];
+        site.token(&credentials, &fields)
+    };
+    let refresh = |tokens: &Value| {
+        let token = string(tokens, "refresh_token");
+        site.token(&credentials, &[("grant_type", "refresh_token"), ("refresh_token", &token)]).0
+    };
+    let sub = |tokens: &Value| jws_claims(&string(tokens, "id_token"))["sub"].clone();
+    let (here, there) = ("https://app.test/cb", "https://other.test/cb");
+    let mut subjects = Vec::new();
+    for (change, from, to) in [
+        (json!({}), here, here),
+        (json!({ "subject_type": "pairwise" }), here, here),
+        (json!({ "redirect_uris": [there] }), here, there),
+        (json!({ "subject_type": "public" }), there, there),
+    ] {
+        let (_, before) = sign_in(from);
+        site.patch(&target, &change);
+        let kept = subjects.is_empty();
+        assert_eq!(refresh(&before) == 200, kept, "{change}");
+        let token = string(&before, "access_token");
+        assert_eq!(userinfo(&site, &token).status == 200, kept, "{change}");
+        let (status, after) = sign_in(to);
+        assert_eq!((status, refresh(&after)), (200, 200), "{change}: {after}");
+        subjects.push(sub(&after));
+    }
+    assert_eq!(subjects[0], subjects[3]);
+    assert!(subjects[0] != subjects[1] && subjects[1] != subjects[2] && subjects[2] != subjects[3]);
+    // Where they stay what they are, so does what was issued.
+    let (_, before) = sign_in(there);
+    site.patch(
+        &target,
+        &json!({ "client_name": "Another name", "redirect_uris": [there, "https://third.test/cb"] }),
+    );
+    assert_eq!(refresh(&before), 200);
+}
