@@ -166,11 +166,19 @@ async fn within<F: Future>(wanted: F, patience: Seconds) -> Option<F::Output> {
 }
 
 thread_local! {
-    /// One server an isolate, and the variables it was made of.
-    static SERVER: RefCell<Option<(Vars, Rc<Server>)>> = const { RefCell::new(None) };
+    /// One server an isolate, the variables it was made of, and where they were read.
+    static SERVER: RefCell<Option<(JsValue, Vars, Rc<Server>)>> = const { RefCell::new(None) };
 }
 
 fn server(env: &Env) -> Rc<Server> {
+    // Reading them costs calls to the runtime: not again where they lie in the same place.
+    let known = SERVER.with_borrow(|kept| {
+        let known = kept.as_ref().filter(|(place, ..)| place == AsRef::<JsValue>::as_ref(env));
+        known.map(|(.., server)| Rc::clone(server))
+    });
+    if let Some(server) = known {
+        return server;
+    }
     let text = |name: &str| env.var(name).ok().map(|value| value.to_string());
     let vars = Vars {
         mode: text("MODE"),
@@ -178,13 +186,13 @@ fn server(env: &Env) -> Rc<Server> {
         master_key: text("MASTER_KEY"),
         admin_token: text("ADMIN_TOKEN"),
     };
-    SERVER.with_borrow_mut(|kept| match kept {
-        Some((known, server)) if *known == vars => Rc::clone(server),
-        _ => {
-            let server = Rc::new(Server::new(&vars));
-            *kept = Some((vars, Rc::clone(&server)));
-            server
-        }
+    SERVER.with_borrow_mut(|kept| {
+        let server = match kept.take() {
+            Some((_, known, server)) if known == vars => server,
+            _ => Rc::new(Server::new(&vars)),
+        };
+        *kept = Some((AsRef::<JsValue>::as_ref(env).clone(), vars, Rc::clone(&server)));
+        server
     })
 }
 
@@ -222,6 +230,8 @@ struct Shell {
     edge: Edge,
     disk: Disk,
     alarm: Cell<Alarm>,
+    /// When it has something to do next.
+    due: Cell<Option<Timestamp>>,
 }
 
 /// What is known of an object's alarm.
@@ -239,7 +249,7 @@ impl Shell {
     fn new(state: State, env: Env) -> Self {
         let edge = Edge(env);
         let disk = Disk::open(state.storage().sql(), crypto::text(&edge.random::<12>()));
-        Self { state, edge, disk, alarm: Cell::new(Alarm::Unknown) }
+        Self { state, edge, disk, alarm: Cell::new(Alarm::Unknown), due: Cell::new(None) }
     }
 
     async fn fetch<O: Object>(&self, mut request: Request) -> Result<Response> {
@@ -255,8 +265,18 @@ impl Shell {
         Response::ok(answer)
     }
 
+    /// Looked for only where something was written that it can depend on.
     fn wake<O: Object>(&self) -> Option<Timestamp> {
-        O::wake(&self.disk).ok().flatten()
+        if self.disk.is_touched() {
+            match O::wake(&self.disk) {
+                Ok(due) => {
+                    self.disk.settle();
+                    self.due.set(due);
+                }
+                Err(_) => return None,
+            }
+        }
+        self.due.get()
     }
 
     async fn ring<O: Object>(&self) -> Result<Response> {

@@ -93,6 +93,8 @@ codes! {
 pub struct Return {
     /// The verified redirect URI.
     pub redirect_uri: String,
+    /// What a content security policy names to let a form go there.
+    pub source: String,
     /// `state`, exactly as it was received.
     pub state: Option<String>,
     /// How it goes there.
@@ -134,6 +136,8 @@ pub struct Refused {
     pub redirect: Option<Box<Return>>,
     /// In how many seconds to come again, where that is not at once.
     pub retry_after: Option<u64>,
+    /// Cookies that the browser is to have all the same.
+    pub cookies: Vec<String>,
 }
 
 impl Code {
@@ -160,6 +164,7 @@ impl Error {
             scope: None,
             redirect: None,
             retry_after: None,
+            cookies: Vec::new(),
         }))
     }
 
@@ -194,6 +199,13 @@ impl Error {
     #[must_use]
     pub fn after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// With a cookie that the browser is to have all the same.
+    #[must_use]
+    pub fn with_cookie(mut self, cookie: String) -> Self {
+        self.cookies.push(cookie);
         self
     }
 

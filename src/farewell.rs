@@ -74,7 +74,7 @@ async fn write<H: Host>(cx: &Context<'_, H>, sub: &str, letter: &mut Letter) -> 
             ("exp", json!(until.seconds())),
             ("jti", json!(jti)),
             ("events", json!({ EVENT: Value::Object(json::object([])) })),
-            ("sid", json!(letter.sid)),
+            ("sid", json!(client.sid(&policy, &letter.sid))),
         ]);
         letter.tokens.push((until, jws::sign(cx, client.id_token_algorithm(), LOGOUT_TOKEN, &claims).await?));
     }

@@ -219,7 +219,7 @@ pub async fn id_token<H: Host>(
     say("exp", json!(ends.seconds()));
     say("acr", json!(ACR));
     say("amr", json!(AMR));
-    say("sid", json!(openid.sid));
+    say("sid", json!(client.sid(policy, &openid.sid)));
     if let Some(since) = person.auth_time {
         say("auth_time", json!(since.seconds()));
     }

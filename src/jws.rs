@@ -52,6 +52,15 @@ pub fn claims(token: &str) -> Option<Map<String, Value>> {
     members(claims)
 }
 
+/// Whether one names a key that this server has, or none: of a key that is gone nobody knows what it signed.
+pub async fn is_of_gone_key<H: Host>(cx: &Context<'_, H>, token: &str) -> Result<bool, Error> {
+    let header = parts(token).and_then(|[header, ..]| members(header));
+    match header.as_ref().and_then(|header| header.get("kid")).and_then(Value::as_str) {
+        Some(kid) => Ok(cx.key_of(kid).await?.is_none()),
+        None => Ok(false),
+    }
+}
+
 /// The claims of a token of this kind that a key of ours signed for this issuer; expired ones as well.
 pub async fn open<H: Host>(
     cx: &Context<'_, H>,

@@ -118,6 +118,7 @@ pub mod model {
     pub mod account;
     pub mod audit;
     pub mod authority;
+    pub mod claims;
     pub mod client;
     pub mod client_document;
     pub mod gateway;

@@ -102,6 +102,10 @@ pub struct Logout<'a> {
     pub names: &'a str,
     /// Who asks; empty: nobody.
     pub client: &'a str,
+    /// Nobody but the client itself says who it is.
+    pub itself: bool,
+    /// The host where the person goes on.
+    pub to: &'a str,
     /// Where the person goes on; empty: nowhere.
     pub back: &'a str,
     /// This server.

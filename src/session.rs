@@ -5,14 +5,14 @@ use crate::{
     crypto::{self, Kind},
     error::Error,
     farewell,
-    host::Host,
+    host::{Host, Seconds},
     list::List as _,
     model::{
         account::{self, Wanted},
         grant::Person,
         ticket::Ticket,
     },
-    objects::protocol::account_shard::{AccountShard, Command, Recall, Reply, SessionRef},
+    objects::protocol::account_shard::{AccountShard, Act, Command, Recall, Reply, SessionRef},
     wire::{Request, Response},
 };
 
@@ -25,7 +25,7 @@ const SESSION: &str = "edgemint-session";
 const BROWSER: &str = "edgemint-browser";
 /// The sessions of other people who are signed in in this browser, the newest first.
 const OTHERS: &str = "edgemint-others";
-/// How many: of more the oldest is forgotten.
+/// How many: of more the oldest is ended.
 const MOST: usize = 4;
 /// The browser's cookie outlives every page in progress; it means nothing by itself.
 const BROWSER_AGE: u64 = 31_536_000;
@@ -71,38 +71,77 @@ pub async fn giver<H: Host>(
     }
 }
 
-/// As [`person`]; `true`: what is asked was allowed before, and their account has noted the shard as in [`giver`].
+/// As [`person`]; `true`: what is asked was allowed before, and their account has noted the shard as in [`giver`]. Not where
+/// they signed in longer ago than `max_age`.
 pub async fn recall<H: Host>(
     cx: &Context<'_, H>,
     session: &SessionRef,
     recall: Recall,
+    max_age: Option<Seconds>,
 ) -> Result<Option<(Person, bool)>, Error> {
     let Some(home) = account::shard_of_sub(&session.sub) else { return Ok(None) };
-    match *cx.ask::<AccountShard>(&home, Command::Recall { session: session.clone(), recall }).await? {
+    match *cx
+        .ask::<AccountShard>(&home, Command::Recall { session: session.clone(), recall, max_age })
+        .await?
+    {
         Reply::Person(person) => Ok(Some((person, false))),
         Reply::Remembered(_, person) => Ok(Some((person, true))),
         _ => Ok(None),
     }
 }
 
-/// An answer that makes a session the browser's, which keeps those of other people that it has.
-pub fn enter<H: Host>(
+/// The client is to be asked for anew.
+pub async fn forget<H: Host>(cx: &Context<'_, H>, session: SessionRef, client: &str) -> Result<(), Error> {
+    let Some(home) = account::shard_of_sub(&session.sub) else { return Ok(()) };
+    let act = Act::Withdraw { client: client.to_owned(), done: false, at: cx.now };
+    cx.ask::<AccountShard>(&home, Command::Own { session, act }).await?;
+    Ok(())
+}
+
+/// An answer, or an error, that makes a session the browser's, which keeps those of other people that it has. It is said of an
+/// error, too: nobody else could end that session.
+pub async fn enter<H: Host>(
     cx: &Context<'_, H>,
     request: &Request,
     session: &SessionRef,
     lifetime: u64,
-    answer: Response,
+    answer: Result<Response, Error>,
 ) -> Result<Response, Error> {
-    let before = others(cx, request);
-    let known = named(cx, request).into_iter().chain(before).filter(|other| other.sub != session.sub);
-    let answer =
-        answer.with("set-cookie", cx.config.set_cookie(SESSION, &session.seal(&cx.config.keys)?, lifetime));
-    keep(cx, request, known, lifetime, answer)
+    let mut known: Vec<_> = all(cx, request).filter(|other| other.sub != session.sub).collect();
+    let beyond = known.split_off(known.len().min(MOST));
+    for oldest in beyond {
+        // Where it cannot be told it ends by itself.
+        let _ = end(cx, oldest).await;
+    }
+    let own = cx.config.set_cookie(SESSION, &session.seal(&cx.config.keys)?, lifetime);
+    let cookies = [Some(own), keep(cx, request, known.iter(), lifetime)?].into_iter().flatten();
+    match answer {
+        Ok(answer) => Ok(cookies.fold(answer, |answer, cookie| answer.with("set-cookie", cookie))),
+        Err(error) => Err(cookies.fold(error, Error::with_cookie)),
+    }
+}
+
+/// The end of a session, and who is to hear of it hears.
+async fn end<H: Host>(cx: &Context<'_, H>, session: SessionRef) -> Result<(), Error> {
+    if let Some(shard) = account::shard_of_sub(&session.sub) {
+        farewell::ask(cx, &shard, Command::SignOut(session)).await?;
+    }
+    Ok(())
 }
 
 /// Every session of the browser.
 pub fn all<H: Host>(cx: &Context<'_, H>, request: &Request) -> impl Iterator<Item = SessionRef> {
     named(cx, request).into_iter().chain(others(cx, request))
+}
+
+/// As [`leave`], of everybody who is signed in in this browser.
+pub async fn leave_all<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    answer: Response,
+) -> Result<Response, Error> {
+    let sessions: Vec<_> = all(cx, request).collect();
+    leave(cx, request, &sessions, answer).await
 }
 
 /// An answer by which these sessions of the browser are over: the only way to sign out.
@@ -113,33 +152,29 @@ pub async fn leave<H: Host>(
     mut answer: Response,
 ) -> Result<Response, Error> {
     for session in sessions {
-        if let Some(shard) = account::shard_of_sub(&session.sub) {
-            farewell::ask(cx, &shard, Command::SignOut(session.clone())).await?;
-        }
+        end(cx, session.clone()).await?;
     }
     cx.note(|event| (event.event, event.important) = ("logout", true));
     if named(cx, request).is_none_or(|own| sessions.contains(&own)) {
         answer = answer.with("set-cookie", cx.config.set_cookie(SESSION, "", 0));
     }
-    let stay = others(cx, request).into_iter().filter(|other| !sessions.contains(other));
+    let others = others(cx, request);
+    let stay = others.iter().filter(|other| !sessions.contains(other));
     let lifetime = cx.policy().await?.settings.session_lifetime;
-    keep(cx, request, stay, lifetime, answer)
+    let cookie = keep(cx, request, stay, lifetime)?;
+    Ok(cookie.into_iter().fold(answer, |answer, cookie| answer.with("set-cookie", cookie)))
 }
 
-/// An answer by which the browser has these beside its session.
-fn keep<H: Host>(
+/// The cookie by which the browser has these beside its session; none where it has none, and is to have none.
+fn keep<'a, H: Host>(
     cx: &Context<'_, H>,
     request: &Request,
-    others: impl Iterator<Item = SessionRef>,
+    others: impl Iterator<Item = &'a SessionRef>,
     lifetime: u64,
-    answer: Response,
-) -> Result<Response, Error> {
-    let sealed = others.take(MOST).map(|other| other.seal(&cx.config.keys));
-    let sealed = sealed.collect::<Result<Vec<_>, _>>()?.join("..");
-    if sealed.is_empty() && request.cookie(&cx.config.cookie(OTHERS)).is_none() {
-        return Ok(answer);
-    }
-    Ok(answer.with("set-cookie", cx.config.set_cookie(OTHERS, &sealed, lifetime)))
+) -> Result<Option<String>, Error> {
+    let sealed = others.map(|other| other.seal(&cx.config.keys)).collect::<Result<Vec<_>, _>>()?.join("..");
+    let none = sealed.is_empty() && request.cookie(&cx.config.cookie(OTHERS)).is_none();
+    Ok((!none).then(|| cx.config.set_cookie(OTHERS, &sealed, lifetime)))
 }
 
 /// One browser: what a page in progress is bound to, so that nobody can finish what another began.

@@ -33,8 +33,8 @@ pub fn limit(policy: &Policy) -> Limit {
 
 /// What follows a right password.
 pub enum Then<'a> {
-    /// A session; and if this was allowed before, a grant.
-    Enter(Option<Recall>),
+    /// A session; and of who has this subject id and allowed this before, a grant.
+    Enter(&'a dyn Fn(&str) -> Option<Recall>),
     /// By a client that was told the password: a grant in this shard, and no session.
     Give(String),
     /// Another password, and a session: what there was of both ends.
@@ -190,7 +190,7 @@ async fn sign_in<H: Host>(
         let lifetime = policy.seconds(|settings| settings.session_lifetime);
         let (mut shard, mut recall, mut told) = (None, None, Told::default());
         match then {
-            Then::Enter(asked) => recall = asked,
+            Then::Enter(asked) => recall = asked(&sub),
             Then::Give(to) => shard = Some(to),
             Then::Change(new) => {
                 let password = Some(crypto::hash_password(new, cx.host.random())?);

@@ -58,15 +58,23 @@ impl<H: Host> Context<'_, H> {
         }
         // While nobody gives another, as long as others may keep it, too.
         let old = self.known(Keyring::cached(lead).0 * 1000);
-        let failed = &self.memory.keyring.failed;
-        if let Some(ring) = old.as_ref().filter(|_| self.now.0 < failed.get().0.saturating_add(AGAIN)) {
+        if let Some(ring) = old.as_ref().filter(|_| self.is_away()) {
             return Ok(Rc::clone(ring));
         }
+        self.read().await.or_else(|error| old.ok_or(error))
+    }
+
+    /// Whether the registry gave none a moment ago.
+    fn is_away(&self) -> bool {
+        self.now.0 < self.memory.keyring.failed.get().0.saturating_add(AGAIN)
+    }
+
+    async fn read(&self) -> Result<Rc<Keyring>, Error> {
         let ring = self.wish(Wish::Read).await;
         if ring.is_err() {
-            failed.set(self.now);
+            self.memory.keyring.failed.set(self.now);
         }
-        ring.or_else(|error| old.ok_or(error))
+        ring
     }
 
     /// Tells the registry, and keeps what it answers.
@@ -198,7 +206,8 @@ impl<H: Host> Context<'_, H> {
         // That it is nobody's must be true.
         let ring = match self.known(AGAIN) {
             Some(ring) => ring,
-            None => self.wish(Wish::Read).await?,
+            None if self.is_away() => return Err(Fault::new("the registry gave no keys a moment ago").into()),
+            None => self.read().await?,
         };
         Ok(ring.key(kid).cloned())
     }

@@ -7,9 +7,10 @@ use crate::{
     error::Fault,
     host::{Row, Store},
     list::List as _,
+    model::place::Table,
     sorted::Set,
 };
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use worker::{SqlStorage, SqlStorageValue};
 
 pub struct Disk {
@@ -18,6 +19,8 @@ pub struct Disk {
     tables: RefCell<Option<Set<String>>>,
     /// Drawn when the object began to live.
     life: String,
+    /// A table came or went, or a row of one that does not end by itself, since somebody looked.
+    touched: Cell<bool>,
 }
 
 /// More rows than any scan asks for and JavaScript can count.
@@ -25,7 +28,23 @@ const ALL: i64 = 1_000_000_000;
 
 impl Disk {
     pub fn open(sql: SqlStorage, life: String) -> Self {
-        Self { sql, tables: RefCell::new(None), life }
+        Self { sql, tables: RefCell::new(None), life, touched: Cell::new(true) }
+    }
+
+    /// Whether anything was written, since [`Disk::settle`], on which the next alarm can depend.
+    pub fn is_touched(&self) -> bool {
+        self.touched.get()
+    }
+
+    /// Somebody has looked.
+    pub fn settle(&self) {
+        self.touched.set(false);
+    }
+
+    fn touch(&self, table: &str) {
+        if Table::parse(table).is_none() {
+            self.touched.set(true);
+        }
     }
 
     fn rows(&self, query: &str, values: Vec<SqlStorageValue>) -> Result<Vec<Vec<String>>, Fault> {
@@ -98,10 +117,12 @@ impl Store for Disk {
                  PRIMARY KEY (owner, key)) WITHOUT ROWID"
             );
             self.rows(&create, Vec::new())?;
+            self.touched.set(true);
             if let Some(known) = self.tables.borrow_mut().as_mut() {
                 known.insert(table.to_owned());
             }
         }
+        self.touch(table);
         let query = format!(
             "INSERT INTO {name} (owner, key, row) VALUES (?, ?, ?) ON CONFLICT (owner, key) DO UPDATE SET row = excluded.row"
         );
@@ -112,6 +133,7 @@ impl Store for Disk {
         if !self.has(table)? {
             return Ok(());
         }
+        self.touch(table);
         let query = format!("DELETE FROM {} WHERE owner = ? AND key = ?", quoted(table)?);
         self.rows(&query, vec![owner.into(), key.into()]).map(|_| ())
     }
@@ -173,6 +195,7 @@ impl Store for Disk {
     }
 
     fn drop_table(&self, table: &str) -> Result<(), Fault> {
+        self.touched.set(true);
         self.rows(&format!("DROP TABLE IF EXISTS {}", quoted(table)?), Vec::new())?;
         // Their names are read again: this is rare, and the code that takes one out of a set is large.
         *self.tables.borrow_mut() = None;

@@ -59,7 +59,7 @@ pub async fn respond<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<
     cx.sign(Author { kind, name, address, trace });
     let say = |name: &'static str| cx.note(|event| (event.event, event.important) = (name, true));
     match act {
-        "sign-out" => session::leave(cx, request, &[session], Response::see_other(cx.url("/account"))).await,
+        "sign-out" => session::leave_all(cx, request, Response::see_other(cx.url("/account"))).await,
         "end" | "end-others" => {
             let which = if act == "end" { Some(form.required("session")?.to_owned()) } else { None };
             self::own(cx, &session, Act::End(which)).await?;
@@ -99,7 +99,7 @@ pub async fn respond<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<
                     let spreads = admitted.told.acknowledged < admitted.told.of;
                     let answer = done(cx, if spreads { "spreading" } else { "password" });
                     let lifetime = policy.settings.session_lifetime;
-                    session::enter(cx, request, admitted.session()?, lifetime, answer)
+                    session::enter(cx, request, admitted.session()?, lifetime, Ok(answer)).await
                 }
                 Err(denied) => {
                     let wrong = "That is not the password you have.";
@@ -142,10 +142,10 @@ async fn withdraw<H: Host>(
 ) -> Result<(usize, usize), Error> {
     let act = |done| Act::Withdraw { client: client.to_owned(), done, at: cx.now };
     // From here on nothing is given without a page; and the account knows every shard in which something was.
-    let shards = own(cx, session, act(false)).await?.unwrap_or_default().shards;
+    let Overview { shards, version, .. } = own(cx, session, act(false)).await?.unwrap_or_default();
     let (client_id, sub) = (Some(client.to_owned()), Some(session.sub.clone()));
     let filter = Filter { client_id, sub, ..Filter::default() };
-    let ended = all(shards.iter().map(|shard| end(cx, shard, &filter))).await;
+    let ended = all(shards.iter().map(|shard| end(cx, shard, &filter, version))).await;
     let away = ended.iter().filter(|ended| ended.is_err()).count();
     if away == 0 {
         own(cx, session, act(true)).await?;
@@ -153,10 +153,10 @@ async fn withdraw<H: Host>(
     Ok((away, shards.len()))
 }
 
-async fn end<H: Host>(cx: &Context<'_, H>, shard: &str, filter: &Filter) -> Result<(), Error> {
+async fn end<H: Host>(cx: &Context<'_, H>, shard: &str, filter: &Filter, version: u64) -> Result<(), Error> {
     let mut after = None;
     loop {
-        let command = grant_shard::Command::End { filter: filter.clone(), after };
+        let command = grant_shard::Command::End { filter: filter.clone(), after, before: Some(version) };
         match *cx.ask::<GrantShard>(shard, command).await? {
             grant_shard::Reply::Ended(None) => return Ok(()),
             grant_shard::Reply::Ended(more) => after = more,

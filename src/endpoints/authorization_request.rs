@@ -11,7 +11,6 @@ use crate::{
     list::List as _,
     model::{
         client::Client,
-        grant::Person,
         openid::{self, OPENID},
         pkce::Challenge,
         policy::Policy,
@@ -64,18 +63,10 @@ pub struct Sealed {
 }
 
 impl Asked {
-    /// Whether whoever is signed in is who is asked for, and has signed in as late as is asked for.
-    pub fn is_met_by(&self, person: &Person, now: Timestamp) -> bool {
-        let wanted = &self.request.person;
-        let late =
-            wanted.max_age.is_none_or(|age| person.auth_time.is_some_and(|since| now < since.plus(age)));
-        late && self.is_for(person)
-    }
-
-    /// Whether it is who is asked for.
-    pub fn is_for(&self, person: &Person) -> bool {
+    /// Whether whoever has this subject id is who is asked for.
+    pub fn is_for(&self, sub: &str) -> bool {
         let subjects = &self.request.person.subjects;
-        subjects.is_empty() || subjects.contains(&self.client.subject(&self.policy, &person.sub))
+        subjects.is_empty() || subjects.contains(&self.client.subject(&self.policy, sub))
     }
 }
 
@@ -133,21 +124,30 @@ pub async fn verify<H: Host>(
     let given = params.optional("redirect_uri");
     let state = params.optional("state");
     let (client, policy, redirect_uri) = verify_client(cx, request, client_id, given).await?;
+    // OpenID Connect Core §3.1.2.1: who asks who somebody is says where to, also where there is one address only.
+    let openid = params.optional("scope").is_some_and(|scope| scope.split(' ').any(|name| name == OPENID));
+    if openid && given.is_none() {
+        return Err(Error::new(Code::InvalidRequest, "redirect_uri is missing"));
+    }
     let wants = params.optional("response_type").and_then(ResponseType::parse);
     let usual = if wants.is_some_and(ResponseType::at_once) { Mode::Fragment } else { Mode::Query };
     let asked_mode = params.optional("response_mode");
     let mode = match asked_mode {
         Some("fragment") => Mode::Fragment,
         Some("form_post") => Mode::FormPost,
-        _ => usual,
+        None | Some("query") => usual,
+        // Nobody knows how the client would read an answer (OpenID Connect Core §3.1.2.6).
+        Some(_) => {
+            return Err(Error::new(
+                Code::InvalidRequest,
+                "response_mode must be query, fragment or form_post",
+            ));
+        }
     };
-    let back =
-        Return { redirect_uri: redirect_uri.as_str().to_owned(), state: state.map(str::to_owned), mode };
+    let back = back_to(&redirect_uri, state, mode);
     let checked = async {
-        let unsupported = asked_mode.is_some_and(|name| !MODES.contains(&name));
-        if unsupported || (asked_mode == Some("query") && usual == Mode::Fragment) {
-            let detail = "response_mode must be query, fragment or form_post, and query is for codes alone";
-            return Err(Error::new(Code::InvalidRequest, detail));
+        if asked_mode == Some("query") && usual == Mode::Fragment {
+            return Err(Error::new(Code::InvalidRequest, "response_mode query is for codes alone"));
         }
         let (scope, challenge) = verify_rest(&client, &policy, params, wants)?;
         let person = verify_person(cx, &client, params, (&scope, wants)).await?;
@@ -168,6 +168,11 @@ pub async fn verify<H: Host>(
     Ok(Asked { client, policy, redirect_uri, back, request: sealed })
 }
 
+fn back_to(redirect_uri: &RedirectUri, state: Option<&str>, mode: Mode) -> Return {
+    let source = redirect_uri.source();
+    Return { redirect_uri: redirect_uri.as_str().to_owned(), source, state: state.map(str::to_owned), mode }
+}
+
 /// `response_modes_supported`.
 pub const MODES: &[&str] = &["query", "fragment", "form_post"];
 
@@ -179,11 +184,7 @@ pub async fn verify_again<H: Host>(
 ) -> Result<Asked, Error> {
     let (client, policy, redirect_uri) =
         verify_client(cx, by, &request.client_id, Some(&request.redirect_uri)).await?;
-    let back = Return {
-        redirect_uri: request.redirect_uri.clone(),
-        state: request.state.clone(),
-        mode: request.mode,
-    };
+    let back = back_to(&redirect_uri, request.state.as_deref(), request.mode);
     let challenge = request.code_challenge.is_some();
     check_client(&client, &policy, &request.scope, (challenge, request.wants))
         .map_err(|error| error.at(&back))?;

@@ -11,6 +11,7 @@ use crate::{
     host::{Host, Seconds},
     list::List as _,
     model::{
+        metadata::SubjectType,
         policy::Policy,
         resource::{self, Asker, Decision, Target},
     },
@@ -71,6 +72,8 @@ pub struct Identity {
     subject: String,
     /// Of the person.
     username: String,
+    /// It is a person of this server's.
+    personal: bool,
     client: String,
     scope: String,
     groups: Vec<String>,
@@ -99,7 +102,15 @@ pub async fn respond<H: Host>(cx: &Context<'_, H>, request: &Request, rest: &str
         return Err(Error::new(Code::UnservedAddress, "there is no such address"));
     }
     let original = Original::of(request, source, rest);
-    let identity = identify(cx, &policy, request, original).await?;
+    let mut identity = identify(cx, &policy, request, original).await?;
+    // A client could ask this itself, and is told no more of a person than elsewhere (OpenID Connect Core §8.1).
+    if identity.personal
+        && let Some(client) = cx.client_of_token(&identity.client).await?
+        && client.metadata.subject_type == SubjectType::Pairwise
+    {
+        identity.subject = client.subject(&policy, &identity.subject);
+        identity.username.clear();
+    }
     let response = Response::empty(StatusCode::OK);
     let response = response.with("cache-control", "no-store");
     Ok(identity.headers().into_iter().fold(response, |response, (name, value)| response.with(name, value)))
@@ -193,5 +204,6 @@ fn admit<H: Host>(
         None => (active.client_id.clone(), String::new()),
     };
     let (client, scope) = (active.client_id.clone(), active.scope.to_string());
-    Ok(Identity { subject, username, client, scope, groups: groups.clone() })
+    let personal = active.person.is_some() && !stranger;
+    Ok(Identity { subject, username, personal, client, scope, groups: groups.clone() })
 }

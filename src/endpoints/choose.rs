@@ -57,7 +57,8 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     if let Some(session) = session::all(cx, request).find(|session| Some(session.id.as_str()) == chosen)
         && let Some(answer) = go_on(cx, request, &asked, &pending.browser, &session).await?
     {
-        return session::enter(cx, request, &session, asked.policy.settings.session_lifetime, answer);
+        let lifetime = asked.policy.settings.session_lifetime;
+        return session::enter(cx, request, &session, lifetime, Ok(answer)).await;
     }
     ask_login(cx, &asked, &pending.browser)
 }

@@ -4,7 +4,7 @@
 //! What was allowed is remembered, and where it covers all that is asked the next time the same two requests answer at once.
 
 use super::{
-    authorization_request::{Asked, still_holds, verify_again},
+    authorization_request::{self, Asked, still_holds, verify_again},
     choose::ask_who,
     interaction::{Pending, Purpose, ask_consent, ask_login, draw},
 };
@@ -54,7 +54,7 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     };
     cx.note(|event| event.important = true);
     if scope.is_empty() {
-        withdraw(cx, &pending, asked.request.wants).await?;
+        withdraw(cx, request, &pending, &asked).await?;
         cx.note(|event| event.event = "consent.denied");
         return Err(Error::new(Code::AccessDenied, "the person did not allow it").at(&asked.back));
     }
@@ -99,16 +99,23 @@ pub(super) async fn go_on<H: Host>(
     browser: &str,
     session: &SessionRef,
 ) -> Result<Option<Response>, Error> {
+    if !asked.is_for(&session.sub) {
+        return Ok(None);
+    }
     let address = draw(cx, asked, &session.sub);
+    let authorization_request::Wanted { max_age, prompt, subjects, .. } = &asked.request.person;
     let found = match recall(asked, &address, cx.now) {
-        Some(recall) => session::recall(cx, session, recall).await?,
+        Some(recall) => session::recall(cx, session, recall, *max_age).await?,
         None => session::person(cx, session).await?.map(|person| (person, false)),
     };
-    let found = found.filter(|(person, _)| asked.is_met_by(person, cx.now));
+    let late = |since: Timestamp| max_age.is_none_or(|age| cx.now < since.plus(age));
+    let found = found.filter(|(person, _)| person.auth_time.is_some_and(late));
     Ok(match found {
         None => None,
         Some((person, true)) => Some(again(cx, request, asked, address, (person, session.id.clone())).await?),
-        Some(_) if asked.request.person.prompt.none => {
+        // Whom it asks for is signed in: that is not for a client to know that was never allowed anything.
+        Some(_) if prompt.none && !subjects.is_empty() => None,
+        Some(_) if prompt.none => {
             let detail = "the person has to allow it, and no page may be shown";
             return Err(Error::new(Code::ConsentRequired, detail).at(&asked.back));
         }
@@ -213,17 +220,28 @@ fn at_once(address: Address, wants: ResponseType) -> Address {
 }
 
 /// Whoever allows, goes back and denies has denied: a code that is not redeemed yet never will be.
-/// Of an access token that went out at once the grant is ended.
-async fn withdraw<H: Host>(cx: &Context<'_, H>, pending: &Pending, wants: ResponseType) -> Result<(), Error> {
+/// Of an access token that went out at once the grant is ended. And what they allow this client is not remembered.
+async fn withdraw<H: Host>(
+    cx: &Context<'_, H>,
+    request: &Request,
+    pending: &Pending,
+    asked: &Asked,
+) -> Result<(), Error> {
+    let wants = asked.request.wants;
     let Some(address) = &pending.address else { return Ok(()) };
+    let mut replies = Vec::new();
     if wants.code {
-        cx.ask_grant(address, 0, grant::Command::Withdraw).await?;
+        replies.push(cx.ask_grant(address, 0, grant::Command::Withdraw).await?);
     }
     if !wants.code || wants.token {
         let command = grant::Command::Revoke { by: None };
-        cx.ask_grant(&at_once(address.clone(), wants), 0, command).await?;
+        replies.push(cx.ask_grant(&at_once(address.clone(), wants), 0, command).await?);
     }
-    Ok(())
+    let allowed = replies.iter().any(|reply| matches!(reply, Reply::Revoked(_)));
+    match session::named(cx, request).filter(|named| allowed && Some(&named.id) == pending.session.as_ref()) {
+        Some(session) => session::forget(cx, session, &asked.client.id).await,
+        None => Ok(()),
+    }
 }
 
 /// What the person allows.
@@ -268,7 +286,7 @@ fn refusal(reply: &Reply, asked: &Asked) -> Error {
             Error::new(Code::InvalidRequest, detail).because("consent form used again")
         }
         Reply::Refused(refusal) => {
-            let detail = "the application or the account was disabled";
+            let detail = "the application or the account was disabled, or what it had was withdrawn";
             Error::new(Code::AccessDenied, detail).because(format_args!("{refusal:?}")).at(&asked.back)
         }
         _ => Fault::new("a grant gave an answer that is none to an offer").into(),

@@ -11,7 +11,7 @@ use crate::{
     host::Host,
     session,
     sign_in::{Admitted, Then, attempt},
-    wire::{Params, Request, Response, answer_to},
+    wire::{Params, Request, Response},
 };
 
 /// Signs in, and goes on.
@@ -22,31 +22,23 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let username = params.optional("username").unwrap_or_default();
     let password = params.optional("password").unwrap_or_default();
     let mut address = draw(cx, &asked, "");
-    let then = Then::Enter(consent::recall(&asked, &address, cx.now));
-    match attempt(cx, request, &asked.policy, (username, password), then).await? {
-        Ok(admitted) if !asked.is_for(&admitted.person) => {
-            cx.note(|event| (event.event, event.important) = ("login.admitted", true));
-            let mut answer = vec![
-                ("error", Code::LoginRequired.name()),
-                ("error_description", "somebody else signed in than the application asks for"),
-            ];
-            answer.extend(asked.back.state.as_deref().map(|state| ("state", state)));
-            answer.push(("iss", cx.config.issuer.as_str()));
-            // They are signed in all the same: nobody else could end that session.
-            let (session, lifetime) = (admitted.session()?, asked.policy.settings.session_lifetime);
-            session::enter(cx, request, session, lifetime, answer_to(&asked.back, &answer))
-        }
+    let recall = |sub: &str| consent::recall(&asked, &address, cx.now).filter(|_| asked.is_for(sub));
+    let tried = attempt(cx, request, &asked.policy, (username, password), Then::Enter(&recall)).await?;
+    match tried {
         Ok(admitted) => {
             let session = admitted.session()?.clone();
             let Admitted { person, remembered, .. } = admitted;
             address.owner.clone_from(&person.sub);
-            let answer = if remembered {
-                consent::again(cx, request, &asked, address, (person, session.id.clone())).await?
+            let answer = if !asked.is_for(&person.sub) {
+                let detail = "somebody else signed in than the application asks for";
+                Err(Error::new(Code::LoginRequired, detail).at(&asked.back))
+            } else if remembered {
+                consent::again(cx, request, &asked, address, (person, session.id.clone())).await
             } else {
-                ask_consent(cx, &asked, &pending.browser, &session.id, &person, address)?
+                ask_consent(cx, &asked, &pending.browser, &session.id, &person, address)
             };
             cx.note(|event| event.event = "login.admitted");
-            session::enter(cx, request, &session, asked.policy.settings.session_lifetime, answer)
+            session::enter(cx, request, &session, asked.policy.settings.session_lifetime, answer).await
         }
         Err(denied) => {
             let shown = if username.len() <= 200 { username } else { "" };

@@ -24,6 +24,8 @@ use serde_json::Value;
 struct Asked {
     /// The client's name.
     client: String,
+    /// By which nobody but itself calls it.
+    itself: bool,
     /// Where the person goes on, and the same with `state`.
     back: Option<(RedirectUri, String)>,
     /// The session of this browser that the hint names.
@@ -63,6 +65,8 @@ pub async fn respond<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<
     let page = pages::Logout {
         names: &names,
         client: &asked.client,
+        itself: asked.itself,
+        to: &uri.as_ref().map(RedirectUri::host).unwrap_or_default(),
         back: &back,
         host: cx.config.host(),
         seal: &seal,
@@ -87,7 +91,8 @@ async fn confirm<H: Host>(cx: &Context<'_, H>, request: &Request, form: &Params)
         let detail = "this page was open for more than half an hour: start again at the application";
         return Err(Error::new(Code::InvalidRequest, detail));
     }
-    done(cx, request, &session::all(cx, request).list(), &seal.back).await
+    let sessions = session::all(cx, request).list();
+    done(cx, request, &sessions, &seal.back).await
 }
 
 /// They are over, and the person goes on.
@@ -114,7 +119,12 @@ async fn verify<H: Host>(
 ) -> Result<Asked, Error> {
     let bad = |detail: &'static str| Error::new(Code::InvalidRequest, detail);
     let (mut id, mut hinted) = (params.optional("client_id").map(str::to_owned), None);
-    if let Some(hint) = params.optional("id_token_hint") {
+    let hint = params.optional("id_token_hint");
+    let gone = match hint {
+        Some(hint) => jws::is_of_gone_key(cx, hint).await?,
+        None => false,
+    };
+    if let Some(hint) = hint.filter(|_| !gone) {
         let claims = jws::open(cx, issue::ID_TOKEN, hint).await?.filter(|claims| claims.contains_key("exp"));
         let claims = claims.ok_or_else(|| bad("id_token_hint is not an ID token of this server"))?;
         let said = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -125,7 +135,8 @@ async fn verify<H: Host>(
         hinted = Some((said("sub"), said("sid")));
     }
     let Some(id) = id else {
-        return match params.optional("post_logout_redirect_uri") {
+        return match params.optional("post_logout_redirect_uri").filter(|_| !gone) {
+            // An old hint whose key is gone is none: the person is asked, and goes nowhere that nobody vouches for.
             None => Ok(Asked::default()),
             Some(_) => Err(bad("post_logout_redirect_uri needs id_token_hint or client_id")),
         };
@@ -149,8 +160,11 @@ async fn verify<H: Host>(
     };
     let policy = cx.policy().await?;
     let named = hinted.and_then(|(sub, sid)| {
-        sessions.iter().find(|own| own.id == sid && client.subject(&policy, &own.sub) == sub).cloned()
+        let is_meant = |own: &&SessionRef| {
+            client.sid(&policy, &own.id) == sid && client.subject(&policy, &own.sub) == sub
+        };
+        sessions.iter().find(is_meant).cloned()
     });
-    let client = client.name().to_owned();
-    Ok(Asked { client, back, named })
+    let (itself, client) = (client.registered_itself(), client.name().to_owned());
+    Ok(Asked { client, itself, back, named })
 }

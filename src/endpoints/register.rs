@@ -59,7 +59,7 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let said = registration::said(body);
     let metadata = said.and_then(|said| Metadata::of_itself(said, &policy, cx.now)).map_err(refused)?;
     limit(cx, request, Limited::Registration, &policy).await?;
-    sector::check(cx, &metadata).await.map_err(refused)?;
+    sector::check(cx, &policy, &metadata).await.map_err(refused)?;
     let confidential = metadata.token_endpoint_auth_method != AuthMethod::None;
     let secret = confidential.then(|| crypto::text(&cx.host.random::<32>()));
     let hashed = secret.as_deref().map(|secret| Hashed::of(secret, cx.host.random()));
@@ -111,7 +111,7 @@ pub async fn item<H: Host>(cx: &Context<'_, H>, request: &Request, id: &str) -> 
         Method::PUT => {
             let (wish, metadata) = replacement(members(request)?, id, &policy, cx.now).map_err(refused)?;
             limit(cx, request, Limited::Registration, &policy).await?;
-            sector::check(cx, &metadata).await.map_err(refused)?;
+            sector::check(cx, &policy, &metadata).await.map_err(refused)?;
             ("registration.replaced", None, wish)
         }
         Method::DELETE => ("registration.ended", Some(Limited::Management), Wish::End),
@@ -206,6 +206,8 @@ fn information<H: Host>(
     let mut body = client.metadata.own_words();
     let uri = cx.url(&format!("/register/{}", wire::encode(&client.id)));
     for (name, value) in [
+        // What is meant where nothing was said is RS256 elsewhere (OpenID Connect Dynamic Client Registration §2).
+        ("id_token_signed_response_alg", json!(client.id_token_algorithm().name())),
         ("client_id", json!(client.id)),
         ("client_id_issued_at", json!(client.issued.seconds())),
         ("registration_access_token", json!(token.seal(&cx.config.keys)?)),

@@ -5,6 +5,7 @@
 //! is two requests. A renamed account is one request further away.
 
 use super::{
+    claims,
     mark::{Mark, Standing},
     patch::{self, Invalid},
     scope::Scope,
@@ -100,8 +101,9 @@ impl Account {
                 }
                 "claims" => match value {
                     Value::Null => after.claims = Map::new(),
-                    Value::Object(claims) => {
-                        patch::merge(&mut after.claims, claims);
+                    Value::Object(changed) => {
+                        patch::merge(&mut after.claims, changed);
+                        claims::check(&after.claims).map_err(refused)?;
                         let text = json::write(&after.claims);
                         if text.len() > 16_384 {
                             return Err(refused("larger than 16 KiB"));
@@ -183,9 +185,10 @@ pub struct Session {
     /// In which browser.
     #[json(default)]
     pub agent: String,
-    /// The clients that are to hear of its end, each behind the id under which it knows it: of one before, perhaps.
+    /// The clients that are to hear of its end, each behind the id under which it knows it, of one before perhaps; the newest
+    /// last.
     #[json(omit)]
-    pub listeners: Set<(String, String)>,
+    pub listeners: Vec<(String, String)>,
 }
 
 impl Session {

@@ -188,12 +188,22 @@ impl Client {
 
     /// Under which subject it knows a person (OpenID Connect Core §8.1).
     pub fn subject(&self, policy: &Policy, sub: &str) -> String {
+        self.pairwise(policy, "pairwise", sub)
+    }
+
+    /// Under which `sid` it knows a session: by the same one two sectors would know that it is one person.
+    pub fn sid(&self, policy: &Policy, session: &str) -> String {
+        self.pairwise(policy, "sid", session)
+    }
+
+    fn pairwise(&self, policy: &Policy, what: &str, of: &str) -> String {
         match (self.metadata.subject_type, self.metadata.sector()) {
             (SubjectType::Pairwise, Some(sector)) => {
                 // It stays with the policy, through an export too; a master key does not stay.
-                crypto::text(&policy.filter.mac(&[b"pairwise", sector.as_bytes(), sub.as_bytes()]).0)
+                let parts: [&[u8]; 3] = [what.as_bytes(), sector.as_bytes(), of.as_bytes()];
+                crypto::text(&policy.filter.mac(&parts).0)
             }
-            _ => sub.to_owned(),
+            _ => of.to_owned(),
         }
     }
 

@@ -118,6 +118,21 @@ pub struct Demands {
     pub names: Vec<&'static str>,
 }
 
+impl Demands {
+    /// It must be one of these as well; none: anybody. Nobody is two people (§3.1.2.2).
+    fn narrow(&mut self, subjects: Vec<String>) -> Result<(), &'static str> {
+        if subjects.is_empty() {
+            return Ok(());
+        }
+        if self.subjects.is_empty() {
+            self.subjects = subjects;
+        } else {
+            self.subjects.retain(|subject| subjects.contains(subject));
+        }
+        if self.subjects.is_empty() { Err("different people are asked for at once") } else { Ok(()) }
+    }
+}
+
 /// Reads `claims` (§5.5). Of what the scope does not give, only what is within the scope that the client may have is given.
 pub fn demands(text: &str, scope: &Scope, allowed: &Scope) -> Result<Demands, &'static str> {
     let bad = "claims is not a JSON object of objects (OpenID Connect Core section 5.5)";
@@ -144,15 +159,14 @@ pub fn demands(text: &str, scope: &Scope, allowed: &Scope) -> Result<Demands, &'
             }
         }
         let of = |name: &str| wanted.get(name).map(values).unwrap_or_default();
-        for value in of("sub") {
-            let Value::String(subject) = value else {
-                return Err("the sub that claims asks for is no string");
-            };
-            demands.subjects.push(subject);
-        }
+        let text = |value| if let Value::String(text) = value { Some(text) } else { None };
+        let subjects: Option<Vec<String>> = of("sub").into_iter().map(text).collect();
+        demands.narrow(subjects.ok_or("the sub that claims asks for is no string")?)?;
+        // Of another member than that of the ID token it is no error (§5.5.1, §5.5.1.1).
         let essential = wanted.get("acr").is_some_and(|acr| acr.get("essential") == Some(&Value::Bool(true)));
         let levels = of("acr");
-        demands.unmet |= essential && !levels.is_empty() && !levels.iter().any(|level| level == ACR);
+        let unmet = essential && !levels.is_empty() && !levels.iter().any(|level| level == ACR);
+        demands.unmet |= unmet && member == "id_token";
     }
     Ok(demands)
 }

@@ -104,7 +104,7 @@ impl Metadata {
             said.entry(*name).or_insert(silent);
         }
         let metadata = self.amend(said)?;
-        let stays = self.subject_type == metadata.subject_type && self.sector() == metadata.sector();
+        let stays = self.keeps_subjects(&metadata);
         // What it got would be read under the subjects of somebody else's sector.
         if !self.redirect_uris.is_empty() && metadata.subject_type == SubjectType::Pairwise && !stays {
             let why = "pairwise stays in the sector in which it was registered: register another client";

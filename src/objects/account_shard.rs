@@ -44,8 +44,11 @@ impl AccountShard {
             Command::Strike { key, count, limit } => logins::strike(turn, &key, count, limit),
             Command::Admit { sub, version, id, lifetime, shard, recall, agent, before } => {
                 let admitted = logins::admit(turn, &sub, version, id, (lifetime, shard, agent))?;
-                if let (Reply::Admitted(session, _), Some(before)) = (&admitted, &before) {
-                    farewell::succeed(turn, before, session)?;
+                if let Reply::Admitted(session, _) = &admitted {
+                    if let Some(before) = &before {
+                        farewell::succeed(turn, before, session)?;
+                    }
+                    farewell::bound(turn, session)?;
                 }
                 Ok(match (admitted, recall) {
                     (Reply::Admitted(session, person), Some(recall)) if own::recall(turn, &sub, &recall)? => {
@@ -55,8 +58,11 @@ impl AccountShard {
                     (admitted, _) => admitted,
                 })
             }
-            Command::Recall { session, recall } => Ok(match signed_in(turn, &session)? {
-                Some((account, since)) if own::recall(turn, &account.sub, &recall)? => {
+            Command::Recall { session, recall, max_age } => Ok(match signed_in(turn, &session)? {
+                Some((account, since))
+                    if max_age.is_none_or(|age| turn.now < since.plus(age))
+                        && own::recall(turn, &account.sub, &recall)? =>
+                {
                     farewell::listen(turn, &session, &recall.wanted)?;
                     Reply::Remembered(None, person(&account, since))
                 }

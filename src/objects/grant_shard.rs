@@ -1,5 +1,8 @@
 //! A shard of grants: rows in tables of their end, marks beside them, one alarm that drops tables.
 
+mod exceptions;
+
+use self::exceptions::{is_revoked, is_withdrawn, keep, mark_revoked, mark_withdrawn, marks};
 use super::{
     audit, drop_ended, first_end, outbox,
     protocol::{
@@ -74,7 +77,12 @@ impl Object for GrantShard {
             }
             Command::Mark { id, mark } => keep(turn.store, &id, &mark).map(|()| Reply::Acknowledged),
             Command::Remove { limit } => remove(turn, limit),
-            Command::End { filter, after } => end(turn, &filter, after.as_deref()),
+            Command::End { filter, after, before } => {
+                if let Some(version) = before {
+                    mark_withdrawn(turn, &filter, version)?;
+                }
+                end(turn, &filter, after.as_deref())
+            }
             Command::List { filter, after, limit } => {
                 let (found, next) = find(turn.store, &filter, after.as_deref(), limit)?;
                 let mut listed = Vec::new();
@@ -147,6 +155,11 @@ fn one<S: Store>(
             (by.as_ref().map(|(client, ..)| &client.id), by.as_ref().and_then(|(_, token, _)| token.claims()))
         }
     };
+    if let grant::Command::Offer(offer) | grant::Command::Give { offer, .. } = &command
+        && is_withdrawn(turn, offer)?
+    {
+        return Ok(GrantReply::Refused(Refusal::CutOff));
+    }
     let client = row.as_ref().map(|grant| grant.client.id.as_str());
     let person = match (&row, &command) {
         (Some(grant), _) => Some(grant.person.sub.as_str()),
@@ -229,53 +242,6 @@ fn token<S: Store>(
         issued: claims.issued,
         expires: claims.ends(),
     }))))
-}
-
-const MARKS: &str = "marks";
-
-fn marks<S: Store>(
-    store: &S,
-    caller: Option<&str>,
-    client: Option<&str>,
-    person: Option<&str>,
-) -> Result<Marks, Fault> {
-    let of = |kind: &str, id: Option<&str>| match id {
-        Some(id) => read::<Mark, S>(store, MARKS, kind, id),
-        None => Ok(None),
-    };
-    let caller_mark = of("client", caller)?;
-    let client_mark = if client == caller { caller_mark.clone() } else { of("client", client)? };
-    let policy = of("policy", Some(""))?;
-    Ok(Marks {
-        caller: caller_mark,
-        client: client_mark,
-        person: of("person", person)?,
-        policy: policy.as_ref().map_or(0, |mark| mark.version),
-        rules: policy.and_then(|mark| mark.rules).unwrap_or_default(),
-        token_revoked: false,
-    })
-}
-
-/// Keeps a mark unless a newer one is kept: they may arrive twice or out of order.
-fn keep<S: Store>(store: &S, id: &str, mark: &Mark) -> Result<(), Fault> {
-    let (kind, id) = id.split_once('/').ok_or_else(|| Fault::new("a mark without a kind"))?;
-    let kept: Option<Mark> = read(store, MARKS, kind, id)?;
-    if kept.as_ref().is_some_and(|kept| kept.version >= mark.version) {
-        return Ok(());
-    }
-    if mark.rules.is_some() && kept.is_none_or(|kept| kept.rules != mark.rules) {
-        // Perhaps sooner than was planned by the old ones.
-        store.delete("meta", "", "sweep")?;
-    }
-    write(store, MARKS, kind, id, mark)
-}
-
-fn mark_revoked<S: Store>(store: &S, claims: &Claims) -> Result<(), Fault> {
-    write(store, &Table::daily(claims.expires).name("revoked"), "", &claims.id, &true)
-}
-
-fn is_revoked<S: Store>(store: &S, claims: &Claims) -> Result<bool, Fault> {
-    Ok(store.get(&Table::daily(claims.expires).name("revoked"), "", &claims.id)?.is_some())
 }
 
 /// Where a row is, and what is in it.

@@ -16,7 +16,8 @@ use crate::{
     host::{self, Asked, Host, PATIENCE, Seconds, Store, Timestamp},
     json::{self, Json},
     list::List as _,
-    model::{audit::Change, mark::Mark},
+    model::{audit::Change, mark::Mark, outside},
+    sorted::ByName,
 };
 
 const TABLE: &str = "outbox";
@@ -27,6 +28,8 @@ const LEASE: Seconds = Seconds(30);
 /// Keys sent in one go, and how often one request goes on: the platform bounds what one request may ask of others.
 const BATCH: usize = 200;
 const ROUNDS: usize = 4;
+/// Letters that go to one host at a time.
+const ABREAST: usize = 10;
 /// A write of the replica that was given up has landed by then, if it ever does.
 const SETTLED: Seconds = Seconds(60);
 
@@ -232,13 +235,32 @@ async fn send<H: Host, S: Store>(
 /// What was taken to be sent: of which kind, its key, and what is known of it.
 type Taken = Vec<(Kind, String, Entry)>;
 
+/// How many letters go to whom at a time.
+#[derive(Default)]
+struct Crowd(ByName<usize>);
+
+impl Crowd {
+    /// Whether one more goes to its host now. Else it goes once those that are under way have arrived.
+    fn admits(&mut self, letter: Option<Letter>) -> bool {
+        let Some(letter) = letter else { return true };
+        let to = outside::origin_of(&letter.to);
+        let count = self.0.get(to).map_or(1, |count| count + 1);
+        self.0.insert(to.to_owned(), count);
+        count <= ABREAST
+    }
+}
+
 /// Takes what is due, and lets nobody else take it for a while.
 fn lease<H: Host, S: Store>(host: &H, store: &S, kind: Kind) -> Result<Taken, Fault> {
     let now = host.now();
     let mut taken = Vec::new();
+    let mut crowd = Crowd::default();
     for (_, key, row) in store.scan(TABLE, Some(kind.owner()), None, usize::MAX)? {
         let entry: Entry = json::read(&row)?;
         if entry.due > now || taken.len() == BATCH {
+            continue;
+        }
+        if kind == Kind::Letter && !crowd.admits(read(store, LETTERS, "", &key)?) {
             continue;
         }
         // Its lease is over, and nobody gave it back: what was under way may yet land.

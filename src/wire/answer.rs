@@ -2,7 +2,6 @@
 
 use super::{Response, params::with_params};
 use crate::error::{Mode, Return};
-use crate::list::List as _;
 use askama::Template;
 use http::StatusCode;
 
@@ -27,11 +26,10 @@ pub fn answer_to(back: &Return, params: &[(&str, &str)]) -> Response {
         }
         Mode::FormPost => {
             let page = FormPost { action: &back.redirect_uri, params };
-            // What stands before the path: of a redirect URI that a form may go to that is its origin.
-            let origin = back.redirect_uri.splitn(4, '/').take(3).list().join("/");
             let policy = format!(
-                "default-src 'none'; script-src '{SCRIPT}'; style-src 'self'; form-action {origin}; \
-                 frame-ancestors 'none'; base-uri 'none'"
+                "default-src 'none'; script-src '{SCRIPT}'; style-src 'self'; form-action {}; \
+                 frame-ancestors 'none'; base-uri 'none'",
+                back.source
             );
             Response::new(StatusCode::OK, "text/html; charset=utf-8", page.render().unwrap_or_default())
                 .with("content-security-policy", policy)
@@ -45,8 +43,8 @@ mod tests {
 
     #[test]
     fn a_form_that_is_posted_has_every_parameter_as_text() {
-        let back =
-            Return { redirect_uri: "https://app.test/cb?x=1".to_owned(), state: None, mode: Mode::FormPost };
+        let (redirect_uri, source) = ("https://app.test/cb?x=1".to_owned(), "https://app.test".to_owned());
+        let back = Return { redirect_uri, source, state: None, mode: Mode::FormPost };
         let response = answer_to(&back, &[("code", "a"), ("state", "\"><script>alert(1)</script>")]);
         let html = String::from_utf8(response.body.clone()).unwrap();
         assert!(html.contains(r#"action="https://app.test/cb?x=1""#), "{html}");

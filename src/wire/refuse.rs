@@ -34,6 +34,8 @@ pub fn refuse(error: &Error, surface: Surface, issuer: &str, path: &str, trace: 
         (None, Surface::Problem) => problem(error.code, &detail, error.field.as_deref(), trace),
         (None, Surface::Page) => page(error.code, &detail, path, trace),
     };
+    let cookies = error.cookies.iter();
+    let response = cookies.fold(response, |response, cookie| response.with("set-cookie", cookie.clone()));
     with_headers(response, error, surface)
 }
 

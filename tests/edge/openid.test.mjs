@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import * as client from 'openid-client';
+import { importCode, readCode } from './guide.mjs';
 import { Person } from './person.mjs';
 import { ADMIN_TOKEN, Worker } from './worker.mjs';
 
@@ -136,4 +137,25 @@ test('what was allowed is remembered, and no page is shown where none may be', a
   const tokens = await client.authorizationCodeGrant(configuration, location, { pkceCodeVerifier: verifier });
   const again = await allow(person, url({ prompt: 'none', id_token_hint: tokens.id_token }));
   assert(again.location.searchParams.get('code'));
+});
+
+test('the guide’s client signs a person in, and takes no answer that is not its own', async (t) => {
+  const [code, ...others] = readCode('openid-connect.md');
+  assert.deepEqual(others, [], 'all of the guide’s code is run here');
+  const settings = { ISSUER: worker.issuer, CLIENT_ID: 'demo-web', CLIENT_SECRET: 'demo-web-secret', REDIRECT_URI: CALLBACK };
+  Object.assign(process.env, settings);
+  t.after(() => Object.keys(settings).forEach((name) => delete process.env[name]));
+  const { begin, finish } = await importCode(t, code);
+
+  const [first, second] = [await begin(), await begin()];
+  const person = new Person(worker);
+  const { location } = await allow(person, first.url);
+  const { location: other } = await allow(person, second.url);
+  await assert.rejects(finish(location, second.kept), 'of another browser');
+  await assert.rejects(finish(location, { ...second.kept, expectedState: first.kept.expectedState }), 'its verifier is another');
+  const known = await finish(location, first.kept);
+  assert.equal(known.email, 'alice@looking-glass.example');
+  assert.equal(known.given_name, 'Alice');
+  await assert.rejects(finish(location, first.kept), 'a code works once');
+  assert.equal((await finish(other, second.kept)).sub, known.sub);
 });

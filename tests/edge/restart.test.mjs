@@ -4,35 +4,12 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { inspect, isActive, MACHINE, makeTokens, post, read, redeem, refresh } from './caller.mjs';
+import { deploy } from './deployment.mjs';
 import { parameter, Person } from './person.mjs';
 import { until } from './until.mjs';
 import { KEY_A, KEY_B, Worker } from './worker.mjs';
 
 /** @typedef {import('./worker.mjs').Vars} Vars */
-
-/**
- * A deployment that is ended and started again over what it stored.
- * @param {import('node:test').TestContext} t
- */
-async function deploy(t) {
-  let worker = await Worker.start();
-  let running = true;
-  t.after(async () => {
-    if (running) await worker.halt();
-    worker.forget();
-  });
-  return {
-    first: worker,
-    /** @param {Vars} [vars] */
-    async restart(vars) {
-      running = false;
-      await worker.halt();
-      worker = await Worker.start({ vars, state: worker.state, port: worker.port });
-      running = true;
-      return worker;
-    },
-  };
-}
 
 /** Requests of every kind: served, mistyped, of another method, from another host. */
 const REQUESTS = /** @type {[string, string, RequestInit][]} */ ([

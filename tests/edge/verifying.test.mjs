@@ -1,15 +1,14 @@
 // What `docs/verifying-tokens.md` has in JavaScript does what the guide says: it is taken from there, and run.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import test from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import { Miniflare } from 'miniflare';
 import { MACHINE, SHORT, administer, askToken, isActive, post } from './caller.mjs';
+import { importCode, readCode } from './guide.mjs';
 import { Worker } from './worker.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -17,8 +16,7 @@ const ORDERS = 'https://api.example.com/orders';
 
 /** @param {string} issuer @returns {string[]} the guide's blocks of JavaScript, for this issuer */
 function readGuide(issuer) {
-  const guide = readFileSync(join(ROOT, 'docs', 'verifying-tokens.md'), 'utf8');
-  return [...guide.matchAll(/^```js\n(.+?)^```$/gms)].map(([, code]) => code.replaceAll('https://as.example', issuer));
+  return readCode('verifying-tokens.md').map((code) => code.replaceAll('https://as.example', issuer));
 }
 
 /** A server whose orders want JWTs. @param {import('node:test').TestContext} t */
@@ -43,11 +41,8 @@ async function askOwn(worker, scope, client = MACHINE) {
 
 test('the guide in Node takes access tokens of its resource and nothing else', async (t) => {
   const worker = await start(t);
-  const folder = mkdtempSync(join(ROOT, 'build', 'verifying-'));
-  t.after(() => rmSync(folder, { recursive: true }));
   const [code] = readGuide(worker.issuer);
-  writeFileSync(join(folder, 'verify.mjs'), code);
-  const { verify } = await import(pathToFileURL(join(folder, 'verify.mjs')).href);
+  const { verify } = await importCode(t, code);
 
   const token = await askOwn(worker, 'orders.read');
   assert.equal(decodeProtectedHeader(token).typ, 'at+jwt');

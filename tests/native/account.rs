@@ -2,7 +2,10 @@
 
 use crate::world::*;
 use edgemint::{
-    crypto::Keys, host::Seconds, model::ticket::Ticket as _, objects::protocol::account_shard::SessionRef,
+    crypto::Keys,
+    host::{Seconds, Store as _},
+    model::ticket::{Refresh, Ticket as _},
+    objects::protocol::{account_shard::SessionRef, grant_shard::GrantShard},
     wire::Response,
 };
 use http::Method;
@@ -274,4 +277,51 @@ fn what_a_client_and_a_person_are_called_is_text() {
         !page.contains("<b>") && !page.contains("<script>") && page.contains("&#60;script&#62;x"),
         "{page}"
     );
+}
+
+#[test]
+fn what_was_allowed_before_and_arrives_after_it_was_withdrawn_is_no_grant() {
+    let site = alice();
+    let tokens = site.tokens();
+    let keys = Keys::parse(KEY_A, ISSUER).unwrap_or_else(|why| panic!("{why}"));
+    let of = Refresh::open(&keys, &string(&tokens, "refresh_token")).unwrap().address;
+    let offer = |key: &str, version: u64| {
+        let own = session(&site);
+        let person = json!({ "sub": own.sub, "username": "alice", "version": version, "groups": [], "auth_time": null });
+        let client: Value = serde_json::from_str(&site.world.copy("client:demo-web").unwrap()).unwrap();
+        let client =
+            json!({ "id": "demo-web", "incarnation": client["incarnation"], "version": client["version"] });
+        let binding = json!({
+            "challenge": null, "redirect_uri": "https://app.test/cb", "redirect_uri_required": true, "redirect_uri_sent": true,
+        });
+        let offer = json!({
+            "client": client, "person": person, "scope": "orders.read", "binding": binding, "code_lifetime": 60,
+            "absolute": 3600, "until": null, "openid": null,
+        });
+        let grant = json!({
+            "table": edgemint::json::tree(&of.table), "owner": own.sub, "key": key, "policy": 1000, "command": { "Offer": offer },
+        });
+        let message = json!({ "format": 1, "attempt": key, "command": { "Grant": grant } }).to_string();
+        let answer = site.world.deliver_raw::<GrantShard>(&of.shard.to_string(), &message);
+        serde_json::from_str::<Value>(&answer).unwrap()["reply"]["Ok"]["Grant"].clone()
+    };
+    let version = || {
+        let authorization = format!("Bearer {ADMIN_TOKEN}");
+        let answer =
+            site.send(&request(Method::GET, "/admin/users/alice", &[("authorization", &authorization)], ""));
+        answer.header("etag").unwrap().trim_matches('"').parse::<u64>().unwrap()
+    };
+    let before = version();
+    assert!(offer("one", before)["Offered"].is_string());
+    assert_eq!(act(&site, &[("act", "withdraw"), ("client", "demo-web")]).status, 303);
+    assert_eq!(offer("two", before), json!({ "Refused": "CutOff" }));
+    assert!(offer("three", version())["Offered"].is_string(), "what is allowed from then on is good");
+    let remembers = || {
+        let tables = site.world.disk("GRANTS", &of.shard.to_string()).tables().unwrap();
+        tables.iter().any(|name| name.contains("withdrawn"))
+    };
+    assert!(remembers());
+    site.world.pass(Seconds(3 * 86_400));
+    site.world.ring();
+    assert!(!remembers(), "it is kept no longer than anything of before can be on its way");
 }

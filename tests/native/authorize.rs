@@ -53,6 +53,7 @@ fn errors_before_client_and_redirect_uri_are_verified_are_pages() {
         (vec![("redirect_uri", "http://127.0.0.1:9999/callback?x=1")], "invalid_request"),
         (vec![("redirect_uri", "http://127.0.0.1.evil.test:9999/callback")], "invalid_request"),
         (vec![("redirect_uri", "http://localhost:1/callback")], "invalid_request"),
+        (vec![("response_mode", "web_message")], "invalid_request"),
     ] {
         assert_eq!(page_error(&site.authorize("demo-web", &more)), error, "{more:?}");
     }
@@ -66,7 +67,6 @@ fn errors_after_that_go_to_the_redirect_uri_with_state_and_issuer() {
         (vec![("response_type", "token")], "unauthorized_client"),
         (vec![("response_type", "code id_token")], "unauthorized_client"),
         (vec![("response_type", "code code")], "unsupported_response_type"),
-        (vec![("response_mode", "web_message")], "invalid_request"),
         (vec![("request", "x.y.z")], "request_not_supported"),
         (vec![("request_uri", "https://app.test/request")], "request_uri_not_supported"),
         (vec![("code_challenge", "")], "invalid_request"),

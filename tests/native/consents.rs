@@ -296,17 +296,24 @@ fn who_signs_in_as_somebody_else_stays_signed_in_as_both_and_chooses() {
 }
 
 #[test]
-fn who_signs_out_or_is_disabled_is_no_choice_and_the_others_are() {
-    let site = signed_in();
-    let page = site.authorize("demo-web", &[("prompt", "consent")]);
-    let page = site.decide(&page, "switch", &[]);
-    site.sign_in(&page, "bob", "builder");
-    let seal = field(&site.get("/account"), "seal");
-    assert_eq!(site.submit("/account", &[("seal", &seal), ("act", "sign-out")]).status, 303);
+fn who_is_disabled_is_no_choice_and_who_signs_out_leaves_nobody_signed_in() {
+    let both = || {
+        let site = signed_in();
+        let page = site.authorize("demo-web", &[("prompt", "consent")]);
+        let page = site.decide(&page, "switch", &[]);
+        site.sign_in(&page, "bob", "builder");
+        site
+    };
+    let site = both();
+    site.patch("/admin/users/bob", &json!({ "enabled": false }));
     let page = site.authorize("demo-web", &[]);
     assert_eq!(choices(&page), ["alice"], "nobody is signed in, and she can be at once");
     assert!(is_page(&choose(&site, &page, "alice")));
     site.patch("/admin/users/alice", &json!({ "enabled": false }));
+    assert!(text(&site.authorize("demo-web", &[("prompt", "select_account")])).contains("login-submit"));
+    let site = both();
+    let seal = field(&site.get("/account"), "seal");
+    assert_eq!(site.submit("/account", &[("seal", &seal), ("act", "sign-out")]).status, 303);
     assert!(text(&site.authorize("demo-web", &[("prompt", "select_account")])).contains("login-submit"));
 }
 

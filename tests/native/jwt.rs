@@ -238,6 +238,26 @@ fn a_refresh_gives_the_same_successor_again_and_says_the_groups_of_now() {
     assert_eq!(checked.status, 403, "but here the groups of now decide");
 }
 
+/// RFC 9068 §2.2.1: what is said of how the person signed in is that of the grant, in every token that comes of it.
+#[test]
+fn a_refresh_says_the_same_time_and_level_of_signing_in_though_the_person_signed_in_since() {
+    let site = site();
+    let mut tokens = site.tokens();
+    let (_, first) = verified(&site, &access(&tokens), ISSUER);
+    assert!(first["auth_time"].is_u64() && first["acr"].is_string());
+    for _ in 0..2 {
+        site.world.pass(Seconds(1000));
+        site.sign_in(&site.authorize("demo-web", &[("prompt", "login")]), "alice", "wonderland");
+        tokens = site.refresh(&string(&tokens, "refresh_token")).1;
+        let (header, claims) = verified(&site, &access(&tokens), ISSUER);
+        assert_eq!((&claims["auth_time"], &claims["acr"]), (&first["auth_time"], &first["acr"]));
+        let now = site.world.now().seconds();
+        assert_eq!((&claims["iat"], &claims["exp"]), (&json!(now), &json!(now + 3600)));
+        assert_eq!((&claims["sub"], &header["typ"]), (&first["sub"], &json!("at+jwt")));
+        assert_ne!(claims["jti"], first["jti"]);
+    }
+}
+
 #[test]
 fn what_goes_out_at_once_and_what_webmethods_addresses_give_are_jwts_too() {
     let site = site();

@@ -357,6 +357,24 @@ fn a_kid_that_nobody_knows_is_asked_about_once_in_five_seconds() {
 }
 
 #[test]
+fn a_kid_that_nobody_knows_waits_for_no_registry_that_is_away() {
+    let site = Site::new();
+    let isolate = Isolate::of(&site);
+    let header = format!("{{\"alg\":\"ES256\",\"typ\":\"{TYP}\",\"kid\":\"unknown\"}}");
+    let forged = with_header(&isolate.sign(), &header);
+    let open = || isolate.at(async |cx| jws::open(cx, TYP, &forged).await.map_err(|error| error.code));
+    site.world.pass(Seconds(6));
+    site.world.fate("REGISTRY", &[Fate::Lost; 2]);
+    site.world.operations();
+    for _ in 0..100 {
+        assert_eq!(open(), Err(Code::TemporarilyUnavailable), "nobody knows");
+    }
+    assert_eq!(site.world.operations(), ["REGISTRY", "REGISTRY"], "asked once, and once again");
+    site.world.pass(Seconds(5));
+    assert_eq!(open(), Ok(None));
+}
+
+#[test]
 fn while_the_registry_is_away_a_copy_is_gone_by_for_as_long_as_others_may_keep_it() {
     let site = Site::new();
     site.patch("/admin/settings", &json!({ "keys.publishSeconds": 4000 }));

@@ -39,9 +39,14 @@ pub fn sign_in(site: &Site, id: &str, scope: &str) -> Value {
 }
 
 fn redeem(site: &Site, id: &str, code: &str) -> Value {
+    redeem_at(site, id, code, "https://app.test/cb")
+}
+
+/// The same, of a code that went to another address.
+pub fn redeem_at(site: &Site, id: &str, code: &str, uri: &str) -> Value {
     let secret = SECRETS.with_borrow(|all| all.iter().rfind(|(of, _)| of == id).unwrap().1.clone());
     let mut fields = redemption(code);
-    fields[2].1 = "https://app.test/cb";
+    fields[2].1 = uri;
     let (status, tokens) = site.token(&format!("{id}:{secret}"), &fields);
     assert_eq!(status, 200, "{tokens}");
     tokens
@@ -244,6 +249,42 @@ fn a_hint_is_an_id_token_of_this_server_for_the_client_that_asks() {
     refused(&site, &[("client_id", "nobody")], "a client that is none");
     let twice = format!("/logout?id_token_hint={token}&id_token_hint={token}");
     assert_eq!(site.get(&twice).status, 400);
+}
+
+#[test]
+fn a_hint_whose_key_is_gone_is_none_and_the_person_is_asked() {
+    let (site, token) = shop();
+    let key = string(&jws_header(&token), "kid");
+    assert_eq!(site.admin(Method::DELETE, &format!("/admin/keys/{key}"), &Value::Null).0, 204);
+    site.world.pass(Seconds(6));
+    let (hint, back) = (("id_token_hint", token.as_str()), ("post_logout_redirect_uri", AFTER));
+    for (params, goes_on) in
+        [(&[hint][..], false), (&[hint, back], false), (&[hint, back, ("client_id", "shop")], true)]
+    {
+        let page = logout(&site, params);
+        assert!(asks(&page) && is_in(&site), "{params:?}");
+        assert_eq!(text(&page).contains("id=\"logout-host\""), goes_on, "{params:?}");
+    }
+}
+
+#[test]
+fn the_page_says_where_the_person_goes_on_and_who_says_so() {
+    let site = Site::new();
+    site.patch("/admin/settings", &json!({ "registration.open": 2, "registration.profile": "openid" }));
+    let body = json!({
+        "client_name": "Your bank", "redirect_uris": ["https://app.test/cb"], "post_logout_redirect_uris": [AFTER],
+    });
+    let headers = [("content-type", "application/json")];
+    let answer = site.send(&request(Method::POST, "/register", &headers, &body.to_string()));
+    let made: Value = serde_json::from_slice(&answer.body).unwrap();
+    client(&site, "shop", &json!({}));
+    site.sign_in(&site.authorize("demo-web", &[]), "alice", "wonderland");
+    let page = |id: &str| text(&logout(&site, &[("client_id", id), ("post_logout_redirect_uri", AFTER)]));
+    let known = page("shop");
+    assert!(known.contains("<strong id=\"logout-host\">app.test</strong>"), "{known}");
+    assert!(!known.contains("Nobody here knows"));
+    let unknown = page(&string(&made, "client_id"));
+    assert!(unknown.contains("app.test</strong>") && unknown.contains("Nobody here knows this application"));
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod resources;
 mod restrictions;
 mod revoke;
 mod seeds;
+mod sessions;
 mod storage;
 mod token;
 mod verifying;

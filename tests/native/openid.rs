@@ -1,6 +1,7 @@
 //! OpenID Connect Core: authentication requests, ID tokens, claims, and what refuses them.
 
 mod clients;
+mod lines;
 
 use crate::world::*;
 use base64ct::{Base64UrlUnpadded, Encoding as _};

@@ -153,7 +153,7 @@ async fn create<H: Host>(
     let kept = Kept::take(&mut body, cx.now).map_err(refused)?;
     refuse_secret(&body).map_err(refused)?;
     let metadata = Metadata::register(body).map_err(refused)?;
-    sector::check(cx, &metadata).await.map_err(refused)?;
+    sector::check(cx, &*cx.policy().await?, &metadata).await.map_err(refused)?;
     let id = match chosen {
         Some(chosen) => choose(&chosen).map_err(refused)?,
         None => cx.policy().await?.draw_client_id(cx.host.random()),
@@ -203,7 +203,7 @@ async fn change<H: Host>(
             _ => Metadata::template(Profile::default()),
         };
         if let Ok(amended) = known.amend(patch.clone()) {
-            sector::check(cx, &amended).await.map_err(refused)?;
+            sector::check(cx, &*cx.policy().await?, &amended).await.map_err(refused)?;
         }
     }
     let command = Command::Change { id: id.to_owned(), patch, whole, expected };

@@ -159,7 +159,7 @@ async fn end_of_scope<H: Host>(
     });
     for _ in 0..TURNS {
         let Some(shard) = shards.get(at) else { return Ok(Response::no_content()) };
-        let command = Command::End { filter: filter.clone(), after: after.take() };
+        let command = Command::End { filter: filter.clone(), after: after.take(), before: None };
         let Reply::Ended(more) = *cx.ask::<GrantShard>(&shard.to_string(), command).await? else {
             return Err(strange());
         };

@@ -99,12 +99,12 @@ pub(in crate::endpoints) async fn sign_in<H: Host>(
     let (username, password) = (form.optional("username"), form.optional("password"));
     let (username, password) = (username.unwrap_or_default(), password.unwrap_or_default());
     let policy = cx.policy().await?;
-    match attempt(cx, request, &policy, (username, password), Then::Enter(None)).await? {
+    match attempt(cx, request, &policy, (username, password), Then::Enter(&|_| None)).await? {
         Ok(admitted) => {
             cx.note(|event| event.event = "login.admitted");
             let to = if is_ours(&seal.back) { &seal.back } else { "/console" };
             let (answer, lifetime) = (Response::see_other(cx.url(to)), policy.settings.session_lifetime);
-            session::enter(cx, request, admitted.session()?, lifetime, answer)
+            session::enter(cx, request, admitted.session()?, lifetime, Ok(answer)).await
         }
         Err(denied) => {
             let typed = if username.len() <= 200 { username } else { "" };
@@ -133,7 +133,7 @@ pub(super) async fn sign_out<H: Host>(cx: &Context<'_, H>, request: &Request) ->
         return Ok(Response::see_other(cx.url("/console")));
     };
     Seal::check(cx, request, &form, Some(&session.id))?;
-    session::leave(cx, request, &[session], Response::see_other(cx.url("/console"))).await
+    session::leave_all(cx, request, Response::see_other(cx.url("/console"))).await
 }
 
 /// Who is signed in and holds no role.

@@ -1,6 +1,6 @@
 //! Which change of a client takes something away.
 
-use super::Metadata;
+use super::{Metadata, SubjectType};
 use crate::model::settings::Lifetime;
 
 impl Metadata {
@@ -53,5 +53,11 @@ impl Metadata {
             || loses(&self.grant_types, &next.grant_types)
             || loses(&self.redirect_uris, &next.redirect_uris)
             || loses(&self.groups, &next.groups)
+    }
+
+    /// Whether people have the subjects under `next` that they have here (OpenID Connect Core §8.1).
+    pub fn keeps_subjects(&self, next: &Self) -> bool {
+        let public = self.subject_type == SubjectType::Public;
+        self.subject_type == next.subject_type && (public || self.sector() == next.sector())
     }
 }

@@ -5,7 +5,7 @@
 use super::{AccountShard, account, own, own::Row, sessions, signed_in};
 use crate::{
     error::Fault,
-    host::{Store, Turn},
+    host::{Seconds, Store, Turn},
     list::List as _,
     model::{
         account::{Session, Wanted},
@@ -19,8 +19,14 @@ use crate::{
 };
 use std::mem;
 
-/// Clients that hear of the end of one session: of more the later ones do not.
+/// How many hear of the end of one session: of more the later ones do not.
 const MOST: usize = 50;
+/// Under how many ids one client may know a session and those before it: of more the oldest is forgotten.
+const IDS: usize = 4;
+/// How many sessions of a person stand: when one more begins the oldest ends, and goes on in that one.
+const SESSIONS: usize = 200;
+/// No message arrives so late. Until then the row of a session that is over stays: the message that made it may arrive again.
+const SETTLED: Seconds = Seconds(60);
 
 /// The client is to hear of the end of this session, which stands, where it is signed in to and asked for that.
 pub(super) fn listen<S: Store>(
@@ -33,10 +39,28 @@ pub(super) fn listen<S: Store>(
     }
     let (table, SessionRef { sub, id, .. }) = (sessions(session), session);
     let Some(mut row) = read::<Session, S>(turn.store, &table, sub, id)? else { return Ok(()) };
-    if row.listeners.len() < MOST && row.listeners.insert((id.clone(), wanted.client.clone())) {
+    if hear(&mut row, (id.clone(), wanted.client.clone())) {
         write(turn.store, &table, sub, id, &row)?;
     }
     Ok(())
+}
+
+/// One more is to hear of its end, as far as there is room.
+fn hear(row: &mut Session, listener: (String, String)) -> bool {
+    if row.listeners.contains(&listener) {
+        return false;
+    }
+    let ids = row.listeners.iter().filter(|(_, client)| *client == listener.1).count();
+    if ids >= IDS
+        && let Some(oldest) = row.listeners.iter().position(|(_, client)| *client == listener.1)
+    {
+        row.listeners.remove(oldest);
+    }
+    let room = row.listeners.len() < MOST;
+    if room {
+        row.listeners.push(listener);
+    }
+    room
 }
 
 /// Whoever signs in again in a browser goes on: the session before is over, and who was to hear of its end hears of this one's.
@@ -51,10 +75,43 @@ pub(super) fn succeed<S: Store>(
     let row =
         |session: &SessionRef| read::<Session, S>(turn.store, &sessions(session), &session.sub, &session.id);
     let (Some(mut old), Some(mut new)) = (row(before)?, row(after)?) else { return Ok(()) };
-    new.listeners.extend(mem::take(&mut old.listeners));
-    old.ends = turn.now;
+    pass_on(turn, &mut old, &mut new);
     write(turn.store, &sessions(after), &after.sub, &after.id, &new)?;
     write(turn.store, &sessions(before), &before.sub, &before.id, &old)
+}
+
+/// The one ends, and who was to hear of that hears of the end of the other.
+fn pass_on<S: Store>(turn: &Turn<'_, S>, old: &mut Session, new: &mut Session) {
+    for listener in mem::take(&mut old.listeners) {
+        hear(new, listener);
+    }
+    old.ends = turn.now;
+}
+
+/// Of all sessions of a person so many stand, the newest, which is this one, among them.
+pub(super) fn bound<S: Store>(turn: &Turn<'_, S>, newest: &SessionRef) -> Result<(), Fault> {
+    let Some(account) = account(turn.store, &newest.sub)? else { return Ok(()) };
+    let (own, sub) = (sessions(newest), &newest.sub);
+    let mut standing = Vec::new();
+    for (table, id, row) in own::rows(turn, sub)? {
+        if row.stands(&account, turn.now) {
+            standing.push((table, id, row));
+        } else if row.ends.plus(SETTLED) < turn.now {
+            turn.store.delete(&table, sub, &id)?;
+        }
+    }
+    let beyond = standing.len().saturating_sub(SESSIONS);
+    if beyond == 0 {
+        return Ok(());
+    }
+    let Some(mut new) = read::<Session, S>(turn.store, &own, sub, &newest.id)? else { return Ok(()) };
+    standing.retain(|(_, id, _)| *id != newest.id);
+    standing.sort_by_key(|(.., row)| row.auth_time);
+    for (table, id, mut row) in standing.into_iter().take(beyond) {
+        pass_on(turn, &mut row, &mut new);
+        write(turn.store, &table, sub, &id, &row)?;
+    }
+    write(turn.store, &own, sub, &newest.id, &new)
 }
 
 /// Whose sessions a command may end: all of them, or one.
@@ -110,7 +167,7 @@ pub(super) fn end<S: Store>(
 /// The sessions that stand and of whose end somebody is to hear: table, id and row.
 fn heard<S: Store>(turn: &Turn<'_, S>, sub: &str, which: Option<&str>) -> Result<Vec<Row>, Fault> {
     let Some(account) = account(turn.store, sub)? else { return Ok(Vec::new()) };
-    let mut found = own::sessions(turn, &account, usize::MAX)?;
+    let mut found = own::sessions(turn, &account)?;
     found.retain(|(_, id, row)| !row.listeners.is_empty() && which.is_none_or(|which| id == which));
     Ok(found)
 }

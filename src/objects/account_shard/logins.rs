@@ -21,7 +21,6 @@ use crate::{
         place::Table,
         throttle::{Admission, Failures, Limit, OPEN, Throttle},
     },
-    sorted::Set,
 };
 use serde_json::Map;
 
@@ -183,7 +182,7 @@ pub fn admit<S: Store>(
         None => {
             let attempt = turn.attempt.clone();
             let secret = Secret(turn.dice.to_vec());
-            let (auth_time, listeners) = (turn.now, Set::new());
+            let (auth_time, listeners) = (turn.now, Vec::new());
             let session =
                 Session { format: FORMAT, secret, auth_time, ends, version, attempt, agent, listeners };
             forgive(turn, sub, &id)?;

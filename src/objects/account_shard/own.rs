@@ -19,7 +19,7 @@ use crate::{
 use serde_json::Map;
 
 const CONSENTS: &str = "consents";
-/// Sessions, and clients, that a person is shown.
+/// Clients that a person is shown: those that asked last.
 const SHOWN: usize = 200;
 
 /// Remembers what is allowed.
@@ -70,41 +70,47 @@ pub(super) fn act<S: Store>(turn: &Turn<'_, S>, by: &SessionRef, act: Act) -> Re
             Act::Withdraw { client, done, at } => {
                 withdraw(turn, &account.sub, &client, done)?;
                 account.withdrawn = at;
+                // What was allowed before, and is on its way to a shard, is told from what is allowed from now on.
+                account.version += u64::from(!done);
             }
         }
         account.acts.push(&turn.attempt);
         write(turn.store, ACCOUNTS, &account.sub, "", &account)?;
     }
     let mut seen = Vec::new();
-    for (_, id, session) in sessions(turn, &account, SHOWN)? {
+    for (_, id, session) in sessions(turn, &account)? {
         seen.push(Seen { since: session.auth_time, ends: session.ends, agent: session.agent, id });
     }
     seen.sort_by_key(|seen| (seen.id != by.id, std::cmp::Reverse(seen.since)));
-    let mut consents = Vec::new();
-    for (_, client, row) in turn.store.scan(CONSENTS, Some(&account.sub), None, SHOWN)? {
+    let mut consents: Vec<(String, Consent)> = Vec::new();
+    for (_, client, row) in turn.store.scan(CONSENTS, Some(&account.sub), None, usize::MAX)? {
         consents.push((client, decode(&row)?));
     }
-    let shards = account.shards.into_iter().list();
-    Ok(Reply::Own(Box::new(Overview { username: account.username, shards, sessions: seen, consents })))
+    consents.sort_by_key(|(_, consent)| std::cmp::Reverse(consent.last));
+    let more = consents.len().saturating_sub(SHOWN);
+    consents.truncate(SHOWN);
+    let Account { username, version, shards, .. } = account;
+    let shards = shards.into_iter().list();
+    Ok(Reply::Own(Box::new(Overview { username, version, shards, sessions: seen, consents, more })))
 }
 
 /// A session: table, id and row.
 pub(super) type Row = (String, String, Session);
 
-/// The sessions that stand, at most so many of a day.
-pub(super) fn sessions<S: Store>(
-    turn: &Turn<'_, S>,
-    account: &Account,
-    most: usize,
-) -> Result<Vec<Row>, Fault> {
+/// The sessions that stand.
+pub(super) fn sessions<S: Store>(turn: &Turn<'_, S>, account: &Account) -> Result<Vec<Row>, Fault> {
+    let mut found = rows(turn, &account.sub)?;
+    found.retain(|(.., session)| session.stands(account, turn.now));
+    Ok(found)
+}
+
+/// All sessions of a person of which there still are rows.
+pub(super) fn rows<S: Store>(turn: &Turn<'_, S>, sub: &str) -> Result<Vec<Row>, Fault> {
     let mut found = Vec::new();
     for table in turn.store.tables()? {
         if Table::parse(&table).is_some_and(|(sort, _)| sort == "sessions") {
-            for (_, id, row) in turn.store.scan(&table, Some(&account.sub), None, most)? {
-                let session: Session = decode(&row)?;
-                if session.stands(account, turn.now) {
-                    found.push((table.clone(), id, session));
-                }
+            for (_, id, row) in turn.store.scan(&table, Some(sub), None, usize::MAX)? {
+                found.push((table.clone(), id, decode(&row)?));
             }
         }
     }
@@ -119,7 +125,7 @@ fn end<S: Store>(
     which: Option<&str>,
 ) -> Result<(), Fault> {
     let mut ended = false;
-    for (table, id, session) in sessions(turn, account, usize::MAX)? {
+    for (table, id, session) in sessions(turn, account)? {
         if which.map_or(id != by.id, |which| id == which) {
             write(turn.store, &table, &account.sub, &id, &Session { ends: turn.now, ..session })?;
             ended = true;

@@ -125,6 +125,9 @@ pub enum Command {
         session: SessionRef,
         /// What, and where.
         recall: Recall,
+        /// Only of who signed in no longer ago.
+        #[json(default)]
+        max_age: Option<Seconds>,
     },
     /// What the person does about their own account.
     Own {
@@ -231,12 +234,18 @@ pub enum Act {
 pub struct Overview {
     /// What they type.
     pub username: String,
+    /// Of their account.
+    #[json(default)]
+    pub version: u64,
     /// Where their grants may be.
     pub shards: Vec<String>,
     /// Sessions that stand, the one that asks first, then the newest.
     pub sessions: Vec<Seen>,
-    /// What they allowed, by client.
+    /// What they allowed, by client, the last that asked first.
     pub consents: Vec<(String, Consent)>,
+    /// And how many more.
+    #[json(default)]
+    pub more: usize,
 }
 
 /// A session, as its person sees it.

@@ -63,6 +63,9 @@ pub enum Command {
         filter: Filter,
         /// Behind this one, by its address.
         after: Option<String>,
+        /// And what the person allowed under an older version of their account, where that is still on its way.
+        #[json(default)]
+        before: Option<u64>,
     },
     /// Away with what is over.
     Remove {

@@ -272,6 +272,10 @@ pub(super) fn change<S: Store>(
     let only_disabled = disabled && Metadata { enabled: false, ..before.metadata.clone() } == metadata;
     let mut client = Client { version, changed: turn.now, metadata, ..before.clone() };
     client.attempts.push(&turn.attempt);
+    if !before.metadata.keeps_subjects(&client.metadata) {
+        // What comes of what was issued would be of somebody else (OpenID Connect Core §12.2).
+        client.min_version = version;
+    }
     if restricted {
         let since = if only_disabled { turn.now.plus(SKEW) } else { turn.now };
         client.restrictions.push(version, since);

@@ -180,3 +180,138 @@ fn a_client_that_knows_people_by_subjects_of_its_own_is_told_no_other_about_its_
     assert!(told.get("username").is_none(), "{told}");
     assert_eq!(site.inspect(&token)["username"], "alice", "who guards resources knows people as they are");
 }
+
+#[test]
+fn a_resource_is_told_no_more_of_a_person_by_whoever_holds_the_token() {
+    let site = Site::new();
+    let more = json!({ "subject_type": "pairwise", "scope": "openid orders.read" });
+    let (id, credentials) = client(&site, more);
+    let answer = allow(&site, &ask(&site, &id, &[("scope", "openid orders.read")]));
+    let code = parameter(&answer, "code").unwrap();
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", "https://app.test/cb"),
+    ];
+    let (_, tokens) = site.token(&credentials, &fields);
+    let bearer = format!("Bearer {}", string(&tokens, "access_token"));
+    let headers =
+        [("authorization", bearer.as_str()), ("x-original-method", "GET"), ("x-original-uri", "/orders/1")];
+    let answer = site.send(&request(Method::GET, "/check", &headers, ""));
+    assert_eq!(answer.status, 200, "{}", text(&answer));
+    let sub = jws_claims(&string(&tokens, "id_token"))["sub"].clone();
+    assert_eq!(answer.header("x-auth-subject"), sub.as_str());
+    assert_eq!(answer.header("x-auth-username"), Some(""));
+}
+
+#[test]
+fn an_answer_that_is_a_form_may_go_where_it_is_for_and_nowhere_else() {
+    let site = Site::new();
+    for (uri, source) in [
+        ("https://app.test:8443/cb", "form-action https://app.test:8443;"),
+        ("http://[::1]:7777/cb", "form-action http:;"),
+        ("com.example.app:/cb", "form-action com.example.app:;"),
+    ] {
+        let (id, _) = client(&site, json!({ "redirect_uris": [uri], "application_type": "native" }));
+        let more =
+            [("redirect_uri", uri), ("response_mode", "form_post"), ("prompt", "none"), ("max_age", "0")];
+        let answer = ask(&site, &id, &more);
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains(source), "{uri}: {policy}");
+    }
+}
+
+#[test]
+fn a_sector_is_not_asked_for_at_this_server_nor_again_and_again() {
+    let site = Site::new();
+    let register = |sector: &str| {
+        let body = json!({
+            "redirect_uris": ["https://a.test/cb"], "sector_identifier_uri": sector, "profile": "openid",
+        });
+        site.admin(Method::POST, "/admin/clients", &body)
+    };
+    let (status, problem) = register("https://localhost:8787/uris.json");
+    assert_eq!((status, &problem["field"]), (400, &json!("sector_identifier_uri")));
+    assert!(string(&problem, "detail").contains("this server itself"), "{problem}");
+    assert!(site.world.asked().is_empty());
+    let body = || Some(b"[\"https://a.test/cb\"]".to_vec());
+    for number in 0..70 {
+        let address = format!("https://app.test/{number}");
+        site.world.put_elsewhere(&address, Fetched { status: 200, body: body(), ..Fetched::default() });
+        let (status, problem) = register(&address);
+        if number < 60 {
+            assert_eq!(status, 201, "{number} {problem}");
+        } else {
+            assert!(string(&problem, "detail").contains("too many"), "{problem}");
+        }
+    }
+    assert_eq!(site.world.asked().len(), 60);
+    let elsewhere = "https://b.test/uris";
+    site.world.put_elsewhere(elsewhere, Fetched { status: 200, body: body(), ..Fetched::default() });
+    assert_eq!(register(elsewhere).0, 201, "another host is asked");
+}
+
+#[test]
+fn who_registers_itself_is_told_how_its_id_tokens_are_signed() {
+    let site = Site::new();
+    for (profile, algorithm) in [("oauth21", "ES256"), ("openid", "RS256")] {
+        site.patch("/admin/settings", &json!({ "registration.open": 2, "registration.profile": profile }));
+        let body = json!({ "redirect_uris": ["https://app.test/cb"] }).to_string();
+        let headers = [("content-type", "application/json")];
+        let registered = super::body(&site.send(&request(Method::POST, "/register", &headers, &body)));
+        assert_eq!(registered["id_token_signed_response_alg"], algorithm);
+    }
+}
+
+/// OpenID Connect Core §12.2: whoever a client was told of by one subject it is never told of by another.
+#[test]
+fn what_a_client_got_under_subjects_that_it_knows_no_more_is_dead() {
+    let site = Site::new();
+    let (id, credentials) = client(&site, json!({}));
+    let target = format!("/admin/clients/{id}");
+    let sign_in = |uri: &str| {
+        let answer = allow(
+            &site,
+            &ask(
+                &site,
+                &id,
+                &[("scope", "openid offline_access"), ("prompt", "consent"), ("redirect_uri", uri)],
+            ),
+        );
+        let code = parameter(&answer, "code").unwrap();
+        let fields = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", uri)];
+        site.token(&credentials, &fields)
+    };
+    let refresh = |tokens: &Value| {
+        let token = string(tokens, "refresh_token");
+        site.token(&credentials, &[("grant_type", "refresh_token"), ("refresh_token", &token)]).0
+    };
+    let sub = |tokens: &Value| jws_claims(&string(tokens, "id_token"))["sub"].clone();
+    let (here, there) = ("https://app.test/cb", "https://other.test/cb");
+    let mut subjects = Vec::new();
+    for (change, from, to) in [
+        (json!({}), here, here),
+        (json!({ "subject_type": "pairwise" }), here, here),
+        (json!({ "redirect_uris": [there] }), here, there),
+        (json!({ "subject_type": "public" }), there, there),
+    ] {
+        let (_, before) = sign_in(from);
+        site.patch(&target, &change);
+        let kept = subjects.is_empty();
+        assert_eq!(refresh(&before) == 200, kept, "{change}");
+        let token = string(&before, "access_token");
+        assert_eq!(userinfo(&site, &token).status == 200, kept, "{change}");
+        let (status, after) = sign_in(to);
+        assert_eq!((status, refresh(&after)), (200, 200), "{change}: {after}");
+        subjects.push(sub(&after));
+    }
+    assert_eq!(subjects[0], subjects[3]);
+    assert!(subjects[0] != subjects[1] && subjects[1] != subjects[2] && subjects[2] != subjects[3]);
+    // Where they stay what they are, so does what was issued.
+    let (_, before) = sign_in(there);
+    site.patch(
+        &target,
+        &json!({ "client_name": "Another name", "redirect_uris": [there, "https://third.test/cb"] }),
+    );
+    assert_eq!(refresh(&before), 200);
+}
