@@ -172,7 +172,7 @@ fn keep<'a, H: Host>(
     others: impl Iterator<Item = &'a SessionRef>,
     lifetime: u64,
 ) -> Result<Option<String>, Error> {
-    let sealed = others.map(|other| other.seal(&cx.config.keys)).collect::<Result<Vec<_>, _>>()?.join("..");
+    let sealed = others.map(|other| other.seal(&cx.config.keys)).list_or_error()?.join("..");
     let none = sealed.is_empty() && request.cookie(&cx.config.cookie(OTHERS)).is_none();
     Ok((!none).then(|| cx.config.set_cookie(OTHERS, &sealed, lifetime)))
 }

@@ -55,7 +55,7 @@ impl Disk {
                 SqlStorageValue::String(text) => Ok(text),
                 _ => Err(Fault::new("a column is not text")),
             });
-            rows.push(texts.collect::<Result<_, _>>()?);
+            rows.push(texts.list_or_error()?);
         }
         Ok(rows)
     }
@@ -66,7 +66,7 @@ impl Disk {
                 <[String; 3]>::try_from(columns).map_err(|_| Fault::new("a row has other columns"))?;
             Ok((owner, key, row))
         };
-        self.rows(query, values)?.into_iter().map(triple).collect()
+        self.rows(query, values)?.into_iter().map(triple).list_or_error()
     }
 
     fn known(&self) -> Result<Set<String>, Fault> {

@@ -92,7 +92,7 @@ const CLIENTS: &[DemoClient] = &[
 /// Data that is current, but for the issuer of another port, needs no more than the client whose redirect URI is ours.
 async fn seed<H: Host>(cx: &Context<'_, H>, current: bool) -> Result<(), Error> {
     let needed = CLIENTS.iter().filter(|demo| !current || demo.redirect_uris.contains(&OWN_CALLBACK));
-    let clients = needed.map(|demo| client(cx, demo)).collect::<Result<_, Fault>>()?;
+    let clients = needed.map(|demo| client(cx, demo)).list_or_error::<_, Fault>()?;
     if !current {
         // First of all the registry learns what it holds: were this to end half-way, production would still refuse it.
         let issuer = cx.config.issuer.clone();

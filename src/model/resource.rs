@@ -10,6 +10,7 @@ use super::{
     policy::{Policy, ScopeEntry},
     scope::Scope,
 };
+use crate::list::List as _;
 use crate::wire;
 
 /// A request to a resource, as far as it decides: its method, and the segments of its path.
@@ -169,7 +170,7 @@ impl Template {
             _ => Err("has a variable that is no whole segment, such as {id}"),
         };
         let raw = path.split('/').skip(1);
-        let segments = raw.zip(read_path(&path)?).map(segment).collect::<Result<_, _>>()?;
+        let segments = raw.zip(read_path(&path)?).map(segment).list_or_error()?;
         Ok(Self { method: method.to_owned(), segments })
     }
 

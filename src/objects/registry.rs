@@ -24,6 +24,7 @@ use super::{
 use crate::{
     error::Fault,
     host::{Host, Object, Store, Timestamp, Turn},
+    list::List as _,
     model::{client::Client, mark::Mark, metadata::Metadata, patch::Invalid},
 };
 
@@ -100,7 +101,7 @@ impl Object for Registry {
                 let marks = marks
                     .into_iter()
                     .map(|(kind, id, row)| Ok((format!("{kind}/{id}"), decode(&row)?)))
-                    .collect::<Result<_, Fault>>()?;
+                    .list_or_error::<_, Fault>()?;
                 write(store, ROSTER, "grants", &shard, &turn.now)?;
                 Ok(Reply::Marks(marks))
             }

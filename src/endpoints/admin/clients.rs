@@ -344,7 +344,7 @@ impl Kept {
             let mut texts = texts.iter();
             kept.secret = texts.next().map(|text| Hashed::parse(text).ok_or_else(refused)).transpose()?;
             kept.previous =
-                texts.map(|text| Self::read_previous(text).ok_or_else(refused)).collect::<Result<_, _>>()?;
+                texts.map(|text| Self::read_previous(text).ok_or_else(refused)).list_or_error()?;
             let latest = now.plus(Seconds(LONGEST_OVERLAP));
             if kept.previous.len() > Client::OVERLAPPING || kept.previous.iter().any(|(_, end)| *end > latest)
             {

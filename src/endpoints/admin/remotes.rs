@@ -12,6 +12,7 @@ use crate::{
     error::{Code, Error},
     host::{FORMAT, Host, Timestamp, all},
     json::json,
+    list::List as _,
     model::{
         patch::Invalid,
         pkce::Challenge,
@@ -47,8 +48,7 @@ pub(super) async fn collection<H: Host>(
     };
     let next = found.last().filter(|_| more).map(|last| last.name.as_str());
     let items = all(found.iter().map(|remote| display(cx, remote))).await;
-    let items: Vec<Value> =
-        items.into_iter().map(|item| item.map(Value::Object)).collect::<Result<_, _>>()?;
+    let items: Vec<Value> = items.into_iter().map(|item| item.map(Value::Object)).list_or_error()?;
     Ok(page(&items, next))
 }
 

@@ -106,8 +106,8 @@ pub(super) fn bound<S: Store>(turn: &Turn<'_, S>, newest: &SessionRef) -> Result
     }
     let Some(mut new) = read::<Session, S>(turn.store, &own, sub, &newest.id)? else { return Ok(()) };
     standing.retain(|(_, id, _)| *id != newest.id);
-    standing.sort_by_key(|(.., row)| row.auth_time);
-    for (table, id, mut row) in standing.into_iter().take(beyond) {
+    let oldest = standing.into_iter().in_order(|(.., row)| row.auth_time);
+    for (table, id, mut row) in oldest.into_iter().take(beyond) {
         pass_on(turn, &mut row, &mut new);
         write(turn.store, &table, sub, &id, &row)?;
     }

@@ -17,6 +17,7 @@ use crate::{
     },
 };
 use serde_json::Map;
+use std::cmp::Reverse;
 
 const CONSENTS: &str = "consents";
 /// Clients that a person is shown: those that asked last.
@@ -81,12 +82,12 @@ pub(super) fn act<S: Store>(turn: &Turn<'_, S>, by: &SessionRef, act: Act) -> Re
     for (_, id, session) in sessions(turn, &account)? {
         seen.push(Seen { since: session.auth_time, ends: session.ends, agent: session.agent, id });
     }
-    seen.sort_by_key(|seen| (seen.id != by.id, std::cmp::Reverse(seen.since)));
+    let seen = seen.into_iter().in_order(|seen: &Seen| (seen.id != by.id, Reverse(seen.since)));
     let mut consents: Vec<(String, Consent)> = Vec::new();
     for (_, client, row) in turn.store.scan(CONSENTS, Some(&account.sub), None, usize::MAX)? {
         consents.push((client, decode(&row)?));
     }
-    consents.sort_by_key(|(_, consent)| std::cmp::Reverse(consent.last));
+    let mut consents = consents.into_iter().in_order(|(_, consent)| Reverse(consent.last));
     let more = consents.len().saturating_sub(SHOWN);
     consents.truncate(SHOWN);
     let Account { username, version, shards, .. } = account;

@@ -73,7 +73,7 @@ pub(super) fn list<S: Store>(
         .iter()
         .filter(|(name, entry)| after.is_none_or(|after| name.as_str() > after) && fits(name, entry));
     let page: Result<_, Fault> =
-        rest.by_ref().take(limit).map(|(name, entry)| with_clients(store, name, entry)).collect();
+        rest.by_ref().take(limit).map(|(name, entry)| with_clients(store, name, entry)).list_or_error();
     Ok(Reply::Scopes(page?, rest.next().is_some()))
 }
 
