@@ -8,17 +8,13 @@
 //! | proofs, client secrets at rest, filter of client ids | HMAC-SHA256 (RFC 2104) |
 //! | passwords of people | Argon2id (RFC 9106), 19 MiB, 2 passes, 1 lane |
 
-use crate::{
-    error::Fault,
-    json::Json,
-    list::List as _,
-    packed::{Packed, Packet},
-};
+use crate::{error::Fault, json::Json, list::List as _};
 use aes_siv::{KeyInit as _, siv::Aes256Siv};
 use argon2::Argon2;
 use base64ct::{Base64Unpadded, Base64UrlUnpadded, Encoding as _};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -78,13 +74,24 @@ impl Json for Secret {
     }
 }
 
-impl Packed for Secret {
-    fn pack(&self, bytes: &mut Vec<u8>) {
-        self.0.pack(bytes);
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.serialize_str(&text(&self.0))
+        } else {
+            serializer.serialize_bytes(&self.0)
+        }
     }
+}
 
-    fn unpack(packet: &mut Packet<'_>) -> Self {
-        Self(Packed::unpack(packet))
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let given = String::deserialize(deserializer)?;
+            bytes(&given).map(Self).ok_or_else(|| serde::de::Error::custom("not base64url"))
+        } else {
+            Vec::deserialize(deserializer).map(Self)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can go wrong, in OAuth's own words: one table of codes, statuses and what must be true before they are said.
 
-use crate::packed::Packed;
 use http::StatusCode;
+use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
     ops::{Deref, DerefMut},
@@ -102,7 +102,7 @@ pub struct Return {
 }
 
 /// How an authorization response goes to the client (OAuth 2.0 Multiple Response Type Encoding Practices §2.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Packed)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// In the query (RFC 6749 §4.1.2).
     #[default]

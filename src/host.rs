@@ -7,19 +7,21 @@ use crate::{
     error::Fault,
     json::{self, Json},
     list::List as _,
-    packed::Packed,
 };
 use base64ct::Encoding as _;
 use http::Method;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{future::poll_fn, pin::Pin, task::Poll};
 
 /// An instant: milliseconds since 1970.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Packed, Json)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Json)]
+#[serde(transparent)]
 pub struct Timestamp(pub u64);
 
 /// A length of time in whole seconds, the unit of every setting and of `expires_in`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Packed, Json)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Json)]
+#[serde(transparent)]
 pub struct Seconds(pub u64);
 
 impl Timestamp {

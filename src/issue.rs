@@ -100,8 +100,8 @@ pub async fn tokens<H: Host>(
     let id = crypto::text(&cx.host.random::<12>());
     let claims = Claims { subject, scope, issued, expires, id };
     let proof = match access_key {
-        Some(key) => key.proof(&[&claims.bytes()]),
-        None => client.prove(&claims),
+        Some(key) => key.proof(&[&claims.bytes()?]),
+        None => client.prove(&claims)?,
     };
     let granted = claims.scope.clone();
     let expires_in = claims.ends().map(|ends| ends.since(issued).0);

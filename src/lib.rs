@@ -26,7 +26,6 @@
 //! |---|---|
 //! | [`list`] | what an iterator gives, as a list |
 //! | [`sorted`] | sets and tables as sorted lists |
-//! | [`packed`] | what is sealed into tickets: values as few bytes |
 //! | [`error`] | every error code with its status, in one table; refusals and faults |
 //! | [`json`] | what is stored and sent between our parts: text, tree, value |
 //! | [`wire`] | HTTP as values: requests, parameters, credentials; where an error becomes a response |
@@ -100,7 +99,6 @@
 #![cfg_attr(not(test), deny(clippy::dbg_macro, clippy::print_stdout))]
 
 pub mod list;
-pub mod packed;
 pub mod sorted;
 
 pub mod error;

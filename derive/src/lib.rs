@@ -1,8 +1,4 @@
-//! `#[derive(Json)]` and `#[derive(Packed)]`.
-//!
-//! # Json
-//!
-//! How a struct or an enum is read from JSON and written as it (`edgemint::json::Json`).
+//! `#[derive(Json)]`: how a struct or an enum is read from JSON and written as it (`edgemint::json::Json`).
 //!
 //! In JSON it is what `serde` would make of it: a struct is an object of its members in their order, a struct of one field
 //! without a name is that field, a variant is its name, or an object whose one member has its name. What is generated is a
@@ -15,11 +11,6 @@
 //! | `#[json(via = Other)]` | a field | it is read and written as this other type, which is made from it and becomes it |
 //! | `#[json(default)]` | a struct | each field may lack, and is then what it is in the struct's default |
 //! | `#[json(lowercase)]`, `#[json(snake_case)]` | an enum | how its variants are named |
-//!
-//! # Packed
-//!
-//! How a struct or an enum is packed into bytes and taken out of them (`edgemint::packed::Packed`): its fields in their order,
-//! behind the number of the variant.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -52,78 +43,6 @@ fn derive(input: &DeriveInput) -> Result<TokenStream> {
     Ok(quote! {
         impl #parameters crate::json::Json for #name #arguments #bounds { #methods }
     })
-}
-
-/// See the crate's page.
-#[proc_macro_derive(Packed)]
-pub fn packed(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    let input = parse_macro_input!(input as DeriveInput);
-    derive_packed(&input).unwrap_or_else(Error::into_compile_error).into()
-}
-
-fn derive_packed(input: &DeriveInput) -> Result<TokenStream> {
-    let (pack, unpack) = match &input.data {
-        Data::Struct(data) => {
-            let (places, names, pack) = packing(&data.fields);
-            (
-                quote!(let Self { #(#places: #names),* } = self; #pack),
-                quote!(Self { #(#places: crate::packed::Packed::unpack(packet)),* }),
-            )
-        }
-        Data::Enum(data) => {
-            let (mut packs, mut unpacks) = (Vec::new(), Vec::new());
-            for (number, variant) in (0_u64..).zip(&data.variants) {
-                let name = &variant.ident;
-                let (places, names, pack) = packing(&variant.fields);
-                packs.push(quote! {
-                    Self::#name { #(#places: #names),* } => {
-                        crate::packed::pack_number(bytes, #number);
-                        #pack
-                    }
-                });
-                unpacks.push((
-                    number,
-                    quote!(Self::#name { #(#places: crate::packed::Packed::unpack(packet)),* }),
-                ));
-            }
-            let Some(((_, first), others)) = unpacks.split_first() else {
-                return Err(Error::new_spanned(input, "an enum without variants"));
-            };
-            let others = others.iter().map(|(number, unpack)| quote!(#number => #unpack,));
-            (
-                quote!(match self { #(#packs)* }),
-                quote! {
-                    match packet.number() {
-                        #(#others)*
-                        number => {
-                            if number > 0 {
-                                packet.break_off();
-                            }
-                            #first
-                        }
-                    }
-                },
-            )
-        }
-        Data::Union(_) => {
-            return Err(Error::new_spanned(input, "a union says not which of its fields it is"));
-        }
-    };
-    let name = &input.ident;
-    Ok(quote! {
-        impl crate::packed::Packed for #name {
-            fn pack(&self, bytes: &mut Vec<u8>) { #pack }
-            fn unpack(packet: &mut crate::packed::Packet<'_>) -> Self { #unpack }
-        }
-    })
-}
-
-/// The fields, a name for each, and how they are packed under these names.
-fn packing(fields: &Fields) -> (Vec<TokenStream>, Vec<Ident>, TokenStream) {
-    let places = fields.members().map(|member| quote!(#member)).collect();
-    let names: Vec<Ident> = (0..fields.len()).map(|index| format_ident!("part{index}")).collect();
-    let pack = quote!(#(crate::packed::Packed::pack(#names, bytes);)*);
-    (places, names, pack)
 }
 
 /// What the attributes of a type or field say.

@@ -19,9 +19,9 @@ use crate::{
         response_type::ResponseType,
         scope::Scope,
     },
-    packed::Packed,
     wire::{Params, Request},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::rc::Rc;
 
@@ -40,7 +40,7 @@ pub struct Asked {
 }
 
 /// The request as the form carries it.
-#[derive(Clone, Debug, PartialEq, Eq, Packed)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealed {
     /// `client_id`.
     pub client_id: String,
@@ -71,7 +71,7 @@ impl Asked {
 }
 
 /// What is asked of who signs in (OpenID Connect Core §3.1.2.1).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Packed)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     /// `nonce`.
     pub nonce: Option<String>,
@@ -90,7 +90,7 @@ pub struct Wanted {
 }
 
 /// `prompt` (OpenID Connect Core §3.1.2.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Packed)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // A list of names, each there or not.
 pub struct Prompt {
     /// No page may be shown.

@@ -24,12 +24,12 @@ use crate::{
         ticket::Ticket,
     },
     objects::protocol::account_shard::{AccountShard, Command, Reply, SessionRef},
-    packed::Packed,
     pages::console::Head,
     session,
     wire::{Params, Request, Response},
 };
 use http::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The pages there are.
@@ -97,7 +97,7 @@ pub async fn respond<H: Host>(
 }
 
 /// What a form of the console proves: that this server made it for this session.
-#[derive(Packed)]
+#[derive(Serialize, Deserialize)]
 pub(super) struct Seal {
     /// The browser, where nobody is signed in; else the session.
     pub(super) of: String,

@@ -24,13 +24,13 @@ use crate::{
         account_shard::{self, AccountShard},
         registry::{self, Registry},
     },
-    packed::Packed,
     pages,
     session::Browser,
     sorted::{ByName, Set},
     wire::{Params, Request, Response, with_params},
 };
 use http::StatusCode;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The format of the data below. Raise it with any change: older data is brought up to it at the next request.
@@ -227,7 +227,7 @@ fn alice() -> Map<String, Value> {
 }
 
 /// The walk's own state: the verifier, sealed and bound to the browser, so that nothing is stored.
-#[derive(Packed)]
+#[derive(Serialize, Deserialize)]
 struct Walk {
     verifier: String,
     browser: String,

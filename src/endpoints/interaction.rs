@@ -10,15 +10,15 @@ use crate::{
     issue,
     list::List as _,
     model::{grant::Person, place::Address, ticket::Ticket},
-    packed::Packed,
     pages::{self, AskedScope},
     session::Browser,
     wire::{Params, Request, Response},
 };
 use http::StatusCode;
+use serde::{Deserialize, Serialize};
 
 /// What a page in progress is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Packed)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {
     /// Signing in.
     Login,
@@ -29,7 +29,7 @@ pub enum Purpose {
 }
 
 /// A page in progress, sealed into its form: bound to browser, purpose and session, dead after half an hour.
-#[derive(Clone, Debug, Packed)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pending {
     /// What for.
     pub purpose: Purpose,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     crypto::{self, Secret},
-    error::{Code, Error, quotable},
+    error::{Code, Error, Fault, quotable},
     host::{Algorithm, Attempts, FORMAT, Seconds, Timestamp},
     json::Json,
     list::List as _,
@@ -115,18 +115,18 @@ impl Client {
 
     /// Goes into an access token of its own. Only administration asks for more than the seal, which is all that proves
     /// others: who holds a master key, and not what is kept of the client's secret, makes no administrator of himself.
-    pub fn prove(&self, claims: &Claims) -> Secret {
+    pub fn prove(&self, claims: &Claims) -> Result<Secret, Fault> {
         let administers = [ADMIN, ADMIN_READ, EXTERNAL].iter().any(|name| claims.scope.contains(name));
         match self.secret.as_ref().filter(|_| administers) {
-            Some(kept) => kept.mac.proof(&[b"administration", &claims.bytes()]),
-            None => Secret::default(),
+            Some(kept) => Ok(kept.mac.proof(&[b"administration", &claims.bytes()?])),
+            None => Ok(Secret::default()),
         }
     }
 
     /// Whether a token that administers was made so.
-    pub fn has_proved(&self, Access { claims, proof }: &Access) -> bool {
-        let own = self.prove(claims);
-        !own.0.is_empty() && own == *proof
+    pub fn has_proved(&self, Access { claims, proof }: &Access) -> Result<bool, Fault> {
+        let own = self.prove(claims)?;
+        Ok(!own.0.is_empty() && own == *proof)
     }
 
     /// What people are shown.

@@ -4,12 +4,13 @@
 use crate::{
     host::{Seconds, Timestamp},
     json::Json,
-    packed::Packed,
 };
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A region of the platform that objects can be hinted into.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Packed, Json)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Json)]
+#[serde(transparent)]
 pub struct Region(u8);
 
 /// Location hints. Positions are in tokens: append, never reorder.
@@ -44,7 +45,7 @@ impl Region {
 }
 
 /// One `GrantShard`: `weur-3`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Packed, Json)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Json)]
 pub struct Shard {
     /// Where it lives.
     pub region: Region,
@@ -73,7 +74,7 @@ impl fmt::Display for Shard {
 }
 
 /// A table of rows that may all be forgotten at the same instant: it is dropped, not emptied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Packed, Json)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Json)]
 pub enum Table {
     /// Rows whose end comes within two days: one table an hour.
     Short(u32),
@@ -138,7 +139,7 @@ impl Table {
 }
 
 /// Where one grant lies.
-#[derive(Clone, Debug, PartialEq, Eq, Packed, Json)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Json)]
 pub struct Address {
     /// The object.
     pub shard: Shard,

@@ -1,9 +1,9 @@
 //! What the answer to an authorization request carries (OAuth 2.0 Multiple Response Type Encoding Practices §3 and §5).
 
-use crate::packed::Packed;
+use serde::{Deserialize, Serialize};
 
 /// `response_type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Packed)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseType {
     /// A code.
     pub code: bool,

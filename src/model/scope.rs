@@ -1,8 +1,8 @@
 //! Scopes (RFC 6749 §3.3): an ordered set of names, each of the characters the grammar allows.
 
 use crate::json::{Json, ToTree};
-use crate::packed::{Packed, Packet};
 use crate::sorted::Set;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
 
@@ -10,7 +10,8 @@ use std::fmt;
 const MOST: usize = 100;
 
 /// A set of scope names. It exists only if every name is well formed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Scope(Set<String>);
 
 impl Scope {
@@ -78,19 +79,6 @@ impl Json for Scope {
 
     fn write(&self, text: &mut String) {
         self.to_string().write(text);
-    }
-}
-
-impl Packed for Scope {
-    fn pack(&self, bytes: &mut Vec<u8>) {
-        self.to_string().pack(bytes);
-    }
-
-    fn unpack(packet: &mut Packet<'_>) -> Self {
-        Self::parse(&String::unpack(packet)).unwrap_or_else(|_| {
-            packet.break_off();
-            Self::default()
-        })
     }
 }
 

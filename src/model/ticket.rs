@@ -12,27 +12,28 @@ use crate::{
     error::Fault,
     host::Timestamp,
     json::Json,
-    packed::{Packed, pack, unpack},
 };
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// What a kind of ticket holds.
-pub trait Ticket: Packed {
+pub trait Ticket: Serialize + DeserializeOwned {
     /// Prefix and key.
     const KIND: Kind;
 
     /// Seals it.
     fn seal(&self, keys: &Keys) -> Result<String, Fault> {
-        keys.seal(Self::KIND, &pack(self))
+        let payload = postcard::to_allocvec(self).map_err(|_| Fault::new("a ticket could not be written"))?;
+        keys.seal(Self::KIND, &payload)
     }
 
     /// Opens one: `None` for anything that we did not seal as this kind for this issuer.
     fn open(keys: &Keys, text: &str) -> Option<Self> {
-        unpack(&keys.open(Self::KIND, text)?)
+        postcard::from_bytes(&keys.open(Self::KIND, text)?).ok()
     }
 }
 
 /// An authorization code (RFC 6749 §4.1.2).
-#[derive(Clone, Debug, Packed)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Code {
     /// The grant it redeems.
     pub address: Address,
@@ -45,7 +46,7 @@ impl Ticket for Code {
 }
 
 /// A refresh token (RFC 6749 §1.5): one generation of its family.
-#[derive(Clone, Debug, Packed)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Refresh {
     /// The grant it refreshes.
     pub address: Address,
@@ -60,7 +61,7 @@ impl Ticket for Refresh {
 }
 
 /// Whose access token it is.
-#[derive(Clone, Debug, PartialEq, Eq, Packed, Json)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Json)]
 pub enum Subject {
     /// Of a grant that a person gave.
     Grant(Address),
@@ -78,7 +79,7 @@ pub enum Subject {
 }
 
 /// What an access token says.
-#[derive(Clone, Debug, PartialEq, Eq, Packed, Json)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Json)]
 pub struct Claims {
     /// Whose.
     pub subject: Subject,
@@ -107,13 +108,13 @@ impl Claims {
     }
 
     /// What the proof is made over.
-    pub fn bytes(&self) -> Vec<u8> {
-        pack(self)
+    pub fn bytes(&self) -> Result<Vec<u8>, Fault> {
+        postcard::to_allocvec(self).map_err(|_| Fault::new("claims could not be written"))
     }
 }
 
 /// An access token, opaque to the client (RFC 6749 §1.4).
-#[derive(Clone, Debug, Packed)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Access {
     /// What it says.
     pub claims: Claims,
@@ -127,7 +128,7 @@ impl Ticket for Access {
 
 /// `jti` of an access token that is a JWT: what this server must know to decide about it. Of another kind, so that it
 /// opens nothing by itself.
-#[derive(Clone, Debug, Packed)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Jti(pub Access);
 
 impl Ticket for Jti {
@@ -135,7 +136,7 @@ impl Ticket for Jti {
 }
 
 /// A registration access token (RFC 7592 §1.2): one generation of it.
-#[derive(Clone, Debug, Packed, Json)]
+#[derive(Clone, Debug, Serialize, Deserialize, Json)]
 pub struct Registration {
     /// `client_id`.
     pub id: String,
@@ -150,7 +151,7 @@ impl Ticket for Registration {
 }
 
 /// An initial access token (RFC 7591 §1.2): of its id, without generations.
-#[derive(Clone, Debug, Packed)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Initial(pub Registration);
 
 impl Ticket for Initial {
@@ -158,7 +159,7 @@ impl Ticket for Initial {
 }
 
 /// `state` of a browser that is sent to another server, for one of our connections.
-#[derive(Clone, Debug, Packed)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outgoing {
     /// The connection's name.
     pub name: String,

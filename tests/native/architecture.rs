@@ -3,7 +3,6 @@
 const LAYERS: &[&[&str]] = &[
     &["list"],
     &["sorted"],
-    &["packed"],
     &["error"],
     &["json"],
     &["wire"],

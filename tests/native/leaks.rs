@@ -53,7 +53,7 @@ impl Forger {
 
     fn access(&self, real: &Access) -> String {
         let claims = Claims { id: "forged".into(), ..real.claims.clone() };
-        let proof = self.grant.mac(&[b"access"]).proof(&[&claims.bytes()]);
+        let proof = self.grant.mac(&[b"access"]).proof(&[&claims.bytes().unwrap()]);
         Access { claims, proof }.seal(&self.keys).unwrap()
     }
 

@@ -185,7 +185,7 @@ async fn prove<H: Host>(
             let client = client.filter(|client| spared(client)).ok_or_else(refused)?;
             // The seal is all that proves other tokens of clients. Who holds a master key and nothing else makes no
             // administrator of himself.
-            if !client.has_proved(&access) {
+            if !client.has_proved(&access)? {
                 return Err(refused());
             }
             Holder::Client(client)

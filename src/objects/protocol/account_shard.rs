@@ -12,15 +12,15 @@ use crate::{
         place::Table,
         throttle::Limit,
     },
-    packed::Packed,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// People, sessions and failed logins. 256, fixed for life.
 pub struct AccountShard;
 
 /// A session, as its cookie names it.
-#[derive(Clone, Debug, PartialEq, Eq, Packed, Json)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Json)]
 pub struct SessionRef {
     /// Whose.
     pub sub: String,

@@ -403,7 +403,7 @@ impl Life {
             expires,
             id: number.to_string(),
         };
-        let proof = issued.access_key.proof(&[&claims.bytes()]);
+        let proof = issued.access_key.proof(&[&claims.bytes().unwrap()]);
         self.given.access.push((claims, proof));
         Ok(())
     }
