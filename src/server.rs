@@ -101,6 +101,8 @@ async fn by_the_truth<T, H: Host>(
     let outcome = decide().await;
     if let Err(error) = &outcome
         && error.code.may_come_from_a_copy()
+        // Somebody has signed in: not once more.
+        && error.cookies.is_empty()
         && (if error.code == Code::Stale { cx.reload() } else { cx.insist() })
     {
         // Nothing has changed: everything that can refuse comes before the effect.

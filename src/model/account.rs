@@ -8,6 +8,7 @@ use super::{
     claims,
     mark::{Mark, Standing},
     patch::{self, Invalid},
+    place::Table,
     scope::Scope,
 };
 use crate::{
@@ -82,6 +83,9 @@ pub struct Account {
     /// When they last wished the latter, by the clock of the edge.
     #[serde(default)]
     pub withdrawn: Timestamp,
+    /// And how often.
+    #[serde(default)]
+    pub withdrawals: u64,
 }
 
 impl Account {
@@ -190,10 +194,24 @@ pub struct Session {
     /// In which browser.
     #[serde(default)]
     pub agent: String,
-    /// The clients that are to hear of its end, each behind the id under which it knows it, of one before perhaps; the newest
-    /// last.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub listeners: Vec<(String, String)>,
+    /// The clients that are to hear of its end; the newest last.
+    #[serde(default, rename = "heard", skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<Listener>,
+    /// The session that goes on where this one ended: table and id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<(Table, String)>,
+}
+
+/// A client that is to hear of the end of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// The session, as it knows it.
+    pub sid: String,
+    /// Its id.
+    pub client: String,
+    /// And which life of that: whoever has the id later hears of nothing that was before.
+    #[serde(default)]
+    pub incarnation: String,
 }
 
 impl Session {

@@ -35,6 +35,14 @@ pub struct Person {
     /// When they proved themself (`None`: not known).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<Timestamp>,
+    /// How often they had withdrawn from a client what they allowed it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub withdrawals: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // As serde asks.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What a code must be redeemed with.

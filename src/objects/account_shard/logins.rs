@@ -184,8 +184,17 @@ pub fn admit<S: Store>(
             let attempt = turn.attempt.clone();
             let secret = Secret(turn.dice.to_vec());
             let (auth_time, listeners) = (turn.now, Vec::new());
-            let session =
-                Session { format: FORMAT, secret, auth_time, ends, version, attempt, agent, listeners };
+            let session = Session {
+                format: FORMAT,
+                secret,
+                auth_time,
+                ends,
+                version,
+                attempt,
+                agent,
+                listeners,
+                next: None,
+            };
             forgive(turn, sub, &id)?;
             write(turn.store, &name, sub, &id, &session)?;
             session
