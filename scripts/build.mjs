@@ -41,7 +41,7 @@ const FEATURES = [
   'exception-handling',
 ].map((feature) => `--enable-${feature}`);
 /** In this order. Nothing lies in the lowest kilobyte: there ends the stack, and whoever needs that much of it has none. */
-const PASSES = [
+export const PASSES = [
   '--no-inline=*',
   '--low-memory-unused',
   '-O2',
@@ -92,7 +92,7 @@ export async function build(machine) {
  * @param {string[]} passes
  * @param {string} failure
  */
-async function optimize(machine, wasm, passes, failure) {
+export async function optimize(machine, wasm, passes, failure) {
   const args = [wasm, ...FEATURES, ...passes, '--output', wasm];
   await runOrFail(machine, machine.env.WASM_OPT_BIN ?? 'wasm-opt', args, { output: 'show', failure });
 }

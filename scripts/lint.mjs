@@ -13,9 +13,12 @@ const ESLINT = join('node_modules', 'eslint', 'bin', 'eslint.js');
 /** @type {[string, ...string[]][]} */
 const STEPS = [
   ['cargo', 'fmt', '--check'],
+  ['cargo', 'fmt', '--check', '--package', 'edgemint-floor', '--package', 'edgemint-bench'],
   ['cargo', 'fmt', '--check', '--manifest-path', 'fuzz/Cargo.toml'],
   ['cargo', 'clippy', '--all-targets', '--', '-D', 'warnings'],
   ['cargo', 'clippy', '--target', WASM_TARGET, '--', '-D', 'warnings'],
+  ['cargo', 'clippy', '--package', 'edgemint-bench', '--', '-D', 'warnings'],
+  ['cargo', 'clippy', '--package', 'edgemint-floor', '--target', WASM_TARGET, '--', '-D', 'warnings'],
   ['node', ESLINT, '--max-warnings', '0', '.'],
 ];
 

@@ -9,6 +9,7 @@ use crate::{
     host::{Host, Seconds, Timestamp, all},
     json::{self, json},
     jws,
+    model::account::Listener,
     objects::protocol::account_shard::{AccountShard, Command, Letter, Reply},
     upstream,
 };
@@ -45,9 +46,10 @@ pub async fn ask<H: Host>(
 }
 
 /// What a client is told. Where that cannot be written the session ends all the same.
-async fn letter<H: Host>(cx: &Context<'_, H>, sub: &str, (sid, client): (String, String)) -> Letter {
+async fn letter<H: Host>(cx: &Context<'_, H>, sub: &str, who: Listener) -> Letter {
+    let Listener { sid, client, incarnation } = who;
     let mut letter = Letter { sid, client, to: String::new(), tokens: Vec::new() };
-    if let Err(error) = write(cx, sub, &mut letter).await {
+    if let Err(error) = write(cx, sub, &incarnation, &mut letter).await {
         let reason = error.cause.as_deref().unwrap_or(&error.detail);
         let line = json!({ "time": cx.now.seconds(), "event": "logout.untold", "client": letter.client, "reason": reason });
         cx.host.log(&json::write(&line));
@@ -57,9 +59,14 @@ async fn letter<H: Host>(cx: &Context<'_, H>, sub: &str, (sid, client): (String,
 }
 
 /// Writes it, where the client still is to hear of it.
-async fn write<H: Host>(cx: &Context<'_, H>, sub: &str, letter: &mut Letter) -> Result<(), Error> {
+async fn write<H: Host>(
+    cx: &Context<'_, H>,
+    sub: &str,
+    incarnation: &str,
+    letter: &mut Letter,
+) -> Result<(), Error> {
     let (policy, client) = (cx.policy().await?, cx.client_of_token(&letter.client).await?);
-    let Some(client) = client else { return Ok(()) };
+    let Some(client) = client.filter(|client| client.incarnation == incarnation) else { return Ok(()) };
     let Some(to) = &client.metadata.backchannel_logout_uri else { return Ok(()) };
     upstream::check(cx.config, to).map_err(Fault::new)?;
     to.clone_into(&mut letter.to);

@@ -142,7 +142,9 @@ async fn jwt<H: Host>(
 ) -> Result<String, Error> {
     let Claims { scope, issued, expires, .. } = &access.claims;
     let mut audience = policy.audience(scope);
-    if audience.is_empty() {
+    // What belongs to no resource means something here (RFC 9068 §2.2.3, §3).
+    let is_ours = |name: &str| policy.scopes.get(name).is_none_or(|entry| entry.resource.is_empty());
+    if audience.is_empty() || scope.names().any(is_ours) {
         audience.push(&cx.config.issuer);
     }
     let sub = person.map_or_else(|| client.id.clone(), |person| client.subject(policy, &person.sub));
@@ -205,7 +207,7 @@ pub async fn id_token<H: Host>(
 ) -> Result<String, Error> {
     let algorithm = client.id_token_algorithm();
     let mut claims = if all || openid.asks_by_name("id_token") {
-        openid.give(&account_claims(cx, &person.sub).await?, (scope, all), "id_token")
+        openid.give(&account_claims(cx, &person.sub).await?, (scope, all, &client.metadata.scope), "id_token")
     } else {
         Map::new()
     };

@@ -102,6 +102,8 @@ async fn by_the_truth<T, H: Host>(
     let outcome = decide().await;
     if let Err(error) = &outcome
         && error.code.may_come_from_a_copy()
+        // Somebody has signed in: not once more.
+        && error.cookies.is_empty()
         && (if error.code == Code::Stale { cx.reload() } else { cx.insist() })
     {
         // Nothing has changed: everything that can refuse comes before the effect.
@@ -166,8 +168,18 @@ async fn dispatch<H: Host>(cx: &Context<'_, H>, request: &Request, here: &Here) 
         });
     };
     within_limits(request)?;
-    if route.surface == Surface::Page && method == Method::GET && request.host != cx.config.host() {
+    let shown = route.surface == Surface::Page && method == Method::GET;
+    // RFC 6749 §3.1, §3.2; RFC 6750 §5.3: tokens and passwords go over https alone.
+    let open = !request.secure && !cx.config.development && route.endpoint != Endpoint::Healthz;
+    let refused = open && cx.policy().await?.settings.require_https;
+    if shown && (refused || request.host != cx.config.host()) {
         return Ok(pages::at_issuer(cx, request));
+    }
+    if refused {
+        return Err(Error::new(
+            Code::InvalidRequest,
+            "the request must come over https (setting requireHTTPS)",
+        ));
     }
     let segment = segment.as_deref().unwrap_or_default();
     match route.endpoint {

@@ -114,11 +114,7 @@ pub async fn enter<H: Host>(
         let _ = end(cx, oldest).await;
     }
     let own = cx.config.set_cookie(SESSION, &session.seal(&cx.config.keys)?, lifetime);
-    let cookies = [Some(own), keep(cx, request, known.iter(), lifetime)?].into_iter().flatten();
-    match answer {
-        Ok(answer) => Ok(cookies.fold(answer, |answer, cookie| answer.with("set-cookie", cookie))),
-        Err(error) => Err(cookies.fold(error, Error::with_cookie)),
-    }
+    with_cookies(answer, [Some(own), keep(cx, request, known.iter(), lifetime)?])
 }
 
 /// The end of a session, and who is to hear of it hears.
@@ -149,20 +145,35 @@ pub async fn leave<H: Host>(
     cx: &Context<'_, H>,
     request: &Request,
     sessions: &[SessionRef],
-    mut answer: Response,
+    answer: Response,
 ) -> Result<Response, Error> {
+    let (mut over, mut failed) = (Vec::new(), None);
     for session in sessions {
-        end(cx, session.clone()).await?;
+        match end(cx, session.clone()).await {
+            Ok(()) => over.push(session),
+            Err(error) => failed = Some(error),
+        }
     }
     cx.note(|event| (event.event, event.important) = ("logout", true));
-    if named(cx, request).is_none_or(|own| sessions.contains(&own)) {
-        answer = answer.with("set-cookie", cx.config.set_cookie(SESSION, "", 0));
-    }
+    let own = named(cx, request);
+    let left = own.as_ref().is_none_or(|own| over.contains(&own));
     let others = others(cx, request);
-    let stay = others.iter().filter(|other| !sessions.contains(other));
+    let stay = others.iter().filter(|other| !over.contains(other));
     let lifetime = cx.policy().await?.settings.session_lifetime;
-    let cookie = keep(cx, request, stay, lifetime)?;
-    Ok(cookie.into_iter().fold(answer, |answer, cookie| answer.with("set-cookie", cookie)))
+    let cookies = [left.then(|| cx.config.set_cookie(SESSION, "", 0)), keep(cx, request, stay, lifetime)?];
+    with_cookies(failed.map_or(Ok(answer), Err), cookies)
+}
+
+/// An answer, or an error, with these cookies.
+fn with_cookies<const N: usize>(
+    answer: Result<Response, Error>,
+    cookies: [Option<String>; N],
+) -> Result<Response, Error> {
+    let cookies = cookies.into_iter().flatten();
+    match answer {
+        Ok(answer) => Ok(cookies.fold(answer, |answer, cookie| answer.with("set-cookie", cookie))),
+        Err(error) => Err(cookies.fold(error, Error::with_cookie)),
+    }
 }
 
 /// The cookie by which the browser has these beside its session; none where it has none, and is to have none.

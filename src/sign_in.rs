@@ -61,7 +61,7 @@ impl Admitted {
 
 /// How a try to sign in ends.
 enum Outcome {
-    Admitted(Admitted),
+    Admitted(Box<Admitted>),
     Wrong,
     Throttled(Timestamp),
 }
@@ -104,7 +104,7 @@ pub async fn attempt<H: Host>(
         Err(until) => Outcome::Throttled(until),
     };
     Ok(Err(match outcome {
-        Outcome::Admitted(admitted) => return Ok(Ok(admitted)),
+        Outcome::Admitted(admitted) => return Ok(Ok(*admitted)),
         Outcome::Wrong => {
             cx.note(|event| event.event = "login.failed");
             let problem = "That user name and password do not belong together.".to_owned();
@@ -211,7 +211,8 @@ async fn sign_in<H: Host>(
             _ => (None, None, false),
         };
         if let Some(person) = person {
-            return Ok(Outcome::Admitted(Admitted { session, person, remembered, told }));
+            let admitted = Admitted { session, person, remembered, told };
+            return Ok(Outcome::Admitted(Box::new(admitted)));
         }
         // Disabled, or changed in between: to whoever asks that is a wrong password.
     }

@@ -7,7 +7,7 @@
 //! | attribute | of | what it says |
 //! |---|---|---|
 //! | `#[json(default)]` | a field | it may lack, and is its type's default then |
-//! | `#[json(omit)]` | a field | the same, and it is not written where it is nothing: `None`, `false`, an empty list |
+//! | `#[json(omit)]` | a field | the same, and it is not written where it is nothing: `None`, `false`, zero, an empty list |
 //! | `#[json(via = Other)]` | a field | it is read and written as this other type, which is made from it and becomes it |
 //! | `#[json(default)]` | a struct | each field may lack, and is then what it is in the struct's default |
 //! | `#[json(lowercase)]`, `#[json(snake_case)]` | an enum | how its variants are named |

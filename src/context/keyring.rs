@@ -148,11 +148,11 @@ impl<H: Host> Context<'_, H> {
         let mut ring = self.keyring().await?;
         let vault = self.config.keys.vault(VAULT);
         // Also of keys that do not sign now: the master key is gone when they do.
-        for key in ring.clone().keys.iter().filter(|key| vault.has_aged(&key.private)) {
+        for key in ring.clone().keys.iter().filter(|key| vault.has_aged(&key.private) && !self.is_away()) {
             if let Some(text) = vault.open(&key.kid, &key.private) {
                 match self.wish(Wish::Rewrap(key.kid.clone(), vault.seal(&key.kid, &text)?)).await {
                     Ok(later) => ring = later,
-                    Err(_) => break,
+                    Err(_) => self.memory.keyring.failed.set(self.now),
                 }
             }
         }
@@ -163,11 +163,16 @@ impl<H: Host> Context<'_, H> {
         if let Some(newest) = ring.newest(algorithm)
             && newest.signs <= self.now
             && newest.signs.plus(age) <= self.now.plus(lead(&policy))
+            && ring.has_room(algorithm, self.now)
+            && !self.is_away()
         {
             // The old one signs on meanwhile, and longer where this fails.
-            if let Ok(later) = self.add_key(algorithm, Some(newest.kid.clone())).await {
-                ring = later;
-                self.note(|event| event.important = true);
+            match self.add_key(algorithm, Some(newest.kid.clone())).await {
+                Ok(later) => {
+                    ring = later;
+                    self.note(|event| event.important = true);
+                }
+                Err(_) => self.memory.keyring.failed.set(self.now),
             }
         }
         let mut key = ring.signing(algorithm, self.now).cloned();

@@ -142,10 +142,10 @@ async fn withdraw<H: Host>(
 ) -> Result<(usize, usize), Error> {
     let act = |done| Act::Withdraw { client: client.to_owned(), done, at: cx.now };
     // From here on nothing is given without a page; and the account knows every shard in which something was.
-    let Overview { shards, version, .. } = own(cx, session, act(false)).await?.unwrap_or_default();
+    let Overview { shards, withdrawals, .. } = own(cx, session, act(false)).await?.unwrap_or_default();
     let (client_id, sub) = (Some(client.to_owned()), Some(session.sub.clone()));
     let filter = Filter { client_id, sub, ..Filter::default() };
-    let ended = all(shards.iter().map(|shard| end(cx, shard, &filter, version))).await;
+    let ended = all(shards.iter().map(|shard| end(cx, shard, &filter, withdrawals))).await;
     let away = ended.iter().filter(|ended| ended.is_err()).count();
     if away == 0 {
         own(cx, session, act(true)).await?;
@@ -153,10 +153,15 @@ async fn withdraw<H: Host>(
     Ok((away, shards.len()))
 }
 
-async fn end<H: Host>(cx: &Context<'_, H>, shard: &str, filter: &Filter, version: u64) -> Result<(), Error> {
+async fn end<H: Host>(
+    cx: &Context<'_, H>,
+    shard: &str,
+    filter: &Filter,
+    withdrawals: u64,
+) -> Result<(), Error> {
     let mut after = None;
     loop {
-        let command = grant_shard::Command::End { filter: filter.clone(), after, before: Some(version) };
+        let command = grant_shard::Command::End { filter: filter.clone(), after, before: Some(withdrawals) };
         match *cx.ask::<GrantShard>(shard, command).await? {
             grant_shard::Reply::Ended(None) => return Ok(()),
             grant_shard::Reply::Ended(more) => after = more,

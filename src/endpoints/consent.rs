@@ -53,7 +53,8 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
         _ => return Err(Error::new(Code::InvalidRequest, "the form does not say what was decided")),
     };
     cx.note(|event| event.important = true);
-    if scope.is_empty() {
+    // Without openid there is no ID token, and it is that which was asked for.
+    if scope.is_empty() || (asked.request.wants.id_token && !scope.contains(OPENID)) {
         withdraw(cx, request, &pending, &asked).await?;
         cx.note(|event| event.event = "consent.denied");
         return Err(Error::new(Code::AccessDenied, "the person did not allow it").at(&asked.back));

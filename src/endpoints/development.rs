@@ -132,6 +132,7 @@ async fn people<H: Host>(cx: &Context<'_, H>) -> Result<(), Error> {
             attempts: Attempts::default(),
             acts: Attempts::default(),
             withdrawn: Timestamp::default(),
+            withdrawals: 0,
         };
         cx.ask::<AccountShard>(&shard, account_shard::Command::Create(Box::new(account))).await?;
     }

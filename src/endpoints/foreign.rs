@@ -154,6 +154,7 @@ async fn believe<H: Host>(
             version: 0,
             groups: Vec::new(),
             auth_time: None,
+            withdrawals: 0,
         }),
         username => {
             let account = admin::find_user(cx, username).await?;
@@ -166,7 +167,7 @@ async fn believe<H: Host>(
             };
             let groups = account.groups.iter().cloned().list();
             let (sub, username, version) = (account.sub, account.username, account.version);
-            Some(Person { sub, username, version, groups, auth_time: None })
+            Some(Person { sub, username, version, groups, auth_time: None, withdrawals: 0 })
         }
     };
     let groups = person.as_ref().map(|person| person.groups.clone()).unwrap_or_default();

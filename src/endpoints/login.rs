@@ -33,7 +33,14 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
                 let detail = "somebody else signed in than the application asks for";
                 Err(Error::new(Code::LoginRequired, detail).at(&asked.back))
             } else if remembered {
-                consent::again(cx, request, &asked, address, (person, session.id.clone())).await
+                let by = (person.clone(), session.id.clone());
+                match consent::again(cx, request, &asked, address.clone(), by).await {
+                    // Decided by a copy. They have signed in, and not once more: they are asked, and it is known by then.
+                    Err(error) if error.code.may_come_from_a_copy() => {
+                        ask_consent(cx, &asked, &pending.browser, &session.id, &person, address)
+                    }
+                    answer => answer,
+                }
             } else {
                 ask_consent(cx, &asked, &pending.browser, &session.id, &person, address)
             };

@@ -20,7 +20,7 @@ pub async fn check<H: Host>(
     let Some(address) = &metadata.sector_identifier_uri else { return Ok(()) };
     let refused = |why: &str| Invalid::new("sector_identifier_uri", why);
     upstream::check(cx.config, address).map_err(refused)?;
-    if cx.strike_host(policy, outside::origin_of(address)).await.is_some() {
+    if cx.strike_host(policy, outside::name_of(address)).await.is_some() {
         return Err(refused("lies at a host that was asked for too many documents: wait"));
     }
     let fetched = cx.host.fetch(&Asked::document(address, LARGEST)).await;

@@ -44,7 +44,8 @@ pub async fn get_or_post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Res
         event.sub = Some(person.sub.clone());
     });
     let known = issue::account_claims(cx, &person.sub).await?;
-    let mut claims = active.openid.unwrap_or_default().give(&known, (&active.scope, true), "userinfo");
+    let within = (&active.scope, true, &client.metadata.scope);
+    let mut claims = active.openid.unwrap_or_default().give(&known, within, "userinfo");
     put(&mut claims, "sub", json!(client.subject(&policy, &person.sub)));
     let Some(algorithm) = client.metadata.userinfo_signed_response_alg.as_deref().and_then(Algorithm::parse)
     else {

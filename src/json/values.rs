@@ -83,6 +83,10 @@ macro_rules! whole {
             fn write(&self, text: &mut String) {
                 digits(text, *self as u64);
             }
+
+            fn is_nothing(&self) -> bool {
+                *self == 0
+            }
         }
     )*};
 }

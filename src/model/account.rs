@@ -8,6 +8,7 @@ use super::{
     claims,
     mark::{Mark, Standing},
     patch::{self, Invalid},
+    place::Table,
     scope::Scope,
 };
 use crate::{
@@ -82,6 +83,9 @@ pub struct Account {
     /// When they last wished the latter, by the clock of the edge.
     #[json(default)]
     pub withdrawn: Timestamp,
+    /// And how often.
+    #[json(default)]
+    pub withdrawals: u64,
 }
 
 impl Account {
@@ -185,10 +189,24 @@ pub struct Session {
     /// In which browser.
     #[json(default)]
     pub agent: String,
-    /// The clients that are to hear of its end, each behind the id under which it knows it, of one before perhaps; the newest
-    /// last.
+    /// The clients that are to hear of its end; the newest last.
     #[json(omit)]
-    pub listeners: Vec<(String, String)>,
+    pub hearers: Vec<Listener>,
+    /// The session that goes on where this one ended: table and id.
+    #[json(omit)]
+    pub next: Option<(Table, String)>,
+}
+
+/// A client that is to hear of the end of a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Json)]
+pub struct Listener {
+    /// The session, as it knows it.
+    pub sid: String,
+    /// Its id.
+    pub client: String,
+    /// And which life of that: whoever has the id later hears of nothing that was before.
+    #[json(default)]
+    pub incarnation: String,
 }
 
 impl Session {

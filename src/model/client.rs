@@ -197,14 +197,13 @@ impl Client {
     }
 
     fn pairwise(&self, policy: &Policy, what: &str, of: &str) -> String {
-        match (self.metadata.subject_type, self.metadata.sector()) {
-            (SubjectType::Pairwise, Some(sector)) => {
-                // It stays with the policy, through an export too; a master key does not stay.
-                let parts: [&[u8]; 3] = [what.as_bytes(), sector.as_bytes(), of.as_bytes()];
-                crypto::text(&policy.filter.mac(&parts).0)
-            }
-            _ => of.to_owned(),
+        if self.metadata.subject_type != SubjectType::Pairwise {
+            return of.to_owned();
         }
+        let sector = self.metadata.sector().unwrap_or_else(|| format!("client {}", self.id));
+        // It stays with the policy, through an export too; a master key does not stay.
+        let parts: [&[u8]; 3] = [what.as_bytes(), sector.as_bytes(), of.as_bytes()];
+        crypto::text(&policy.filter.mac(&parts).0)
     }
 
     /// Whether its access tokens are JWTs (RFC 9068): it wants them, or a resource does that the scope is for.

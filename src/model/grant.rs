@@ -35,6 +35,9 @@ pub struct Person {
     /// When they proved themself (`None`: not known).
     #[json(omit)]
     pub auth_time: Option<Timestamp>,
+    /// How often they had withdrawn from a client what they allowed it.
+    #[json(omit)]
+    pub withdrawals: u64,
 }
 
 /// What a code must be redeemed with.

@@ -72,6 +72,12 @@ pub enum Wish {
 }
 
 impl Keyring {
+    /// Whether there may be one more of an algorithm.
+    pub fn has_room(&self, algorithm: Algorithm, now: Timestamp) -> bool {
+        let standing = |key: &&Key| key.algorithm == algorithm && now < self.gone(key);
+        self.keys.iter().filter(standing).count() < MOST
+    }
+
     /// Does it, and forgets the keys that are over. `false`: there are too many.
     pub fn handle(&mut self, wish: Wish, now: Timestamp) -> bool {
         let over: Vec<String> =
@@ -245,6 +251,9 @@ mod tests {
             after = Some(kid);
         }
         assert!(!add(&mut ring, 99, after, 1000, 0) && ring.keys.len() == MOST);
+        assert!(
+            !ring.has_room(Algorithm::Es256, Timestamp(0)) && ring.has_room(Algorithm::Rs256, Timestamp(0))
+        );
     }
 
     proptest! {

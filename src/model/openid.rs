@@ -74,11 +74,11 @@ fn values(wanted: &Value) -> Vec<Value> {
 
 impl Openid {
     /// The claims of a person that were asked for by name in a member of `claims`, as far as the scope has them or they were
-    /// shown by name; and with `all`, whatever the scope gives.
+    /// shown by name, and the client may still have that; and with `all`, whatever the scope gives.
     pub fn give(
         &self,
         person: &Map<String, Value>,
-        (scope, all): (&Scope, bool),
+        (scope, all, allowed): (&Scope, bool, &Scope),
         member: &str,
     ) -> Map<String, Value> {
         let named = asked(self.claims.as_deref(), member);
@@ -91,7 +91,7 @@ impl Openid {
                     let values = values(wanted);
                     values.is_empty() || values.contains(value)
                 });
-                let shown = granted || self.names.iter().any(|own| own == name);
+                let shown = granted || (allowed.contains(own) && self.names.iter().any(|own| own == name));
                 if (all && granted) || (fits && shown) {
                     json::put(&mut given, name, value.clone());
                 }
@@ -185,7 +185,8 @@ mod tests {
         let names = vec!["email".to_owned()];
         let openid = Openid { claims: claims.map(str::to_owned), names, ..Openid::default() };
         let (scope, all) = (scope.clone().unwrap_or_default(), scope.is_some());
-        Value::Object(openid.give(&alice(), (&scope, all), member)).to_string()
+        let allowed = Scope::parse("email").unwrap();
+        Value::Object(openid.give(&alice(), (&scope, all, &allowed), member)).to_string()
     }
 
     #[test]

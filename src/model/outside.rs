@@ -60,6 +60,16 @@ pub fn origin_of(address: &str) -> &str {
     length.and_then(|length| address.get(..start + length)).unwrap_or(address)
 }
 
+/// Its host, without the port.
+pub fn name_of(address: &str) -> &str {
+    let origin = origin_of(address);
+    let host = origin.split_once("://").map_or(origin, |(_, host)| host);
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -100,13 +100,19 @@ impl RedirectUri {
         }
     }
 
-    /// Whom the person sends the answer to: the host, or the private-use scheme, behind which a host means nothing.
+    /// Whom the person sends the answer to: the host; or the private-use scheme, behind which a host means nothing, with the
+    /// colon that no host ends in.
     pub fn host(&self) -> String {
         let Ok(uri) = Uri::parse(self.0.as_str()) else { return String::new() };
         match uri.authority() {
             Some(authority) if is_web(uri.scheme().as_str()) => authority.host().to_owned(),
-            _ => uri.scheme().as_str().to_owned(),
+            _ => format!("{}:", uri.scheme().as_str()),
         }
+    }
+
+    /// True where it goes to a host that proves who it is.
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
     }
 
     /// True where the answer goes to the person's own machine, where any program may listen.
@@ -245,7 +251,7 @@ mod tests {
     fn a_person_is_told_the_host_or_the_scheme_whose_program_gets_the_answer() {
         assert_eq!(uri("https://a.test:444/cb").host(), "a.test");
         let app = uri("com.evil.app://accounts.bank.test/cb");
-        assert_eq!((app.host().as_str(), app.is_loopback()), ("com.evil.app", false));
+        assert_eq!((app.host().as_str(), app.is_loopback()), ("com.evil.app:", false));
         for text in ["https://LocalHost:9/cb", "https://app.localhost/cb", "https://127.0.0.2/cb"] {
             assert!(uri(text).is_loopback(), "{text}");
         }

@@ -306,7 +306,7 @@ settings! {
         check_cache        "check.cacheSeconds"           0 60         0         "How long a location may go on by what it knows of an access token at /check, in seconds; 0 asks every time. A token that was revoked passes so much longer, and what a scope opens follows there when the replica does."
     }
     switches {
-        require_https      "requireHTTPS"                 true  "Whether webMethods' addresses refuse what does not come over https; a laptop in development is spared."
+        require_https      "requireHTTPS"                 true  "Whether what does not come over https is refused, and pages are asked for there again; a laptop in development is spared."
         require_post       "requirePost"                  true  "Whether webMethods' addresses refuse all but POST, apart from authorize."
         require_pkce       "requirePKCE"                  false "Whether every client must use PKCE that does not say otherwise."
         disabling_ends     "disableClient.disableTokens"  true  "Whether tokens of a disabled client are inactive until it is enabled again."

@@ -95,6 +95,8 @@ impl AccountShard {
                 let Some((mut account, since)) = signed_in(turn, &session)? else {
                     return Ok(Reply::NoSession);
                 };
+                // Wished before the last withdrawal, by a message that was late: then it is as if it had come in time.
+                let late = wanted.as_ref().is_some_and(|wanted| wanted.at <= account.withdrawn);
                 if let Some(wanted) = wanted {
                     farewell::listen(turn, &session, &wanted)?;
                     own::remember(turn, &account, wanted)?;
@@ -102,7 +104,9 @@ impl AccountShard {
                 if account.shards.insert(shard) {
                     write(turn.store, ACCOUNTS, &account.sub, "", &account)?;
                 }
-                Ok(Reply::Person(person(&account, since)))
+                let mut person = person(&account, since);
+                person.withdrawals = person.withdrawals.saturating_sub(u64::from(late));
+                Ok(Reply::Person(person))
             }
             Command::Create(account) => changes::create(turn, *account),
             Command::Read(who) => Ok(match find(turn.store, &who)? {
@@ -218,6 +222,7 @@ fn person(account: &Account, since: Timestamp) -> Person {
         version: account.version,
         groups: account.groups.iter().cloned().list(),
         auth_time: Some(since),
+        withdrawals: account.withdrawals,
     }
 }
 

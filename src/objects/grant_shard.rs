@@ -78,8 +78,8 @@ impl Object for GrantShard {
             Command::Mark { id, mark } => keep(turn.store, &id, &mark).map(|()| Reply::Acknowledged),
             Command::Remove { limit } => remove(turn, limit),
             Command::End { filter, after, before } => {
-                if let Some(version) = before {
-                    mark_withdrawn(turn, &filter, version)?;
+                if let Some(often) = before {
+                    mark_withdrawn(turn, &filter, often)?;
                 }
                 end(turn, &filter, after.as_deref())
             }

@@ -17,7 +17,6 @@ use crate::{
     json::{self, Json},
     list::List as _,
     model::{audit::Change, mark::Mark, outside},
-    sorted::ByName,
 };
 
 const TABLE: &str = "outbox";
@@ -28,8 +27,12 @@ const LEASE: Seconds = Seconds(30);
 /// Keys sent in one go, and how often one request goes on: the platform bounds what one request may ask of others.
 const BATCH: usize = 200;
 const ROUNDS: usize = 4;
-/// Letters that go to one host at a time.
-const ABREAST: usize = 10;
+/// Letters that are under way at a time, and to one host: the platform has six connections for all that one request asks, and
+/// a host that hangs must not hold all of them.
+const ABREAST: usize = 5;
+const ABREAST_OF_ONE: usize = 2;
+/// Letters that one client is owed: of more the oldest goes. Whoever lets so many lie does not want them.
+const OWED: usize = 100;
 /// A write of the replica that was given up has landed by then, if it ever does.
 const SETTLED: Seconds = Seconds(60);
 
@@ -115,8 +118,26 @@ pub fn owe_end<S: Store>(store: &S, id: &str, now: Timestamp) -> Result<(), Faul
 /// A client has not heard of the end of a session.
 pub fn owe_letter<S: Store>(store: &S, letter: &Letter, now: Timestamp) -> Result<(), Fault> {
     let (owner, key) = (Kind::Letter.owner(), format!("{}|{}", letter.sid, letter.client));
-    write(store, LETTERS, "", &key, letter)?;
+    let lying = store.scan(LETTERS, Some(&letter.client), None, OWED)?;
+    if lying.len() == OWED {
+        let end = |row: &str| {
+            let letter: Letter = json::read(row)?;
+            Ok(letter.tokens.last().map(|(until, _)| *until).unwrap_or_default())
+        };
+        let ends = lying.iter().map(|(.., row)| end(row)).collect::<Result<Vec<Timestamp>, Fault>>()?;
+        if let Some((_, (_, sid, _))) = ends.iter().zip(&lying).min_by_key(|(end, _)| **end) {
+            store.delete(LETTERS, &letter.client, sid)?;
+            store.delete(TABLE, owner, &format!("{sid}|{}", letter.client))?;
+        }
+    }
+    write(store, LETTERS, &letter.client, &letter.sid, letter)?;
     write(store, TABLE, owner, &key, &Entry { due: now, since: now, ..Entry::default() })
+}
+
+/// Where a letter lies: client and session.
+fn place_of(key: &str) -> (&str, &str) {
+    let (sid, client) = key.split_once('|').unwrap_or_default();
+    (client, sid)
 }
 
 /// A shard has not heard of a mark. `id` is the mark's: `client/<id>`, `person/<sub>`, `policy/`.
@@ -200,8 +221,8 @@ pub async fn flush<H: Host, S: Store>(host: &H, store: &S, truth: &dyn Truth<S>)
 
 /// Sends every letter that is due. Not with the rest, which somebody waits for: clients may be slow.
 pub async fn post<H: Host, S: Store>(host: &H, store: &S, truth: &dyn Truth<S>) -> Result<(), Fault> {
-    let taken = lease(host, store, Kind::Letter)?.into_iter();
-    let sent = taken.map(|(kind, key, entry)| send(host, store, truth, kind, key, entry));
+    let sent = lease_letters(host, store)?;
+    let sent = sent.into_iter().map(|(kind, key, entry)| send(host, store, truth, kind, key, entry));
     host::all(sent).await.into_iter().collect()
 }
 
@@ -219,11 +240,12 @@ async fn send<H: Host, S: Store>(
         Kind::Copy => settle_copy(host, store, &key, &entry, copy(host, store, truth, &key).await),
         Kind::Note => {
             let sent = note(host, store, &key).await;
-            settle_note(host, store, (kind, NOTES), &key, entry, sent)
+            settle_note(host, store, kind, (NOTES, "", &key), &key, entry, sent)
         }
         Kind::Letter => {
             let sent = tell(host, store, &key).await;
-            settle_note(host, store, (kind, LETTERS), &key, entry, sent)
+            let (client, sid) = place_of(&key);
+            settle_note(host, store, kind, (LETTERS, client, sid), &key, entry, sent)
         }
         Kind::End => match host::ask::<Connection, H>(host, &key, connection::Command::End, None).await {
             Ok(_) => store.delete(TABLE, kind.owner(), &key),
@@ -235,40 +257,58 @@ async fn send<H: Host, S: Store>(
 /// What was taken to be sent: of which kind, its key, and what is known of it.
 type Taken = Vec<(Kind, String, Entry)>;
 
-/// How many letters go to whom at a time.
-#[derive(Default)]
-struct Crowd(ByName<usize>);
-
-impl Crowd {
-    /// Whether one more goes to its host now. Else it goes once those that are under way have arrived.
-    fn admits(&mut self, letter: Option<Letter>) -> bool {
-        let Some(letter) = letter else { return true };
-        let to = outside::origin_of(&letter.to);
-        let count = self.0.get(to).map_or(1, |count| count + 1);
-        self.0.insert(to.to_owned(), count);
-        count <= ABREAST
-    }
-}
-
 /// Takes what is due, and lets nobody else take it for a while.
 fn lease<H: Host, S: Store>(host: &H, store: &S, kind: Kind) -> Result<Taken, Fault> {
     let now = host.now();
     let mut taken = Vec::new();
-    let mut crowd = Crowd::default();
     for (_, key, row) in store.scan(TABLE, Some(kind.owner()), None, usize::MAX)? {
         let entry: Entry = json::read(&row)?;
         if entry.due > now || taken.len() == BATCH {
             continue;
         }
-        if kind == Kind::Letter && !crowd.admits(read(store, LETTERS, "", &key)?) {
-            continue;
+        taken.push(take(store, kind, key, entry, now)?);
+    }
+    Ok(taken)
+}
+
+fn take<S: Store>(
+    store: &S,
+    kind: Kind,
+    key: String,
+    entry: Entry,
+    now: Timestamp,
+) -> Result<(Kind, String, Entry), Fault> {
+    // Its lease is over, and nobody gave it back: what was under way may yet land.
+    let unsettled = if entry.leased { now.plus(SETTLED) } else { entry.unsettled };
+    let tries = entry.tries.saturating_add(1);
+    let leased = Entry { due: now.plus(LEASE), leased: true, tries, unsettled, ..entry };
+    write(store, TABLE, kind.owner(), &key, &leased)?;
+    Ok((kind, key, leased))
+}
+
+/// As [`lease`], of letters: those that are due longest, a few at a time. The rest goes with the next alarm, which is due.
+fn lease_letters<H: Host, S: Store>(host: &H, store: &S) -> Result<Taken, Fault> {
+    let (now, kind) = (host.now(), Kind::Letter);
+    let mut due = Vec::new();
+    for (_, key, row) in store.scan(TABLE, Some(kind.owner()), None, usize::MAX)? {
+        let entry: Entry = json::read(&row)?;
+        if entry.due <= now {
+            due.push((key, entry));
         }
-        // Its lease is over, and nobody gave it back: what was under way may yet land.
-        let unsettled = if entry.leased { now.plus(SETTLED) } else { entry.unsettled };
-        let tries = entry.tries.saturating_add(1);
-        let leased = Entry { due: now.plus(LEASE), leased: true, tries, unsettled, ..entry };
-        write(store, TABLE, kind.owner(), &key, &leased)?;
-        taken.push((kind, key, leased));
+    }
+    due.sort_by_key(|(_, entry)| entry.due);
+    let (mut taken, mut hosts) = (Vec::new(), Vec::new());
+    for (key, entry) in due {
+        let (client, sid) = place_of(&key);
+        let letter: Option<Letter> = read(store, LETTERS, client, sid)?;
+        let to = letter.map(|letter| outside::name_of(&letter.to).to_owned()).unwrap_or_default();
+        if hosts.iter().filter(|own| **own == to).count() < ABREAST_OF_ONE {
+            hosts.push(to);
+            taken.push(take(store, kind, key, entry, now)?);
+        }
+        if taken.len() == ABREAST {
+            break;
+        }
     }
     Ok(taken)
 }
@@ -302,7 +342,8 @@ async fn note<H: Host, S: Store>(host: &H, store: &S, key: &str) -> Result<(), F
 
 /// Tells a client (OpenID Connect Back-Channel Logout 1.0 §2.5, §2.8). One that says no is not asked again.
 async fn tell<H: Host, S: Store>(host: &H, store: &S, key: &str) -> Result<(), Fault> {
-    let Some(letter) = read::<Letter, S>(store, LETTERS, "", key)? else { return Ok(()) };
+    let (client, sid) = place_of(key);
+    let Some(letter) = read::<Letter, S>(store, LETTERS, client, sid)? else { return Ok(()) };
     let (time, good) = (host.now(), letter.tokens.iter().find(|(until, _)| host.now() < *until));
     let reason = match good {
         None => "nobody took it in time".to_owned(),
@@ -323,14 +364,15 @@ async fn tell<H: Host, S: Store>(host: &H, store: &S, key: &str) -> Result<(), F
 fn settle_note<H: Host, S: Store>(
     host: &H,
     store: &S,
-    (kind, rows): (Kind, &str),
+    kind: Kind,
+    (rows, owner, id): (&str, &str, &str),
     key: &str,
     entry: Entry,
     outcome: Result<(), Fault>,
 ) -> Result<(), Fault> {
     match outcome {
         Ok(()) => {
-            store.delete(rows, "", key)?;
+            store.delete(rows, owner, id)?;
             store.delete(TABLE, kind.owner(), key)
         }
         Err(fault) => again(host, store, kind, key, entry, &fault),

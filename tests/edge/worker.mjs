@@ -144,6 +144,8 @@ export class Worker {
       cf: false,
       log: new Log(LogLevel.NONE),
       logRequests: false,
+      // What runs for an issuer of https is asked over https, by whatever way.
+      ...(all.ISSUER?.startsWith('https:') && { upstream: all.ISSUER }),
       resourcePersistencePath: worker.state,
       handleStructuredLogs: ({ level, message }) => worker.log.push({ level, message }),
       workers,

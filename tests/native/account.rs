@@ -3,9 +3,12 @@
 use crate::world::*;
 use edgemint::{
     crypto::Keys,
-    host::{Seconds, Store as _},
+    host::{Host as _, Seconds, Store as _},
     model::ticket::{Refresh, Ticket as _},
-    objects::protocol::{account_shard::SessionRef, grant_shard::GrantShard},
+    objects::protocol::{
+        account_shard::{AccountShard, SessionRef},
+        grant_shard::GrantShard,
+    },
     wire::Response,
 };
 use http::Method;
@@ -285,9 +288,11 @@ fn what_was_allowed_before_and_arrives_after_it_was_withdrawn_is_no_grant() {
     let tokens = site.tokens();
     let keys = Keys::parse(KEY_A, ISSUER).unwrap_or_else(|why| panic!("{why}"));
     let of = Refresh::open(&keys, &string(&tokens, "refresh_token")).unwrap().address;
-    let offer = |key: &str, version: u64| {
+    let offer = |key: &str, withdrawals: u64| {
         let own = session(&site);
-        let person = json!({ "sub": own.sub, "username": "alice", "version": version, "groups": [], "auth_time": null });
+        let person = json!({
+            "sub": own.sub, "username": "alice", "version": 1, "groups": [], "auth_time": null, "withdrawals": withdrawals,
+        });
         let client: Value = serde_json::from_str(&site.world.copy("client:demo-web").unwrap()).unwrap();
         let client =
             json!({ "id": "demo-web", "incarnation": client["incarnation"], "version": client["version"] });
@@ -305,17 +310,10 @@ fn what_was_allowed_before_and_arrives_after_it_was_withdrawn_is_no_grant() {
         let answer = site.world.deliver_raw::<GrantShard>(&of.shard.to_string(), &message);
         serde_json::from_str::<Value>(&answer).unwrap()["reply"]["Ok"]["Grant"].clone()
     };
-    let version = || {
-        let authorization = format!("Bearer {ADMIN_TOKEN}");
-        let answer =
-            site.send(&request(Method::GET, "/admin/users/alice", &[("authorization", &authorization)], ""));
-        answer.header("etag").unwrap().trim_matches('"').parse::<u64>().unwrap()
-    };
-    let before = version();
-    assert!(offer("one", before)["Offered"].is_string());
+    assert!(offer("one", 0)["Offered"].is_string());
     assert_eq!(act(&site, &[("act", "withdraw"), ("client", "demo-web")]).status, 303);
-    assert_eq!(offer("two", before), json!({ "Refused": "CutOff" }));
-    assert!(offer("three", version())["Offered"].is_string(), "what is allowed from then on is good");
+    assert_eq!(offer("two", 0), json!({ "Refused": "CutOff" }));
+    assert!(offer("three", 1)["Offered"].is_string(), "what is allowed from then on is good");
     let remembers = || {
         let tables = site.world.disk("GRANTS", &of.shard.to_string()).tables().unwrap();
         tables.iter().any(|name| name.contains("withdrawn"))
@@ -324,4 +322,55 @@ fn what_was_allowed_before_and_arrives_after_it_was_withdrawn_is_no_grant() {
     site.world.pass(Seconds(3 * 86_400));
     site.world.ring();
     assert!(!remembers(), "it is kept no longer than anything of before can be on its way");
+}
+
+#[test]
+fn withdrawing_what_was_never_allowed_changes_nothing_anywhere() {
+    let site = alice();
+    site.tokens();
+    let before = site.world.dump();
+    site.world.operations();
+    for client in ["demo-machine", "nobody", &"x".repeat(50_000)] {
+        assert_eq!(act(&site, &[("act", "withdraw"), ("client", client)]).status, 303);
+    }
+    let after = site.world.dump();
+    let rows = |dump: &str| dump.lines().filter(|line| !line.contains("\"acts\"")).count();
+    assert_eq!(rows(&before), rows(&after), "but for the acts of the account");
+    assert!(!site.world.operations().iter().any(|operation| operation == "GRANTS"));
+}
+
+#[test]
+fn who_withdraws_again_and_again_keeps_nobody_from_signing_in_or_from_a_new_password() {
+    let site = alice();
+    site.tokens();
+    let authorization = format!("Bearer {ADMIN_TOKEN}");
+    let etag = || {
+        let headers = [("authorization", authorization.as_str())];
+        site.send(&request(Method::GET, "/admin/users/alice", &headers, "")).header("etag").map(str::to_owned)
+    };
+    let before = etag();
+    assert_eq!(act(&site, &[("act", "withdraw"), ("client", "demo-web")]).status, 303);
+    assert_eq!(etag(), before, "the account is the version that it was");
+}
+
+#[test]
+fn an_allowance_that_is_late_is_no_grant_of_after_the_withdrawal() {
+    let site = alice();
+    site.tokens();
+    let own = session(&site);
+    let wished = site.world.now();
+    site.world.pass(Seconds(2));
+    assert_eq!(act(&site, &[("act", "withdraw"), ("client", "demo-web")]).status, 303);
+    let home = edgemint::model::account::shard_of_sub(&own.sub).unwrap();
+    let note = |at: edgemint::host::Timestamp| {
+        let wanted = json!({ "client": "demo-web", "incarnation": "1", "name": "X", "scope": "a", "at": at });
+        let note = json!({ "Note": { "session": own, "shard": "weur-0", "wanted": wanted } });
+        let attempt = edgemint::crypto::text(&site.world.random::<12>());
+        let message = json!({ "format": 1, "attempt": attempt, "command": note }).to_string();
+        let answer = site.world.deliver_raw::<AccountShard>(&home, &message);
+        serde_json::from_str::<Value>(&answer).unwrap()["reply"]["Ok"]["Person"]["withdrawals"].clone()
+    };
+    assert_eq!(note(wished), Value::Null, "as before the withdrawal: a shard that has heard of it refuses");
+    site.world.pass(Seconds(1));
+    assert_eq!(note(site.world.now()), 1);
 }

@@ -212,6 +212,37 @@ fn a_deployment_that_makes_no_sense_answers_503_and_touches_no_storage() {
 }
 
 #[test]
+fn tokens_and_passwords_go_over_https_alone() {
+    let vars = Vars { mode: None, issuer: Some("https://as.test".into()), ..development() };
+    let site = Site::with(&World::new(), &vars);
+    let authorization = format!("Bearer {ADMIN_TOKEN}");
+    let ask = |method: &http::Method, path: &str, secure: bool| {
+        let headers = [("content-type", FORM), ("authorization", authorization.as_str())];
+        let asked = request(method.clone(), path, &headers, "");
+        site.as_it_is(&Request { host: "as.test".to_owned(), secure, ..asked })
+    };
+    let settings = |body: &str| {
+        let headers = [("content-type", "application/json"), ("authorization", authorization.as_str())];
+        site.send(&request(Method::PATCH, "/admin/settings", &headers, body)).status
+    };
+    assert_eq!(settings("{}"), 200);
+    for (method, path) in server::routes() {
+        let path = path.replace("{}", "x");
+        let (before, answer) = (site.world.dump(), ask(&method, &path, false));
+        let location = answer.header("location").unwrap_or_default();
+        match answer.status.as_u16() {
+            200 => assert_eq!(path, "/healthz"),
+            303 => assert_eq!((&method, location), (&Method::GET, format!("https://as.test{path}").as_str())),
+            status => assert!(status == 400 && text(&answer).contains("https"), "{method} {path}: {status}"),
+        }
+        assert_eq!(site.world.dump(), before, "{method} {path}");
+    }
+    assert_eq!(ask(&Method::GET, "/jwks", true).status, 200);
+    assert_eq!(settings("{\"requireHTTPS\":false}"), 200);
+    assert_eq!(ask(&Method::GET, "/jwks", false).status, 200);
+}
+
+#[test]
 fn what_could_not_be_read_is_refused_like_everything_else() {
     let site = Site::new();
     let response = site.server.refuse_unread(&site.world, "the body broke off");

@@ -1,6 +1,7 @@
 //! The keys that sign: made once, published before they sign, kept until their last token is dead, gone when somebody else
 //! has one.
 
+mod away;
 mod forgeries;
 
 use self::forgeries::with_header;
@@ -354,24 +355,6 @@ fn a_kid_that_nobody_knows_is_asked_about_once_in_five_seconds() {
     site.world.pass(Seconds(5));
     let new = Isolate::of(&site).sign_for(Algorithm::EdDsa, 60).unwrap();
     assert!(isolate.is_good(&new));
-}
-
-#[test]
-fn a_kid_that_nobody_knows_waits_for_no_registry_that_is_away() {
-    let site = Site::new();
-    let isolate = Isolate::of(&site);
-    let header = format!("{{\"alg\":\"ES256\",\"typ\":\"{TYP}\",\"kid\":\"unknown\"}}");
-    let forged = with_header(&isolate.sign(), &header);
-    let open = || isolate.at(async |cx| jws::open(cx, TYP, &forged).await.map_err(|error| error.code));
-    site.world.pass(Seconds(6));
-    site.world.fate("REGISTRY", &[Fate::Lost; 2]);
-    site.world.operations();
-    for _ in 0..100 {
-        assert_eq!(open(), Err(Code::TemporarilyUnavailable), "nobody knows");
-    }
-    assert_eq!(site.world.operations(), ["REGISTRY", "REGISTRY"], "asked once, and once again");
-    site.world.pass(Seconds(5));
-    assert_eq!(open(), Ok(None));
 }
 
 #[test]

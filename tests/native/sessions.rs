@@ -55,11 +55,13 @@ fn allow(site: &Site, session: &SessionRef, client: &str) {
 
 /// Whom the account asks to be told as a session ends.
 fn listeners(site: &Site, session: &SessionRef) -> Vec<(String, String)> {
-    let answer = tell(site, session, &json!({ "SignOut": tree(session) }));
-    serde_json::from_value(answer["Unheard"]["listeners"].clone())
-        .unwrap_or_else(|why| panic!("{why}: {answer}"))
+    unheard(&tell(site, session, &json!({ "SignOut": tree(session) })))
 }
 
+fn unheard(answer: &Value) -> Vec<(String, String)> {
+    let listeners = answer["Unheard"]["listeners"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    listeners.iter().map(|who| (string(who, "sid"), string(who, "client"))).collect()
+}
 #[test]
 fn of_more_sessions_than_two_hundred_the_oldest_ends_and_goes_on_in_the_newest() {
     let site = Site::new();
@@ -295,28 +297,141 @@ fn who_allows_goes_back_and_denies_is_asked_again() {
 }
 
 #[test]
-fn one_host_hears_of_ten_ends_at_a_time() {
+fn one_host_hears_of_two_ends_at_a_time_and_five_letters_are_under_way() {
     let site = Site::new();
-    for number in 0..24 {
-        let out = format!("https://one.test/{number}");
+    let good = || edgemint::host::Fetched { status: 200, ..Default::default() };
+    for number in 0..6 {
+        // Another port is the same host.
+        let out = format!("https://one.test:{}/", 8000 + number);
         client(&site, &format!("c{number}"), &json!({ "backchannel_logout_uri": out }));
-        site.world.put_elsewhere(&out, edgemint::host::Fetched { status: 200, ..Default::default() });
+        site.world.put_elsewhere(&out, good());
+        let other = format!("https://host-{number}.test/");
+        client(&site, &format!("d{number}"), &json!({ "backchannel_logout_uri": other }));
+        site.world.put_elsewhere(&other, good());
     }
-    client(&site, "other", &json!({ "backchannel_logout_uri": "https://two.test/" }));
-    site.world
-        .put_elsewhere("https://two.test/", edgemint::host::Fetched { status: 200, ..Default::default() });
-    for number in 0..24 {
+    for number in 0..6 {
         sign_in(&site, &format!("c{number}"), "openid");
+        sign_in(&site, &format!("d{number}"), "openid");
     }
-    sign_in(&site, "other", "openid");
     let seal = field(&logout(&site, &[]), "seal");
     site.submit("/logout", &[("seal", &seal)]);
     site.world.asked();
-    let told: Vec<usize> = (0..4)
-        .map(|_| {
-            site.world.ring();
-            site.world.asked().len()
-        })
-        .collect();
-    assert_eq!(told, [11, 10, 4, 0], "and the other host need not wait");
+    let mut told = Vec::new();
+    for _ in 0..6 {
+        site.world.ring();
+        let asked = site.world.asked();
+        let one = asked.iter().filter(|asked| asked.address.contains("one.test")).count();
+        assert!(one <= 2 && asked.len() <= 5, "{asked:?}");
+        told.push(asked.len());
+    }
+    assert_eq!(told.iter().sum::<usize>(), 12, "{told:?}");
+}
+
+#[test]
+fn who_is_never_there_is_owed_a_hundred_letters_and_the_newest() {
+    let site = Site::new();
+    enter(&site);
+    let own = session(&site);
+    for number in 0..130 {
+        site.world.pass(Seconds(1));
+        let other = admit(&site, &own, &format!("s{number:03}"), None);
+        allow(&site, &other, "shop");
+        let until = site.world.now().plus(Seconds(7200));
+        let letter = json!({ "sid": other.id, "client": "shop", "to": "https://one.test/", "tokens": [[until, "a.b.c"]] });
+        let end = json!({ "End": { "command": { "SignOut": other }, "letters": [letter], "force": false } });
+        assert_eq!(tell(&site, &other, &end), json!("NoSession"));
+    }
+    let disk = site.world.disk("ACCOUNTS", &shard_of_sub(&own.sub).unwrap());
+    let letters = disk.rows_of("letters");
+    assert_eq!((letters.len(), disk.rows_of("outbox").len()), (100, 100));
+    let has = |sid: &str| letters.iter().any(|row| row.contains(sid));
+    assert!(!has("s029") && has("s030") && has("s129"));
+}
+
+#[test]
+fn who_ends_one_session_is_told_of_that_one_alone() {
+    let site = Site::new();
+    enter(&site);
+    let own = session(&site);
+    for name in ["one", "two"] {
+        let other = admit(&site, &own, name, None);
+        allow(&site, &other, &format!("client of {name}"));
+    }
+    let end = |which: Option<&str>| json!({ "Own": { "session": own, "act": { "End": which } } });
+    let one = unheard(&tell(&site, &own, &end(Some("one"))));
+    assert_eq!(one, [("one".to_owned(), "client of one".to_owned())]);
+    assert_eq!(unheard(&tell(&site, &own, &end(None))).len(), 2);
+}
+
+#[test]
+fn a_form_that_is_sent_twice_leaves_who_was_to_hear_of_the_end_with_the_session_that_is_left() {
+    let site = Site::new();
+    enter(&site);
+    let before = session(&site);
+    allow(&site, &before, "shop");
+    let one = admit(&site, &before, "one", Some(&before));
+    let two = admit(&site, &before, "two", Some(&before));
+    let stands =
+        |session: &SessionRef| tell(&site, session, &json!({ "Session": session }))["Person"].is_object();
+    assert_eq!([stands(&before), stands(&one), stands(&two)], [false, false, true]);
+    assert_eq!(listeners(&site, &two), [(before.id, "shop".to_owned())]);
+}
+
+#[test]
+fn who_signed_in_is_signed_in_once_although_what_followed_was_decided_by_a_copy() {
+    let site = Site::new();
+    let page = site.authorize("demo-web", &[("scope", "orders.read")]);
+    site.decide(&site.sign_in(&page, "alice", "wonderland"), "all", &[]);
+    let other = site.beside();
+    let page = other.authorize("demo-web", &[("scope", "orders.read")]);
+    // Shards hear of it, and the copy that this isolate has is older.
+    site.world.freeze_replica(true);
+    let elsewhere = Site::with(&site.world, &development());
+    elsewhere.patch(
+        "/admin/clients/demo-web",
+        &json!({ "client_name": "Another", "scope": "orders.read orders.write" }),
+    );
+    let answer = other.sign_in(&page, "alice", "wonderland");
+    assert!(answer.status == 200 && text(&answer).contains("consent-allow"), "{}", text(&answer));
+    let own = session(&other);
+    assert_eq!(looked(&site, &own)["sessions"].as_array().unwrap().len(), 2, "hers of before, and one");
+    site.world.freeze_replica(false);
+    let answer = other.decide(&answer, "allow", &["orders.read"]);
+    assert!(parameter(&answer, "code").is_some(), "{}", text(&answer));
+}
+
+#[test]
+fn who_leaves_leaves_as_far_as_shards_answer() {
+    let site = Site::new();
+    enter(&site);
+    let alice = session(&site);
+    let page = site.authorize("demo-web", &[("prompt", "login")]);
+    site.sign_in(&page, "bob", "builder");
+    let seal = field(&site.get("/account"), "seal");
+    // Bob's shard answers, and that of alice does not.
+    site.world.fate("ACCOUNTS", &[Fate::Answered, Fate::Answered, Fate::Lost, Fate::Lost]);
+    let answer = site.submit("/account", &[("seal", &seal), ("act", "sign-out")]);
+    site.world.fate("ACCOUNTS", &[]);
+    assert_eq!(answer.status, 503, "{}", text(&answer));
+    assert_eq!(site.cookie("edgemint-session").as_deref(), Some(""));
+    let page = site.authorize("demo-web", &[]);
+    assert!(text(&page).contains(&format!("value=\"{}\"", alice.id)), "she is there to be signed out again");
+}
+
+#[test]
+fn whoever_gets_the_id_of_a_client_that_is_gone_hears_of_nothing_that_was_before() {
+    let site = Site::new();
+    let out = json!({ "backchannel_logout_uri": "https://one.test/out" });
+    client(&site, "shop", &out);
+    sign_in(&site, "shop", "openid");
+    assert_eq!(site.admin(Method::DELETE, "/admin/clients/shop", &Value::Null).0, 204);
+    client(&site, "shop", &out);
+    site.world
+        .put_elsewhere("https://one.test/out", edgemint::host::Fetched { status: 200, ..Default::default() });
+    let seal = field(&logout(&site, &[]), "seal");
+    site.submit("/logout", &[("seal", &seal)]);
+    site.world.asked();
+    site.world.ring();
+    assert!(site.world.asked().is_empty());
+    assert!(!is_in(&site));
 }

@@ -30,7 +30,7 @@ fn the_rust_of_the_guide_takes_access_tokens_of_its_resource_and_nothing_else() 
         |token: &str, issuer: &str, resource: &str| resource_server::verify(token, &keys, issuer, resource);
     let token = string(&tokens, "access_token");
     let claims = verify(&token, ISSUER, ORDERS).unwrap();
-    assert_eq!((&claims["client_id"], &claims["aud"]), (&json!("demo-web"), &json!(ORDERS)));
+    assert_eq!((&claims["client_id"], &claims["aud"]), (&json!("demo-web"), &json!([ORDERS, ISSUER])));
     assert!(verify(&token, ISSUER, "https://api.example.com/other").is_err());
     assert!(verify(&token, "https://other.example", ORDERS).is_err());
     assert!(verify(&string(&tokens, "id_token"), ISSUER, "demo-web").is_err());

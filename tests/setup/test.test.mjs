@@ -15,9 +15,9 @@ test('each phase that failed is named above the summary, which is the last line'
   laptop.write('clone/tests/edge/other.test.mjs', failing);
   const { code, output } = await laptop.run('test.mjs');
   assert.equal(code, 1);
-  // Four steps of linting and one test passed; a fifth step and two tests did not.
-  assert.match(output, /\n\nFailed: Lint \(.+\)\nFailed: Edge tests \(2\)\n5 passed, 3 failed\n/);
-  assert.equal(lastLine(output), '5 passed, 3 failed');
+  // Seven steps of linting and one test passed; an eighth step and two tests did not.
+  assert.match(output, /\n\nFailed: Lint \(.+\)\nFailed: Edge tests \(2\)\n8 passed, 3 failed\n/);
+  assert.equal(lastLine(output), '8 passed, 3 failed');
 });
 
 test('where set-up fails that is all that is named, and nothing else is run', async (t) => {

@@ -166,6 +166,12 @@ async fn prove<H: Host>(
         let first = wanted.first().map(|name| (*name).to_owned());
         return Err(Error::new(Code::InsufficientScope, detail).needing(first));
     }
+    let policy = cx.policy().await?;
+    if !policy.audience(&scope).is_empty() {
+        // Whoever guards that resource holds it, too.
+        let detail = "the token is for a resource as well: ask for one that is for this server alone";
+        return Err(Error::new(Code::InsufficientScope, detail));
+    }
     let holder = match person {
         Some(Person { username, sub, version, .. }) => {
             // The shard may not have heard yet of what the account says: that its person is disabled, or cut off.

@@ -169,6 +169,7 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
         attempts: Attempts::default(),
         acts: Attempts::default(),
         withdrawn: Timestamp::default(),
+        withdrawals: 0,
     };
     // The rest of the body is refused or taken before the slow hash is made, and that here: an object would stand still.
     let account = empty.amend(body, cx.now).map_err(refused)?;

@@ -16,15 +16,18 @@ use crate::{
 };
 
 impl Metadata {
-    /// The sector in which people have a subject of their own (OpenID Connect Core §8.1).
+    /// The sector in which people have a subject of their own (OpenID Connect Core §8.1); none: that of this client alone.
+    /// Anybody can have a scheme of their own that is called like another's, and everybody's machine is the same host.
     pub fn sector(&self) -> Option<String> {
-        if let Some(uri) = &self.sector_identifier_uri {
-            return RedirectUri::parse(uri).ok().map(|uri| uri.host());
-        }
+        let uri = self.sector_identifier_uri.as_ref().or(self.redirect_uris.first())?;
+        RedirectUri::parse(uri).ok().filter(RedirectUri::is_https).map(|uri| uri.host())
+    }
+
+    fn is_of_one_sector(&self) -> bool {
         let mut hosts =
-            self.redirect_uris.iter().filter_map(|uri| Some(RedirectUri::parse(uri).ok()?.host()));
-        let first = hosts.next()?;
-        hosts.all(|host| host == first).then_some(first)
+            self.redirect_uris.iter().map(|uri| RedirectUri::parse(uri).ok().map(|uri| uri.host()));
+        let first = hosts.next();
+        self.sector_identifier_uri.is_some() || (first.is_some() && hosts.all(|host| Some(host) == first))
     }
 
     /// What may be registered, and changed to.
@@ -125,7 +128,7 @@ impl Metadata {
             let why = "EdDSA has no hash for what goes out beside an ID token at once";
             return refused("id_token_signed_response_alg", why);
         }
-        if self.subject_type == SubjectType::Pairwise && self.sector().is_none() {
+        if self.subject_type == SubjectType::Pairwise && !self.is_of_one_sector() {
             let why = "pairwise needs redirect URIs of one host, or sector_identifier_uri";
             return refused("subject_type", why);
         }

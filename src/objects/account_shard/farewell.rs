@@ -2,14 +2,15 @@
 //! Back-Channel Logout 1.0 §2.3). No object can sign, so what they are told comes with the command that ends the session, and is
 //! owed in the same turn: a session ends with all its letters, or not at all.
 
-use super::{AccountShard, account, own, own::Row, sessions, signed_in};
+use super::{AccountShard, account, own, own::Row, sessions};
 use crate::{
     error::Fault,
     host::{Seconds, Store, Turn},
     list::List as _,
     model::{
-        account::{Session, Wanted},
+        account::{Listener, Session, Wanted},
         openid::OPENID,
+        place::Table,
     },
     objects::{
         outbox,
@@ -39,26 +40,27 @@ pub(super) fn listen<S: Store>(
     }
     let (table, SessionRef { sub, id, .. }) = (sessions(session), session);
     let Some(mut row) = read::<Session, S>(turn.store, &table, sub, id)? else { return Ok(()) };
-    if hear(&mut row, (id.clone(), wanted.client.clone())) {
+    let (client, incarnation) = (wanted.client.clone(), wanted.incarnation.clone());
+    if hear(&mut row, Listener { sid: id.clone(), client, incarnation }) {
         write(turn.store, &table, sub, id, &row)?;
     }
     Ok(())
 }
 
 /// One more is to hear of its end, as far as there is room.
-fn hear(row: &mut Session, listener: (String, String)) -> bool {
-    if row.listeners.contains(&listener) {
+fn hear(row: &mut Session, listener: Listener) -> bool {
+    if row.hearers.contains(&listener) {
         return false;
     }
-    let ids = row.listeners.iter().filter(|(_, client)| *client == listener.1).count();
-    if ids >= IDS
-        && let Some(oldest) = row.listeners.iter().position(|(_, client)| *client == listener.1)
+    let own = |known: &Listener| known.client == listener.client;
+    if row.hearers.iter().filter(|known| own(known)).count() >= IDS
+        && let Some(oldest) = row.hearers.iter().position(own)
     {
-        row.listeners.remove(oldest);
+        row.hearers.remove(oldest);
     }
-    let room = row.listeners.len() < MOST;
+    let room = row.hearers.len() < MOST;
     if room {
-        row.listeners.push(listener);
+        row.hearers.push(listener);
     }
     room
 }
@@ -69,20 +71,31 @@ pub(super) fn succeed<S: Store>(
     before: &SessionRef,
     after: &SessionRef,
 ) -> Result<(), Fault> {
-    if before.sub != after.sub || signed_in(turn, before)?.is_none() {
+    let row =
+        |table: Table, id: &str| read::<Session, S>(turn.store, &table.name("sessions"), &before.sub, id);
+    let proved = |old: &Session| before.sub == after.sub && old.proof() == before.proof;
+    let Some(mut old) = row(before.table, &before.id)?.filter(proved) else { return Ok(()) };
+    let mut place = (before.table, before.id.clone());
+    // Perhaps somebody else has signed in by the same cookie meanwhile, as a form does that is sent twice.
+    for _ in 0..SESSIONS {
+        let Some(next) = old.next.clone() else { break };
+        let Some(later) = row(next.0, &next.1)? else { return Ok(()) };
+        (old, place) = (later, next);
+    }
+    let Some(account) = account(turn.store, &before.sub)? else { return Ok(()) };
+    if place.1 == after.id || !old.stands(&account, turn.now) {
         return Ok(());
     }
-    let row =
-        |session: &SessionRef| read::<Session, S>(turn.store, &sessions(session), &session.sub, &session.id);
-    let (Some(mut old), Some(mut new)) = (row(before)?, row(after)?) else { return Ok(()) };
+    let Some(mut new) = row(after.table, &after.id)? else { return Ok(()) };
     pass_on(turn, &mut old, &mut new);
+    old.next = Some((after.table, after.id.clone()));
     write(turn.store, &sessions(after), &after.sub, &after.id, &new)?;
-    write(turn.store, &sessions(before), &before.sub, &before.id, &old)
+    write(turn.store, &place.0.name("sessions"), &before.sub, &place.1, &old)
 }
 
 /// The one ends, and who was to hear of that hears of the end of the other.
 fn pass_on<S: Store>(turn: &Turn<'_, S>, old: &mut Session, new: &mut Session) {
-    for listener in mem::take(&mut old.listeners) {
+    for listener in mem::take(&mut old.hearers) {
         hear(new, listener);
     }
     old.ends = turn.now;
@@ -122,7 +135,7 @@ fn ends(command: &Command) -> Option<(String, Option<String>)> {
             let may = *whole || ["enabled", "not_before"].iter().any(|name| patch.contains_key(*name));
             (Some(sub).filter(|_| may || password.is_some())?, None)
         }
-        Command::Own { session, act: Act::End(_) } => (&session.sub, None),
+        Command::Own { session, act: Act::End(which) } => (&session.sub, which.clone()),
         Command::Cut { sub, sessions: true } | Command::Delete { sub, .. } => (sub, None),
         _ => return None,
     };
@@ -137,10 +150,9 @@ pub(super) fn end<S: Store>(
 ) -> Result<Reply, Fault> {
     let Some((sub, which)) = ends(&command) else { return AccountShard::perform(turn, command) };
     let heard = heard(turn, &sub, which.as_deref())?;
-    let listeners: Vec<_> = heard.iter().flat_map(|(.., row)| row.listeners.iter().cloned()).list();
-    let is_written = |(sid, client): &(String, String)| {
-        letters.iter().any(|letter| letter.sid == *sid && letter.client == *client)
-    };
+    let listeners: Vec<_> = heard.iter().flat_map(|(.., row)| row.hearers.iter().cloned()).list();
+    let is_written =
+        |who: &Listener| letters.iter().any(|letter| letter.sid == who.sid && letter.client == who.client);
     if !force && !listeners.iter().all(is_written) {
         return Ok(Reply::Unheard { command: Box::new(command), sub, listeners });
     }
@@ -152,11 +164,10 @@ pub(super) fn end<S: Store>(
             continue;
         }
         // Nobody hears of it twice.
-        let hear = mem::take(&mut row.listeners);
+        let hear = mem::take(&mut row.hearers);
         write(turn.store, &table, &sub, &id, &row)?;
-        let is_theirs = |letter: &&Letter| {
-            hear.iter().any(|(sid, client)| letter.sid == *sid && letter.client == *client)
-        };
+        let is_theirs =
+            |letter: &&Letter| hear.iter().any(|who| letter.sid == who.sid && letter.client == who.client);
         for letter in letters.iter().filter(is_theirs).filter(|letter| !letter.tokens.is_empty()) {
             outbox::owe_letter(turn.store, letter, turn.now)?;
         }
@@ -168,6 +179,6 @@ pub(super) fn end<S: Store>(
 fn heard<S: Store>(turn: &Turn<'_, S>, sub: &str, which: Option<&str>) -> Result<Vec<Row>, Fault> {
     let Some(account) = account(turn.store, sub)? else { return Ok(Vec::new()) };
     let mut found = own::sessions(turn, &account)?;
-    found.retain(|(_, id, row)| !row.listeners.is_empty() && which.is_none_or(|which| id == which));
+    found.retain(|(_, id, row)| !row.hearers.is_empty() && which.is_none_or(|which| id == which));
     Ok(found)
 }

@@ -182,9 +182,18 @@ pub fn admit<S: Store>(
         None => {
             let attempt = turn.attempt.clone();
             let secret = Secret(turn.dice.to_vec());
-            let (auth_time, listeners) = (turn.now, Vec::new());
-            let session =
-                Session { format: FORMAT, secret, auth_time, ends, version, attempt, agent, listeners };
+            let (auth_time, hearers) = (turn.now, Vec::new());
+            let session = Session {
+                format: FORMAT,
+                secret,
+                auth_time,
+                ends,
+                version,
+                attempt,
+                agent,
+                hearers,
+                next: None,
+            };
             forgive(turn, sub, &id)?;
             write(turn.store, &name, sub, &id, &session)?;
             session

@@ -64,15 +64,18 @@ pub(super) fn forget<S: Store>(store: &S, sub: &str) -> Result<(), Fault> {
 /// Does it, once, and gives what there is then.
 pub(super) fn act<S: Store>(turn: &Turn<'_, S>, by: &SessionRef, act: Act) -> Result<Reply, Fault> {
     let Some((mut account, _)) = signed_in(turn, by)? else { return Ok(Reply::NoSession) };
+    let mut known = true;
     if !matches!(act, Act::Look) && !account.acts.contain(&turn.attempt) {
         match act {
             Act::Look => {}
             Act::End(which) => end(turn, &account, by, which.as_deref())?,
             Act::Withdraw { client, done, at } => {
-                withdraw(turn, &account.sub, &client, done)?;
-                account.withdrawn = at;
-                // What was allowed before, and is on its way to a shard, is told from what is allowed from now on.
-                account.version += u64::from(!done);
+                known = withdraw(turn, &account.sub, &client, done)?;
+                if known && !done {
+                    // What was allowed before, and is on its way to a shard, is told from what is allowed from now on.
+                    account.withdrawals += 1;
+                    account.withdrawn = at;
+                }
             }
         }
         account.acts.push(&turn.attempt);
@@ -90,9 +93,10 @@ pub(super) fn act<S: Store>(turn: &Turn<'_, S>, by: &SessionRef, act: Act) -> Re
     let mut consents = consents.into_iter().in_order(|(_, consent)| Reverse(consent.last));
     let more = consents.len().saturating_sub(SHOWN);
     consents.truncate(SHOWN);
-    let Account { username, version, shards, .. } = account;
-    let shards = shards.into_iter().list();
-    Ok(Reply::Own(Box::new(Overview { username, version, shards, sessions: seen, consents, more })))
+    let Account { username, withdrawals, shards, .. } = account;
+    // Who was never allowed anything has nothing anywhere.
+    let shards = shards.into_iter().filter(|_| known).list();
+    Ok(Reply::Own(Box::new(Overview { username, withdrawals, shards, sessions: seen, consents, more })))
 }
 
 /// A session: table, id and row.
@@ -139,16 +143,17 @@ fn end<S: Store>(
     Ok(())
 }
 
-/// From here on the client is asked for anew. Its row goes once every shard has ended what it had.
-fn withdraw<S: Store>(turn: &Turn<'_, S>, sub: &str, client: &str, done: bool) -> Result<(), Fault> {
-    let Some(row) = read::<Consent, S>(turn.store, CONSENTS, sub, client)? else { return Ok(()) };
+/// From here on the client is asked for anew. Its row goes once every shard has ended what it had. `false`: it has none.
+fn withdraw<S: Store>(turn: &Turn<'_, S>, sub: &str, client: &str, done: bool) -> Result<bool, Fault> {
+    let Some(row) = read::<Consent, S>(turn.store, CONSENTS, sub, client)? else { return Ok(false) };
     match (done, row.scope.is_empty()) {
-        (true, true) => turn.store.delete(CONSENTS, sub, client),
+        (true, true) => turn.store.delete(CONSENTS, sub, client)?,
         // It was allowed again meanwhile.
-        (true, false) => Ok(()),
+        (true, false) => {}
         (false, _) => {
             let scope = Scope::default();
-            write(turn.store, CONSENTS, sub, client, &Consent { scope, ..row })
+            write(turn.store, CONSENTS, sub, client, &Consent { scope, ..row })?;
         }
     }
+    Ok(true)
 }

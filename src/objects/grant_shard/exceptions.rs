@@ -63,22 +63,24 @@ const WITHDRAWN: &str = "withdrawn";
 /// What was allowed is made a grant much sooner.
 const UNDERWAY: Seconds = Seconds(3600);
 
-/// The person has withdrawn what they allowed a client until this version of their account.
-pub(super) fn mark_withdrawn<S: Store>(
-    turn: &Turn<'_, S>,
-    filter: &Filter,
-    version: u64,
-) -> Result<(), Fault> {
+/// The person has withdrawn what they allowed a client before they had done so this often.
+pub(super) fn mark_withdrawn<S: Store>(turn: &Turn<'_, S>, filter: &Filter, often: u64) -> Result<(), Fault> {
     let (Some(sub), Some(client)) = (&filter.sub, &filter.client_id) else { return Ok(()) };
-    write(turn.store, &Table::daily(turn.now.plus(UNDERWAY)).name(WITHDRAWN), sub, client, &version)
+    let table = Table::daily(turn.now.plus(UNDERWAY)).name(WITHDRAWN);
+    let known: Option<u64> = read(turn.store, &table, sub, client)?;
+    // Messages may overtake each other.
+    if known.is_some_and(|known| known >= often) {
+        return Ok(());
+    }
+    write(turn.store, &table, sub, client, &often)
 }
 
 pub(super) fn is_withdrawn<S: Store>(turn: &Turn<'_, S>, offer: &Offer) -> Result<bool, Fault> {
     let (now, then) = (Table::daily(turn.now), Table::daily(turn.now.plus(UNDERWAY)));
     for table in [Some(now).filter(|now| *now != then), Some(then)].into_iter().flatten() {
-        let version: Option<u64> =
+        let often: Option<u64> =
             read(turn.store, &table.name(WITHDRAWN), &offer.person.sub, &offer.client.id)?;
-        if version.is_some_and(|version| offer.person.version < version) {
+        if often.is_some_and(|often| offer.person.withdrawals < often) {
             return Ok(true);
         }
     }

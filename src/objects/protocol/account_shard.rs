@@ -6,7 +6,7 @@ use crate::{
     host::{Protocol, Seconds, Timestamp},
     json::Json,
     model::{
-        account::{Account, Consent, Wanted},
+        account::{Account, Consent, Listener, Wanted},
         grant::Person,
         patch::Invalid,
         place::Table,
@@ -234,9 +234,9 @@ pub enum Act {
 pub struct Overview {
     /// What they type.
     pub username: String,
-    /// Of their account.
+    /// How often they withdrew something.
     #[json(default)]
-    pub version: u64,
+    pub withdrawals: u64,
     /// Where their grants may be.
     pub shards: Vec<String>,
     /// Sessions that stand, the one that asks first, then the newest.
@@ -312,8 +312,8 @@ pub enum Reply {
         command: Box<Command>,
         /// Whose they are.
         sub: String,
-        /// Session and client.
-        listeners: Vec<(String, String)>,
+        /// Who is to hear of it.
+        listeners: Vec<Listener>,
     },
     /// The account of the session, and when it began.
     Holder(Box<Account>, Timestamp),

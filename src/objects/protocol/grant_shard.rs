@@ -63,7 +63,7 @@ pub enum Command {
         filter: Filter,
         /// Behind this one, by its address.
         after: Option<String>,
-        /// And what the person allowed under an older version of their account, where that is still on its way.
+        /// And what the person allowed before they had withdrawn something so often, where that is still on its way.
         #[json(default)]
         before: Option<u64>,
     },

@@ -59,6 +59,18 @@ fn role(site: &Site, roles: &Value) {
 }
 
 #[test]
+fn a_token_that_is_for_a_resource_as_well_administers_nothing() {
+    let site = Site::new();
+    role(&site, &json!(["administrator"]));
+    let token = token_of_alice(&site, "admin");
+    assert_eq!(may(&site, &token), (200, 200));
+    let both = token_of_alice(&site, "admin orders.read");
+    assert_eq!(may(&site, &both), (200, 200), "orders.read belongs to no resource yet");
+    site.patch("/admin/scopes/orders.read", &json!({ "resource": "https://orders.test" }));
+    assert_eq!((may(&site, &both), may(&site, &token)), ((403, 403), (200, 200)));
+}
+
+#[test]
 fn an_administrator_may_change_and_an_auditor_may_read_by_a_token_with_the_scope() {
     let site = Site::new();
     let (full, reading, other) = (

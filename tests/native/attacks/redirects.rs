@@ -435,7 +435,7 @@ fn the_consent_page_names_the_program_that_gets_the_answer_whatever_host_its_add
         let other = site.beside();
         let page =
             text(&other.sign_in(&other.authorize(&id, &[("redirect_uri", &uri)]), "alice", "wonderland"));
-        assert!(page.contains(r#"<strong id="consent-host">com.evil.app</strong>"#), "{page}");
+        assert!(page.contains(r#"<strong id="consent-host">com.evil.app:</strong>"#), "{page}");
         assert!(!page.contains(pretended) && !page.contains(loopback), "{page}");
         assert!(page.contains("Your bank") && page.contains("its name is its own"), "{page}");
     }

@@ -153,6 +153,7 @@ fn account(patch: &Map<String, Value>) {
         attempts: Attempts::default(),
         acts: Attempts::default(),
         withdrawn: Timestamp::default(),
+        withdrawals: 0,
     };
     let Ok(after) = empty.amend(patch.clone(), NOW) else { return };
     assert_eq!(after.amend(patch.clone(), NOW).as_ref(), Ok(&after));

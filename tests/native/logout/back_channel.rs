@@ -400,7 +400,7 @@ fn a_session_ends_with_its_letters_or_not_at_all_and_a_message_that_arrives_twic
     assert!(tell("e", &end(&ended, json!([]))).contains("Err"), "no end of an end");
     // A session of before there were listeners is read, and nobody hears of it.
     let row = r#"{"format":1,"secret":"","auth_time":0,"ends":0,"version":1,"attempt":"a"}"#;
-    assert!(edgemint::json::read::<edgemint::model::account::Session>(row).unwrap().listeners.is_empty());
+    assert!(edgemint::json::read::<edgemint::model::account::Session>(row).unwrap().hearers.is_empty());
 }
 
 #[test]

@@ -27,6 +27,30 @@ fn a_pairwise_subject_is_the_same_in_a_sector_and_another_in_another() {
 }
 
 #[test]
+fn a_scheme_that_is_called_like_a_host_and_a_machine_that_is_everybodys_are_no_sector_of_others() {
+    let site = Site::new();
+    let sub = |uri: &str| {
+        let more =
+            json!({ "redirect_uris": [uri], "subject_type": "pairwise", "application_type": "native" });
+        let (id, credentials) = client(&site, more);
+        let answer = allow(&site, &ask(&site, &id, &[("redirect_uri", uri)]));
+        let code = parameter(&answer, "code").unwrap();
+        let fields = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", uri)];
+        let claims = jws_claims(&string(&site.token(&credentials, &fields).1, "id_token"));
+        [string(&claims, "sub"), string(&claims, "sid")]
+    };
+    let mut known: Vec<String> = Vec::new();
+    for uri in
+        ["https://app.test/cb", "app.test:/cb", "app.test:/cb", "http://127.0.0.1/cb", "http://127.0.0.1/cb"]
+    {
+        for id in sub(uri) {
+            assert!(!known.contains(&id), "{uri}");
+            known.push(id);
+        }
+    }
+}
+
+#[test]
 fn a_sector_is_one_that_names_all_redirect_uris() {
     let site = Site::new();
     let sector = "https://app.test/uris.json";
@@ -64,6 +88,10 @@ fn a_client_says_only_what_can_be_kept() {
         (json!({ "userinfo_signed_response_alg": "none" }), "userinfo_signed_response_alg"),
         (
             json!({ "subject_type": "pairwise", "redirect_uris": ["https://a.test/", "https://b.test/"] }),
+            "subject_type",
+        ),
+        (
+            json!({ "subject_type": "pairwise", "redirect_uris": ["https://app.test/cb", "app.test:/cb"] }),
             "subject_type",
         ),
         (json!({ "sector_identifier_uri": "http://app.test/x" }), "sector_identifier_uri"),
@@ -314,4 +342,58 @@ fn what_a_client_got_under_subjects_that_it_knows_no_more_is_dead() {
         &json!({ "client_name": "Another name", "redirect_uris": [there, "https://third.test/cb"] }),
     );
     assert_eq!(refresh(&before), 200);
+}
+
+#[test]
+fn a_scheme_that_is_called_like_a_host_is_not_shown_as_one() {
+    let site = Site::new();
+    let uri = "shop.example.com:/cb";
+    let (id, _) = client(&site, json!({ "redirect_uris": [uri], "application_type": "native" }));
+    let page = site.sign_in(&ask(&site, &id, &[("redirect_uri", uri)]), "alice", "wonderland");
+    assert!(
+        text(&page).contains("<strong id=\"consent-host\">shop.example.com:</strong>"),
+        "{}",
+        text(&page)
+    );
+}
+
+#[test]
+fn who_asked_for_an_id_token_and_is_not_allowed_one_is_told_so() {
+    let site = Site::new();
+    for kind in ["id_token", "code id_token"] {
+        let (id, _) = client(&site, json!({}));
+        let more = [("response_type", kind), ("scope", "openid profile"), ("nonce", "n")];
+        let page = ask(&site, &id, &more);
+        let page = if text(&page).contains("login-submit") {
+            site.sign_in(&page, "alice", "wonderland")
+        } else {
+            page
+        };
+        let answer = site.decide(&page, "allow", &["profile"]);
+        assert_eq!(parameter(&answer, "error").as_deref(), Some("access_denied"), "{kind}");
+        assert!(parameter(&answer, "code").is_none() && !site.world.dump().contains("Offered"));
+    }
+}
+
+#[test]
+fn a_claim_by_name_is_given_no_longer_than_the_client_may_have_it() {
+    let site = Site::new();
+    let (id, credentials) = client(&site, json!({}));
+    let claims = r#"{"userinfo":{"email":null},"id_token":{"email":null}}"#;
+    let answer = allow(&site, &ask(&site, &id, &[("scope", "openid offline_access"), ("claims", claims)]));
+    let code = parameter(&answer, "code").unwrap();
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", "https://app.test/cb"),
+    ];
+    let (_, tokens) = site.token(&credentials, &fields);
+    assert!(body(&userinfo(&site, &string(&tokens, "access_token")))["email"].is_string());
+    site.patch(&format!("/admin/clients/{id}"), &json!({ "scope": "openid profile offline_access" }));
+    assert!(body(&userinfo(&site, &string(&tokens, "access_token"))).get("email").is_none());
+    let refresh = string(&tokens, "refresh_token");
+    let (status, tokens) =
+        site.token(&credentials, &[("grant_type", "refresh_token"), ("refresh_token", &refresh)]);
+    assert_eq!(status, 200, "{tokens}");
+    assert!(jws_claims(&string(&tokens, "id_token")).get("email").is_none());
 }

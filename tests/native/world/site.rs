@@ -29,6 +29,8 @@ pub const OWN: [(&str, &str); 1] = [("grant_type", "client_credentials")];
 pub struct Site {
     pub world: World,
     pub server: Server,
+    /// All requests come over https, as they do where it is no laptop.
+    secure: bool,
     cookies: RefCell<BTreeMap<String, String>>,
 }
 
@@ -44,7 +46,8 @@ impl Site {
 
     /// A new isolate with these variables in this world.
     pub fn with(world: &World, vars: &Vars) -> Self {
-        Self { world: world.clone(), server: Server::new(vars), cookies: RefCell::default() }
+        let secure = vars.issuer.as_ref().is_some_and(|issuer| issuer.starts_with("https"));
+        Self { world: world.clone(), server: Server::new(vars), secure, cookies: RefCell::default() }
     }
 
     /// Another isolate of the same deployment: it remembers nothing. Its browser is another one.
@@ -59,6 +62,12 @@ impl Site {
 
     /// Answers one request.
     pub fn send(&self, request: &Request) -> Response {
+        let secure = request.secure || self.secure;
+        self.as_it_is(&Request { secure, ..request.clone() })
+    }
+
+    /// Answers one request that says itself whether it came over https.
+    pub fn as_it_is(&self, request: &Request) -> Response {
         now(self.server.respond(&self.world, request, Region::default()))
     }
 

@@ -216,6 +216,7 @@ impl Given {
                     version: person,
                     groups: vec![],
                     auth_time: None,
+                    withdrawals: 0,
                 },
                 scope: scope.clone(),
                 binding: Binding {
