@@ -3,6 +3,7 @@
 use super::{Json, Reading, Shape, ToTree, Writing};
 use crate::sorted::{ByName, Set};
 use serde_json::{Map, Value};
+use std::fmt::Write as _;
 
 impl Json for Value {
     fn blank() -> Self {
@@ -81,7 +82,7 @@ macro_rules! whole {
             }
 
             fn write(&self, text: &mut String) {
-                digits(text, *self as u64);
+                text.push_str(itoa::Buffer::new().format(*self));
             }
 
             fn is_nothing(&self) -> bool {
@@ -103,16 +104,8 @@ impl Json for i64 {
     }
 
     fn write(&self, text: &mut String) {
-        if *self < 0 {
-            text.push('-');
-        }
-        digits(text, self.unsigned_abs());
+        text.push_str(itoa::Buffer::new().format(*self));
     }
-}
-
-/// Writes a whole number.
-fn digits(text: &mut String, number: u64) {
-    text.push_str(itoa::Buffer::new().format(number));
 }
 
 impl Json for String {
@@ -147,7 +140,9 @@ pub(super) fn quote(text: &mut String, own: &str) {
             Some('\n') => text.push_str("\\n"),
             Some('\u{c}') => text.push_str("\\f"),
             Some('\r') => text.push_str("\\r"),
-            Some(other) => text.push_str(&format!("\\u{:04x}", u32::from(other))),
+            Some(other) => {
+                let _ = write!(text, "\\u{:04x}", u32::from(other));
+            }
             None => {}
         }
         rest = letters.as_str();

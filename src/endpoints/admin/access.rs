@@ -175,9 +175,9 @@ async fn prove<H: Host>(
     let holder = match person {
         Some(Person { username, sub, version, .. }) => {
             // The shard may not have heard yet of what the account says: that its person is disabled, or cut off.
-            let spared =
-                |account: &Box<Account>| account.sub == sub && account.mark().spares(version, issued);
-            let account = users::find(cx, &username).await?.filter(spared).ok_or_else(refused)?;
+            let spared = |account: &Account| account.sub == sub && account.mark().spares(version, issued);
+            let account = users::find(cx, &username).await?;
+            let account = account.filter(|account| spared(account)).ok_or_else(refused)?;
             Holder::Person(account)
         }
         None => {

@@ -183,7 +183,7 @@ async fn create<H: Host>(cx: &Context<'_, H>, mut body: Map<String, Value>) -> R
     let join = registry::Command::JoinAccounts { shard: shard.clone() };
     cx.ask::<Registry>(registry::NAME, join).await?;
     let reply = cx.ask::<AccountShard>(&shard, Command::Create(Box::new(account))).await?;
-    let account = changed(cx, "admin.user.created", reply)?;
+    let account = changed(cx, "admin.user.created", *reply)?;
     let location = cx.url(&format!("/admin/users/{}", wire::encode(&account.username)));
     let mut members = account.members();
     members.insert(LOCK.to_owned(), Value::Null);
@@ -216,7 +216,7 @@ async fn change<H: Host>(
     let shard = shard_of(&sub)?;
     let command = Command::Change { sub: sub.clone(), patch, whole, password, expected };
     let reply = farewell::ask(cx, &shard, command).await?;
-    let (account, told) = written(cx, "admin.user.changed", reply)?;
+    let (account, told) = written(cx, "admin.user.changed", *reply)?;
     // Before it is asked whether every shard has heard: to be opened an account needs none of them.
     let until = locked(cx, sub, open).await;
     settled(told)?;
@@ -257,16 +257,12 @@ pub(super) async fn cut<H: Host>(
     let Account { sub, .. } = *find(cx, username).await?.ok_or_else(|| unknown("user"))?;
     let shard = shard_of(&sub)?;
     let reply = farewell::ask(cx, &shard, Command::Cut { sub, sessions }).await?;
-    changed(cx, "admin.user.cut", reply)?;
+    changed(cx, "admin.user.cut", *reply)?;
     Ok(Response::no_content())
 }
 
 /// The account as it is after a change that every shard holds.
-fn changed<H: Host>(
-    cx: &Context<'_, H>,
-    event: &'static str,
-    reply: Box<Reply>,
-) -> Result<Box<Account>, Error> {
+fn changed<H: Host>(cx: &Context<'_, H>, event: &'static str, reply: Reply) -> Result<Box<Account>, Error> {
     let (account, told) = written(cx, event, reply)?;
     settled(told)?;
     Ok(account)
@@ -276,9 +272,9 @@ fn changed<H: Host>(
 fn written<H: Host>(
     cx: &Context<'_, H>,
     event: &'static str,
-    reply: Box<Reply>,
+    reply: Reply,
 ) -> Result<(Box<Account>, Told), Error> {
-    match *reply {
+    match reply {
         Reply::Account(account, told) => {
             cx.note(|e| {
                 e.event = event;
