@@ -73,15 +73,22 @@ impl Host for Edge {
             Some(hint) => namespace.get_by_name_with_location_hint(&to.name, hint)?,
             None => namespace.get_by_name(&to.name)?,
         };
-        // Not the `RequestInit` of `worker`, which brings every option of Cloudflare's cache and images.
+        // By hand, as the answer is read: the types of `worker` bring every option of Cloudflare's cache and images, and make a
+        // stream of each body.
+        let stub: JsValue = stub.into_rpc();
         let init = web_sys::RequestInit::new();
         init.set_method("POST");
         init.set_body(&JsValue::from_str(&text));
-        let url = format!("https://object/{}", to.name);
-        let request = web_sys::Request::new_with_str_and_init(&url, &init).map_err(worker::Error::from)?;
-        let answer = async { stub.fetch_with_request(request.into()).await?.text().await };
+        let url = JsValue::from_str(&format!("https://object/{}", to.name));
+        let answer = async {
+            let fetch: Function = Reflect::get(&stub, &"fetch".into())?.dyn_into()?;
+            let answer = JsFuture::from(fetch.call2(&stub, &url, &init)?.dyn_into::<Promise>()?).await?;
+            JsFuture::from(answer.dyn_into::<web_sys::Response>()?.text()?).await
+        };
         let answer = within(answer, to.patience).await;
-        answer.ok_or_else(|| Fault::new("an object did not answer in time"))?.map_err(Fault::from)
+        let answer = answer.ok_or_else(|| Fault::new("an object did not answer in time"))?;
+        let answer = answer.map_err(worker::Error::from)?;
+        answer.as_string().ok_or_else(|| Fault::new("an object answered with no text"))
     }
 
     async fn read_copy(&self, key: &str) -> std::result::Result<Option<String>, Fault> {
@@ -203,12 +210,12 @@ fn start() {
 }
 
 #[event(fetch)]
-async fn fetch(mut request: Request, env: Env, _: Context) -> Result<web_sys::Response> {
+async fn fetch(request: web_sys::Request, env: Env, _: Context) -> Result<web_sys::Response> {
     let region = message::region(&request);
     let (server, edge) = (server(&env), Edge(env));
     let head = match message::head(&request, |host| server.may_pass(host)) {
         Ok(head) => head,
-        Err(why) => return message::write(server.refuse_unread(&edge, why)),
+        Err(why) => return message::write(&server.refuse_unread(&edge, why)),
     };
     // Before the body is read: what is passed on streams.
     let passed =
@@ -216,12 +223,12 @@ async fn fetch(mut request: Request, env: Env, _: Context) -> Result<web_sys::Re
     let outgoing = match passed {
         Some(Ok(answer)) => return Ok(answer),
         Some(Err(refused)) => refused,
-        None => match message::body(&mut request).await {
+        None => match message::body(&request).await {
             Ok(body) => server.respond(&edge, &wire::Request { body, ..head }, region).await,
             Err(why) => server.refuse_unread(&edge, why),
         },
     };
-    message::write(outgoing)
+    message::write(&outgoing)
 }
 
 /// What every class does: one message is one turn, and the alarm is set for what comes next.

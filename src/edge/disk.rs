@@ -21,14 +21,25 @@ pub struct Disk {
     life: String,
     /// A table came or went, or a row of one that does not end by itself, since somebody looked.
     touched: Cell<bool>,
+    /// What was read of [`REMEMBERED`], by owner and key, until something of it is written: only this object does that.
+    remembered: RefCell<Vec<(String, String, Option<String>)>>,
 }
+
+/// A table of few rows that hardly change, and of which every message asks.
+const REMEMBERED: &str = "meta";
 
 /// More rows than any scan asks for and JavaScript can count.
 const ALL: i64 = 1_000_000_000;
 
 impl Disk {
     pub fn open(sql: SqlStorage, life: String) -> Self {
-        Self { sql, tables: RefCell::new(None), life, touched: Cell::new(true) }
+        Self {
+            sql,
+            tables: RefCell::new(None),
+            life,
+            touched: Cell::new(true),
+            remembered: RefCell::default(),
+        }
     }
 
     /// Whether anything was written, since [`Disk::settle`], on which the next alarm can depend.
@@ -42,6 +53,9 @@ impl Disk {
     }
 
     fn touch(&self, table: &str) {
+        if table == REMEMBERED {
+            self.remembered.borrow_mut().clear();
+        }
         if Table::parse(table).is_none() {
             self.touched.set(true);
         }
@@ -104,9 +118,19 @@ impl Store for Disk {
         if !self.has(table)? {
             return Ok(None);
         }
+        if table == REMEMBERED
+            && let Some((.., row)) =
+                self.remembered.borrow().iter().find(|(of, name, _)| of == owner && name == key)
+        {
+            return Ok(row.clone());
+        }
         let query = format!("SELECT row FROM {} WHERE owner = ? AND key = ?", quoted(table)?);
         let rows = self.rows(&query, vec![owner.into(), key.into()])?;
-        Ok(rows.into_iter().flatten().next())
+        let row = rows.into_iter().flatten().next();
+        if table == REMEMBERED {
+            self.remembered.borrow_mut().push((owner.to_owned(), key.to_owned(), row.clone()));
+        }
+        Ok(row)
     }
 
     fn put(&self, table: &str, owner: &str, key: &str, row: &str) -> Result<(), Fault> {
@@ -195,6 +219,7 @@ impl Store for Disk {
     }
 
     fn drop_table(&self, table: &str) -> Result<(), Fault> {
+        self.touch(table);
         self.touched.set(true);
         self.rows(&format!("DROP TABLE IF EXISTS {}", quoted(table)?), Vec::new())?;
         // Their names are read again: this is rare, and the code that takes one out of a set is large.

@@ -8,9 +8,8 @@ use crate::{
 };
 use futures_util::StreamExt as _;
 use js_sys::{Array, Object, Reflect, Uint8Array};
-use std::mem;
 use wasm_bindgen::JsValue;
-use worker::{ByteStream, Headers, Request, Response, Result, web_sys};
+use worker::{ByteStream, Headers, Request, Result, wasm_bindgen_futures::JsFuture, web_sys};
 
 /// The headers that the server reads.
 const HEADERS: &[&str] = &[
@@ -43,13 +42,13 @@ const ENTRANCES: &[&str] = &["/login", "/account", "/console/sign-in"];
 /// Reads a request but for its body, of which it says only whether there is one. `passes`: whether one to that host may
 /// have to be passed on. The URL is taken apart as text: the `url` crate would make this Worker larger.
 pub fn head(
-    request: &Request,
+    request: &web_sys::Request,
     passes: impl Fn(&str) -> bool,
 ) -> std::result::Result<wire::Request, &'static str> {
     // The runtime's own word: `worker::Method` would make GET of what it does not know.
-    let method = request.inner().method();
+    let method = request.method();
     let method = http::Method::from_bytes(method.as_bytes()).map_err(|_| "no such method")?;
-    let url = request.inner().url();
+    let url = request.url();
     let (scheme, rest) = url.split_once("://").unwrap_or_default();
     let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let target = target.split('#').next().unwrap_or_default();
@@ -69,20 +68,30 @@ pub fn head(
         path: path.to_owned(),
         query: query.to_owned(),
         headers,
-        body: request.inner().body().is_none().then(Vec::new),
+        body: request.body().is_none().then(Vec::new),
     })
 }
 
 /// The body: at most so much of it as is read at all, whatever `Content-Length` says.
-pub async fn body(request: &mut Request) -> std::result::Result<Option<Vec<u8>>, &'static str> {
-    if request.inner().body().is_none() {
+pub async fn body(request: &web_sys::Request) -> std::result::Result<Option<Vec<u8>>, &'static str> {
+    if request.body().is_none() {
         return Ok(Some(Vec::new()));
     }
+    let unread = "the body can't be read";
     let declared = request.headers().get("content-length").ok().flatten();
-    if declared.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > BODY_LIMIT) {
-        return Ok(None);
+    match declared.and_then(|length| length.parse::<usize>().ok()) {
+        Some(length) if length > BODY_LIMIT => Ok(None),
+        // At once: each piece of a stream costs calls to the runtime. It gives no more than was declared.
+        Some(_) => {
+            let whole = JsFuture::from(request.array_buffer().map_err(|_| unread)?).await;
+            let whole = Uint8Array::new(&whole.map_err(|_| "the body broke off")?).to_vec();
+            Ok(Some(whole).filter(|whole| whole.len() <= BODY_LIMIT))
+        }
+        None => {
+            let mut request = Request::from(Clone::clone(request));
+            collect(request.stream().map_err(|_| unread)?, BODY_LIMIT).await
+        }
     }
-    collect(request.stream().map_err(|_| "the body can't be read")?, BODY_LIMIT).await
 }
 
 /// What a stream brings; nothing, and no more of it is read, where that is more than `most` bytes.
@@ -128,24 +137,24 @@ pub fn outgoing(asked: &Asked) -> Result<web_sys::Request> {
 }
 
 /// Where the caller is, as the platform tells (`request.cf`); read by hand, because the typed getters panic.
-pub fn region(request: &Request) -> Region {
+pub fn region(request: &web_sys::Request) -> Region {
     let member = |of: &JsValue, name: &str| Reflect::get(of, &JsValue::from_str(name)).ok();
-    let cf = member(request.inner(), "cf").filter(JsValue::is_object);
+    let cf = member(request, "cf").filter(JsValue::is_object);
     let text = |name: &str| cf.as_ref().and_then(|cf| member(cf, name)).and_then(|value| value.as_string());
     let longitude = text("longitude").map_or(0.0, |longitude| js_sys::Number::parse_float(&longitude));
     Region::of(&text("continent").unwrap_or_default(), longitude)
 }
 
 /// Writes a response.
-pub fn write(mut outgoing: wire::Response) -> Result<web_sys::Response> {
-    let headers = Headers::new();
+pub fn write(outgoing: &wire::Response) -> Result<web_sys::Response> {
+    let headers = web_sys::Headers::new()?;
     for (name, value) in &outgoing.headers {
         headers.append(name, value)?;
     }
-    let response = if outgoing.body.is_empty() {
-        Response::empty()?
-    } else {
-        Response::from_bytes(mem::take(&mut outgoing.body))?
-    };
-    Ok(response.with_status(outgoing.status.as_u16()).with_headers(headers).into())
+    let init = web_sys::ResponseInit::new();
+    init.set_status(outgoing.status.as_u16());
+    init.set_headers(&headers);
+    let body = (!outgoing.body.is_empty()).then(|| Uint8Array::from(outgoing.body.as_slice()));
+    let body = body.as_ref().map(AsRef::as_ref);
+    Ok(web_sys::Response::new_with_opt_buffer_source_and_init(body, &init)?)
 }

@@ -9,7 +9,7 @@ use crate::{
 use http::StatusCode;
 use js_sys::{Array, Reflect};
 use wasm_bindgen::JsCast as _;
-use worker::{Request, Result, wasm_bindgen_futures::JsFuture, web_sys};
+use worker::{Result, wasm_bindgen_futures::JsFuture, web_sys};
 
 /// How long the headers of an answer are waited for.
 const WAIT: Seconds = Seconds(30);
@@ -18,15 +18,15 @@ const WAIT_WITH_BODY: Seconds = Seconds(300);
 
 /// Asks the server that a request is passed on to.
 pub async fn forward(
-    request: &Request,
+    request: &web_sys::Request,
     passage: Passage,
 ) -> std::result::Result<(StatusCode, web_sys::Response), Away> {
-    let body = request.inner().body();
+    let body = request.body();
     let wait = if body.is_some() { WAIT_WITH_BODY } else { WAIT };
     let answer = async {
         let init = web_sys::RequestInit::new();
-        init.set_method(&request.inner().method());
-        init.set_headers(&array(passage.headers(list(&request.inner().headers()))));
+        init.set_method(&request.method());
+        init.set_headers(&array(passage.headers(list(&request.headers()))));
         if let Some(body) = &body {
             init.set_body(body);
         }

@@ -22,8 +22,8 @@ pub struct Flaw {
 pub fn parse(text: &[u8]) -> Result<(Value, Option<Flaw>), (usize, usize)> {
     let text = str::from_utf8(text).map_err(|error| {
         let (before, _) = text.split_at(error.valid_up_to());
-        let line = before.iter().rev().take_while(|byte| **byte != b'\n').count();
-        (before.iter().filter(|byte| **byte == b'\n').count() + 1, line + 1)
+        let lines = before.split(|byte| *byte == b'\n');
+        lines.fold((0, 1), |(above, _), line| (above + 1, line.len() + 1))
     })?;
     let noted = Noted::default();
     let mut text = serde_json::Deserializer::from_str(text);
