@@ -10,6 +10,7 @@ use edgemint::{
     context::{Config, Context, Memory},
     host::{Host as _, Seconds},
     issue::{self, Authorization},
+    json,
     model::{
         account,
         client::Client,
@@ -20,7 +21,7 @@ use edgemint::{
         scope::Scope,
     },
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io::{BufRead as _, BufWriter, Write as _};
 
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
@@ -35,8 +36,8 @@ pub fn write(issuer: &str, shard: &str, [count, samples, ago]: [&str; 3]) -> Res
     let shard = Shard::parse(shard).ok_or("no such shard")?;
     let mut lines = std::io::stdin().lock().lines();
     let mut line = || lines.next().ok_or("client and policy are missing");
-    let client: Client = serde_json::from_str(&line()??)?;
-    let policy: Policy = serde_json::from_str(&line()??)?;
+    let client: Client = json::read(&line()??).map_err(edgemint::error::Fault::into_cause)?;
+    let policy: Policy = json::read(&line()??).map_err(edgemint::error::Fault::into_cause)?;
     let world = World::new(ago)?;
     let (config, memory) = (Config::read(&vars(issuer))?, Memory::default());
     let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
@@ -46,13 +47,14 @@ pub fn write(issuer: &str, shard: &str, [count, samples, ago]: [&str; 3]) -> Res
         let (authorization, table) = made?;
         for (name, (owner, key, row)) in world.disk("GRANTS", &shard.to_string()).take(&table.name("grants"))
         {
-            writeln!(out, "{}", json!([name, owner, key, row]))?;
+            writeln!(out, "{}", serde_json::json!([name, owner, key, row]))?;
         }
         // Spread over all of them.
         if samples > 0 && at % count.div_ceil(samples) == 0 {
             let tokens = issue::tokens(&cx, &client, &policy, authorization);
             let tokens = now(tokens).ok_or("it waits")?.map_err(|error| error.detail.to_string())?;
-            let told: Value = json!({ "access": tokens.access_token, "refresh": tokens.refresh_token });
+            let told: Value =
+                serde_json::json!({ "access": tokens.access_token, "refresh": tokens.refresh_token });
             writeln!(out, "{told}")?;
         }
     }
@@ -74,6 +76,7 @@ async fn make(
         version: 1,
         groups: vec!["orders-staff".to_owned()],
         auth_time: Some(cx.now),
+        withdrawals: 0,
     };
     let lifetime = issue::lifetime(client, policy, true);
     let drawn = issue::draw_address(cx, client, policy, (&person.sub, WAIT), lifetime);

@@ -152,7 +152,7 @@ fn bend(sealed: &str, with: &str) -> Vec<String> {
 
 /// Bytes that stand in a seal are what they say, or nothing.
 fn contents<T: Ticket>(keys: &Keys, payload: &[u8]) {
-    let bytes = |ticket: &T| postcard::to_allocvec(ticket).unwrap();
+    let bytes = |ticket: &T| ticket.seal(keys).unwrap();
     let sealed = keys.seal(T::KIND, payload).unwrap();
     if let Some(ticket) = T::open(keys, &sealed) {
         let again = ticket.seal(keys).unwrap();
