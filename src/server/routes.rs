@@ -266,7 +266,12 @@ fn matches(pattern: &str, path: &str) -> Option<Option<String>> {
         let rest = path.strip_prefix(stem).filter(|rest| rest.starts_with('/'))?;
         return Some(Some(rest.to_owned()));
     }
-    let Some((stem, end)) = pattern.split_once("{}") else { return (pattern == path).then_some(None) };
+    // By the byte: every request looks through all of them, and the search for a text is made anew for each.
+    let Some(at) = pattern.bytes().position(|byte| byte == b'{') else {
+        return (pattern == path).then_some(None);
+    };
+    let (stem, end) = pattern.split_at(at);
+    let end = end.trim_start_matches("{}");
     let segment = path.strip_prefix(stem)?.strip_suffix(end)?;
     if segment.is_empty() || segment.contains('/') {
         return None;
