@@ -384,6 +384,11 @@ mod tests {
         Named { x: u64, y: Result<bool, String> },
     }
 
+    #[derive(Debug, PartialEq, Json)]
+    enum Colour {
+        Red,
+    }
+
     fn everything() -> Everything {
         let mut map = ByName::new();
         map.insert("k".to_owned(), Shape::Named { x: 7, y: Err("no".to_owned()) });
@@ -473,6 +478,9 @@ mod tests {
         }
         assert!(read::<Shape>("\"Unit\" ").is_ok());
         assert!(read::<Shape>("\"Unit").is_err());
+        for wrong in [json!({ "Red": 1 }), json!({ "Red": null }), json!("Blue"), json!(["Red"])] {
+            assert_eq!(take::<Colour>(wrong), Err(Misfit));
+        }
     }
 
     proptest::proptest! {

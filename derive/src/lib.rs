@@ -183,11 +183,12 @@ fn of_enum(data: &DataEnum, said: &Said) -> Result<TokenStream> {
         let numbers: Vec<usize> = (0..count).collect();
         (
             quote! {
-                *self = match crate::json::Reading::variant(tree, VARIANTS).0 {
+                let (number, parts) = crate::json::Reading::variant(tree, VARIANTS);
+                *self = match number {
                     #(Some(#numbers) => Self::#names,)*
                     _ => return false,
                 };
-                true
+                parts.are_sound()
             },
             quote! {
                 let number = match self { #(Self::#names => #numbers),* };

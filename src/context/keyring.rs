@@ -25,6 +25,8 @@ pub struct Copy {
     ring: RefCell<Option<(Rc<Keyring>, Timestamp)>>,
     /// When the registry gave none.
     failed: Cell<Timestamp>,
+    /// When it took none.
+    refused: Cell<Timestamp>,
     /// Keys whose private members a master key of ours opens.
     opened: RefCell<Vec<String>>,
 }
@@ -67,6 +69,11 @@ impl<H: Host> Context<'_, H> {
     /// Whether the registry gave none a moment ago.
     fn is_away(&self) -> bool {
         self.now.0 < self.memory.keyring.failed.get().0.saturating_add(AGAIN)
+    }
+
+    /// Whether it is of no use to tell it of a key: it gave none a moment ago, or took none.
+    fn is_stuck(&self) -> bool {
+        self.is_away() || self.now.0 < self.memory.keyring.refused.get().0.saturating_add(AGAIN)
     }
 
     async fn read(&self) -> Result<Rc<Keyring>, Error> {
@@ -148,11 +155,11 @@ impl<H: Host> Context<'_, H> {
         let mut ring = self.keyring().await?;
         let vault = self.config.keys.vault(VAULT);
         // Also of keys that do not sign now: the master key is gone when they do.
-        for key in ring.clone().keys.iter().filter(|key| vault.has_aged(&key.private) && !self.is_away()) {
+        for key in ring.clone().keys.iter().filter(|key| vault.has_aged(&key.private) && !self.is_stuck()) {
             if let Some(text) = vault.open(&key.kid, &key.private) {
                 match self.wish(Wish::Rewrap(key.kid.clone(), vault.seal(&key.kid, &text)?)).await {
                     Ok(later) => ring = later,
-                    Err(_) => self.memory.keyring.failed.set(self.now),
+                    Err(_) => self.memory.keyring.refused.set(self.now),
                 }
             }
         }
@@ -164,7 +171,7 @@ impl<H: Host> Context<'_, H> {
             && newest.signs <= self.now
             && newest.signs.plus(age) <= self.now.plus(lead(&policy))
             && ring.has_room(algorithm, self.now)
-            && !self.is_away()
+            && !self.is_stuck()
         {
             // The old one signs on meanwhile, and longer where this fails.
             match self.add_key(algorithm, Some(newest.kid.clone())).await {
@@ -172,7 +179,7 @@ impl<H: Host> Context<'_, H> {
                     ring = later;
                     self.note(|event| event.important = true);
                 }
-                Err(_) => self.memory.keyring.failed.set(self.now),
+                Err(_) => self.memory.keyring.refused.set(self.now),
             }
         }
         let mut key = ring.signing(algorithm, self.now).cloned();

@@ -81,13 +81,13 @@ pub async fn body(request: &web_sys::Request) -> std::result::Result<Option<Vec<
     let declared = request.headers().get("content-length").ok().flatten();
     match declared.and_then(|length| length.parse::<usize>().ok()) {
         Some(length) if length > BODY_LIMIT => Ok(None),
-        // At once: each piece of a stream costs calls to the runtime. It gives no more than was declared.
-        Some(_) => {
+        // At once: each piece of a stream costs calls to the runtime. A body in chunks has another length than the one declared.
+        Some(_) if request.headers().get("transfer-encoding").ok().flatten().is_none() => {
             let whole = JsFuture::from(request.array_buffer().map_err(|_| unread)?).await;
             let whole = Uint8Array::new(&whole.map_err(|_| "the body broke off")?).to_vec();
             Ok(Some(whole).filter(|whole| whole.len() <= BODY_LIMIT))
         }
-        None => {
+        _ => {
             let mut request = Request::from(Clone::clone(request));
             collect(request.stream().map_err(|_| unread)?, BODY_LIMIT).await
         }

@@ -231,6 +231,8 @@ impl<T: Json> Json for Vec<T> {
 
     fn read(&mut self, tree: Value) -> bool {
         let Value::Array(elements) = tree else { return false };
+        // What stands there is a default.
+        self.clear();
         for element in elements {
             let mut own = T::blank();
             if !own.read(element) {
@@ -262,6 +264,7 @@ impl<T: Json + Ord> Json for Set<T> {
     fn read(&mut self, tree: Value) -> bool {
         let mut elements = Vec::<T>::new();
         let sound = elements.read(tree);
+        *self = Self::new();
         for own in elements {
             self.insert(own);
         }
@@ -288,6 +291,7 @@ impl<T: Json> Json for ByName<T> {
 
     fn read(&mut self, tree: Value) -> bool {
         let Value::Object(members) = tree else { return false };
+        *self = Self::new();
         for (name, member) in members {
             let mut own = T::blank();
             if !own.read(member) {
@@ -471,5 +475,20 @@ impl<T: ToTree> ToTree for Vec<T> {
 impl<T: ToTree> ToTree for Set<T> {
     fn to_tree(&self) -> Value {
         (**self).to_tree()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::json;
+
+    #[test]
+    fn a_list_that_is_read_stands_in_place_of_what_was_there() {
+        let mut list = vec![1_u64, 2];
+        assert!(list.read(json!([3])) && list == [3]);
+        let mut set = Set::<u64>::new();
+        set.insert(1);
+        assert!(set.read(json!([3])) && set.len() == 1);
     }
 }

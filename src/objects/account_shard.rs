@@ -95,18 +95,19 @@ impl AccountShard {
                 let Some((mut account, since)) = signed_in(turn, &session)? else {
                     return Ok(Reply::NoSession);
                 };
-                // Wished before the last withdrawal, by a message that was late: then it is as if it had come in time.
-                let late = wanted.as_ref().is_some_and(|wanted| wanted.at <= account.withdrawn);
                 if let Some(wanted) = wanted {
+                    // Wished before the last withdrawal, by a message that was late: whether it is of what was withdrawn since,
+                    // only what stands can tell.
+                    if wanted.at <= account.withdrawn && !own::has(turn, &account.sub, &wanted.client)? {
+                        return Ok(Reply::NoSession);
+                    }
                     farewell::listen(turn, &session, &wanted)?;
                     own::remember(turn, &account, wanted)?;
                 }
                 if account.shards.insert(shard) {
                     write(turn.store, ACCOUNTS, &account.sub, "", &account)?;
                 }
-                let mut person = person(&account, since);
-                person.withdrawals = person.withdrawals.saturating_sub(u64::from(late));
-                Ok(Reply::Person(person))
+                Ok(Reply::Person(person(&account, since)))
             }
             Command::Create(account) => changes::create(turn, *account),
             Command::Read(who) => Ok(match find(turn.store, &who)? {

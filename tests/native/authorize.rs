@@ -383,6 +383,7 @@ fn whoever_allows_goes_back_and_denies_has_denied() {
     assert_eq!(redirected(&site.decide(&page, "deny", &[])), "access_denied");
     assert_eq!(site.redeem(&code).1["error"], "invalid_grant");
     // And what was redeemed already is the client's until it is revoked.
+    site.world.pass(Seconds(1));
     let page = site.authorize("demo-web", &[("prompt", "consent")]);
     let code = parameter(&site.decide(&page, "all", &[]), "code").unwrap();
     let (_, tokens) = site.redeem(&code);

@@ -35,6 +35,12 @@ pub(super) fn remember<S: Store>(turn: &Turn<'_, S>, account: &Account, wanted: 
     write(turn.store, CONSENTS, sub, &client, &Consent::with(before, wanted, turn.now))
 }
 
+/// Whether a client is allowed anything.
+pub(super) fn has<S: Store>(turn: &Turn<'_, S>, sub: &str, client: &str) -> Result<bool, Fault> {
+    let known: Option<Consent> = read(turn.store, CONSENTS, sub, client)?;
+    Ok(known.is_some_and(|known| !known.scope.is_empty()))
+}
+
 /// Whether this was allowed before. Then the account notes the shard, since a grant follows.
 pub(super) fn recall<S: Store>(turn: &Turn<'_, S>, sub: &str, recall: &Recall) -> Result<bool, Fault> {
     let Recall { wanted, shard } = recall;
