@@ -13,7 +13,7 @@ use crate::{
     model::{
         grant::{self, Active, Reply, Token},
         mark::ClientRef,
-        metadata::SubjectType,
+        metadata::{Metadata, SubjectType},
         place::Address,
         ticket::{Access, Claims, Jti, Refresh, Subject, Ticket as _},
     },
@@ -199,41 +199,47 @@ pub async fn inspect<H: Host>(
         return Err(Error::new(Code::InvalidClient, "introspection is for clients that authenticate"));
     }
     cx.note(|event| event.event = "token.inspected");
-    let token = params.required("token")?;
+    let inspected = weigh_for(cx, &caller, params.required("token")?).await?;
+    Ok((caller, inspected))
+}
+
+async fn weigh_for<H: Host>(
+    cx: &Context<'_, H>,
+    caller: &Caller,
+    token: &str,
+) -> Result<Option<Inspected>, Error> {
+    let Caller { client, policy } = caller;
+    let Metadata { resource_server: guards, resources, .. } = &client.metadata;
     let Some(presented) = Presented::read(cx, token).await? else {
-        if !caller.client.metadata.resource_server {
-            return Ok((caller, None));
-        }
-        let weighed = foreign::weigh(cx, &caller.policy, token).await?;
-        let inspected = weighed.map(|(weighed, server)| {
-            // What it says of itself, by who knows it.
-            let audience = Some(server.text("audience").to_owned()).filter(|audience| !audience.is_empty());
-            let issuer = server.text("issuer").to_owned();
-            Inspected {
-                active: weighed.active,
-                refresh: false,
-                issuer,
-                audience: audience.into_iter().list(),
-            }
-        });
-        return Ok((caller, inspected));
+        let weighed = if *guards { foreign::weigh(cx, policy, token).await? } else { None };
+        let Some((Weighed { mut active, .. }, server)) = weighed else { return Ok(None) };
+        let Some(scope) = policy.told(resources, &active.scope) else { return Ok(None) };
+        active.scope = scope;
+        // What it says of itself, by who knows it.
+        let [issuer, audience] = ["issuer", "audience"].map(|member| server.text(member).to_owned());
+        let audience = Some(audience).filter(|audience| !audience.is_empty()).into_iter().list();
+        return Ok(Some(Inspected { active, refresh: false, issuer, audience }));
     };
     let refresh = matches!(&presented, Presented::OfGrant(_, Token::Refresh { .. }));
-    match ask(cx, &caller, presented, Wish::Inspect(caller.client.metadata.resource_server)).await? {
+    match ask(cx, caller, presented, Wish::Inspect(*guards)).await? {
         Reply::Active(mut active) => {
-            let own = !caller.client.metadata.resource_server
-                && caller.client.metadata.subject_type == SubjectType::Pairwise;
+            let own = !guards && client.metadata.subject_type == SubjectType::Pairwise;
             if let Some(person) = active.person.as_mut().filter(|_| own) {
                 // What it is told elsewhere, and no more (OpenID Connect Core §8.1).
-                person.sub = caller.client.subject(&caller.policy, &person.sub);
+                person.sub = client.subject(policy, &person.sub);
                 person.username.clear();
             }
-            let audience = caller.policy.audience(&active.scope).into_iter().map(str::to_owned).list();
+            // Whose token it is knows all of it.
+            if active.client_id != client.id {
+                let Some(scope) = policy.told(resources, &active.scope) else { return Ok(None) };
+                active.scope = scope;
+            }
+            let audience = policy.audience(&active.scope).into_iter().map(str::to_owned).list();
             let issuer = cx.config.issuer.clone();
-            Ok((caller, Some(Inspected { active: *active, refresh, issuer, audience })))
+            Ok(Some(Inspected { active: *active, refresh, issuer, audience }))
         }
         Reply::Stale => Err(Error::stale()),
-        _ => Ok((caller, None)),
+        _ => Ok(None),
     }
 }
 

@@ -89,6 +89,8 @@ pub struct Metadata {
     pub strict: bool,
     /// May introspect the tokens of others.
     pub resource_server: bool,
+    /// The resources of whose tokens it may (RFC 7662 §4); none: of any.
+    pub resources: Vec<String>,
     /// May administer by a token of its own with the scope for it.
     pub administrative: bool,
     /// Seconds, or -1: never; null: as the settings say.
@@ -230,6 +232,7 @@ const FORMS: &[(&str, &str)] = &[
     ("enabled",                    "must be true or false"),
     ("strict",                     "must be true or false"),
     ("resource_server",            "must be true or false"),
+    ("resources",                  "must be an array of strings"),
     ("administrative",             "must be true or false"),
     ("access_token_lifetime",      "must be a whole number of seconds, -1, or null"),
     ("access_token_format",        "must be opaque or jwt"),
@@ -358,6 +361,7 @@ mod tests {
             refresh_count: Some(3),
             resource_server: true,
             groups: vec!["robots".to_owned()],
+            resources: vec!["https://a.test/".to_owned(), "https://b.test/".to_owned()],
             ..web()
         };
         let restricts = |patch: Value| {
@@ -373,6 +377,8 @@ mod tests {
             json!({ "access_token_lifetime": 601, "refresh_count": 4, "strict": true }),
             json!({ "refresh_count": null }),
             json!({ "groups": ["robots", "more"] }),
+            json!({ "resources": ["https://a.test/", "https://b.test/", "https://c.test/"] }),
+            json!({ "resources": [] }),
         ] {
             assert!(!restricts(wider.clone()), "{wider}");
         }
@@ -391,9 +397,12 @@ mod tests {
             json!({ "not_before": 1 }),
             json!({ "profile": "legacy" }),
             json!({ "groups": [] }),
+            json!({ "resources": ["https://a.test/"] }),
         ] {
             assert!(restricts(narrower.clone()), "{narrower}");
         }
+        let of_any = Metadata { resources: Vec::new(), ..before.clone() };
+        assert!(of_any.is_restricted_by(&before));
         let disabled = Metadata { enabled: false, ..before.clone() };
         assert!(!disabled.is_restricted_by(&before));
     }

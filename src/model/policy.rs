@@ -218,6 +218,19 @@ impl Policy {
         audience
     }
 
+    /// What a resource server that guards these resources is told of a scope (RFC 7662 §4): nothing of others' resources.
+    /// `None`: the scope is good at none of them.
+    pub fn told(&self, resources: &[String], scope: &Scope) -> Option<Scope> {
+        let is_own = |uri: &str| resources.iter().any(|own| own == uri);
+        if !resources.is_empty() && !self.audience(scope).into_iter().any(is_own) {
+            return None;
+        }
+        let resource = |name: &str| self.scopes.get(name).map_or("", |entry| entry.resource.as_str());
+        let is_told =
+            |name: &&str| resources.is_empty() || resource(name).is_empty() || is_own(resource(name));
+        Some(Scope::of(scope.names().filter(is_told)))
+    }
+
     /// All of a scope that administers nothing.
     pub fn plain(scope: &Scope) -> Scope {
         Scope::of(scope.names().filter(|name| OWN.iter().all(|(own, _)| own != name)))

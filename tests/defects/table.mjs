@@ -258,6 +258,13 @@ export const DEFECTS = [
     test: 'revoke::introspection_tells_a_resource_server_what_it_needs_and_others_nothing',
   },
   {
+    what: "a resource server is told of tokens for others' resources",
+    file: 'model/policy.rs',
+    from: '        if !resources.is_empty() && !self.audience(scope).into_iter().any(is_own) {',
+    to: '        if !resources.is_empty() && false && !self.audience(scope).into_iter().any(is_own) {',
+    test: 'revoke::a_resource_server_that_names_its_resources_is_told_of_tokens_for_these_and_of_no_others',
+  },
+  {
     what: 'every client is told about every token',
     file: TURN,
     from: '        if !(any || own) || !self.is_proved(token) || !self.is_spared(marks) {',

@@ -243,6 +243,9 @@ fn only_resource_servers_learn_of_tokens_of_others() {
     assert_eq!((said, site.world.fetched()), (dead(), Vec::new()));
     assert_eq!(site.post("/introspect", "demo-api:wrong", &[("token", "opaque")]).0, 401);
     assert_eq!(site.world.fetched(), Vec::<String>::new());
+    assert_eq!(inspect(&site, "opaque")["active"], true);
+    site.patch("/admin/clients/demo-api", &json!({ "resources": ["https://api.test/"] }));
+    assert_eq!(inspect(&site, "opaque"), dead(), "its scope is good at none of these");
 }
 
 #[test]

@@ -236,6 +236,7 @@ fn every_member_is_held_to_its_rule_at_registration_and_at_replacement() {
         (json!({ "strict": true }), metadata),
         (json!({ "administrative": true }), metadata),
         (json!({ "resource_server": true }), metadata),
+        (json!({ "resources": ["https://api.test/"] }), metadata),
         (json!({ "require_pkce": false }), metadata),
         (json!({ "access_token_lifetime": 31_536_000 }), metadata),
         (json!({ "access_token_format": "opaque" }), metadata),

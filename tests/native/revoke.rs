@@ -184,3 +184,48 @@ fn a_forged_refresh_token_with_a_real_grants_address_changes_nothing_even_under_
     assert_eq!(site.world.dump(), before);
     assert_eq!(site.refresh(&second).0, 200);
 }
+
+#[test]
+fn a_resource_server_that_names_its_resources_is_told_of_tokens_for_these_and_of_no_others() {
+    const ORDERS: &str = "https://api.test/orders";
+    const REPORTS: &str = "https://api.test/reports";
+    const API: &str = "demo-api:demo-api-secret";
+    let site = Site::new();
+    site.patch("/admin/scopes/orders.read", &json!({ "resource": ORDERS }));
+    site.patch("/admin/scopes/reports", &json!({ "resource": REPORTS }));
+    let of = |scope: &str| {
+        let fields = [("grant_type", "client_credentials"), ("scope", scope)];
+        string(&site.token(MACHINE, &fields).1, "access_token")
+    };
+    let [orders, reports, both, none] =
+        ["orders.read", "reports", "orders.read reports", "orders.write"].map(of);
+    for token in [&orders, &reports, &both, &none] {
+        assert_eq!(site.inspect(token)["active"], true, "who names none is told of all");
+    }
+    let code = site.code("demo-web", &[("scope", "openid orders.read orders.write")]);
+    let granted = site.redeem(&code).1;
+    site.patch("/admin/clients/demo-api", &json!({ "resources": [REPORTS] }));
+    assert_eq!(site.inspect(&orders), dead());
+    assert_eq!(site.inspect(&none), dead());
+    for token in ["access_token", "refresh_token"] {
+        let token = string(&granted, token);
+        assert_eq!(site.inspect(&token), dead());
+        let (_, said) = site.post("/invoke/pub.oauth/introspectToken", API, &[("token", &token)]);
+        assert_eq!(said["active"], "false", "{said}");
+        assert_eq!(site.post("/introspect", WEB, &[("token", &token)]).1["active"], true, "its own client");
+    }
+    assert_eq!(site.inspect(&reports)["aud"], REPORTS);
+    let seen = site.inspect(&both);
+    assert_eq!([&seen["aud"], &seen["scope"]], [REPORTS, "reports"], "nothing of others' resources");
+    site.patch("/admin/clients/demo-api", &json!({ "resources": ["https://else.test/", ORDERS] }));
+    assert_eq!(site.inspect(&reports), dead());
+    let seen = site.inspect(&string(&granted, "access_token"));
+    assert_eq!([&seen["aud"], &seen["scope"]], [ORDERS, "openid orders.read orders.write"]);
+    for (resources, problem) in
+        [(json!(["orders"]), 400), (json!(["https://a.test/#b"]), 400), (json!([]), 200)]
+    {
+        let patch = json!({ "resources": resources });
+        assert_eq!(site.admin(Method::PATCH, "/admin/clients/demo-api", &patch).0, problem, "{resources}");
+    }
+    assert_eq!(site.inspect(&orders)["active"], true);
+}

@@ -98,6 +98,7 @@ pub const CLIENT: &[Member] = &[
     member("profile",                    "Profile",                Choice(&["oauth21", "openid", "legacy"]), Always, "Its defaults. openid: as OpenID Connect is certified, without PKCE, RS256, a refresh token for offline_access."),
     member("strict",                     "Strict",                 Switch,  Always, "Asks a shard at client_credentials, so that no location can be behind."),
     member("resource_server",            "Resource server",        Switch,  Always, "May introspect the tokens of others."),
+    member("resources",                  "Resources",              Texts,   Always, "Of a resource server: the resources of whose tokens it may; empty: of any."),
     member("administrative",             "Administrative",         Switch,  Always, "May administer by a token of its own with the scope admin."),
     member("access_token_lifetime",      "Access token lifetime",  Number,  Always, "Seconds, or -1: until something ends it; where nothing is said, as the settings say."),
     member("access_token_format",        "Access token format",    Choice(&["opaque", "jwt"]), Always, "What its access tokens are: opaque, or a JWT that others can verify (RFC 9068)."),

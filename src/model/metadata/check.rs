@@ -9,6 +9,7 @@ use crate::{
         patch::{self, Invalid},
         profile::Profile,
         redirect_uri::RedirectUri,
+        resource,
         response_type::ResponseType,
         scope::Scope,
         settings::{Lifetime, NEVER},
@@ -92,6 +93,9 @@ impl Metadata {
         }
         if self.not_before.is_some_and(|seconds| seconds > now.seconds()) {
             return refused("not_before", "must not lie in the future");
+        }
+        if self.resources.len() > 100 || !self.resources.iter().all(|uri| resource::is_identifier(uri)) {
+            return refused("resources", "at most 100 absolute URIs without fragment (RFC 8707 section 2)");
         }
         if !patch::are_names(&self.groups) {
             return refused("groups", "at most 100 names of at most 200 bytes");

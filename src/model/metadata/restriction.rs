@@ -8,6 +8,9 @@ impl Metadata {
     /// issued by who has not heard of it is dead. So wider is no restriction, and what this does not know is one.
     pub fn is_restricted_by(&self, next: &Self) -> bool {
         let loses = |own: &[String], next: &[String]| own.iter().any(|item| !next.contains(item));
+        // None is any.
+        let narrower =
+            |own: &[String], next: &[String]| !next.is_empty() && (own.is_empty() || loses(own, next));
         // Of two numbers the smaller is narrower. Against a default, which is not in this record, nobody can tell.
         let shorter = |own: Option<u64>, next: Option<u64>| match (own, next) {
             (Some(own), Some(next)) => next < own,
@@ -33,6 +36,7 @@ impl Metadata {
             // Whoever has not heard of it asks no shard, and gives what may be given anyway.
             strict: self.strict,
             resource_server: self.resource_server,
+            resources: self.resources.clone(),
             administrative: self.administrative,
             access_token_lifetime: self.access_token_lifetime,
             access_token_format: self.access_token_format,
@@ -53,6 +57,7 @@ impl Metadata {
             || loses(&self.grant_types, &next.grant_types)
             || loses(&self.redirect_uris, &next.redirect_uris)
             || loses(&self.groups, &next.groups)
+            || narrower(&self.resources, &next.resources)
     }
 
     /// Whether people have the subjects under `next` that they have here (OpenID Connect Core §8.1).

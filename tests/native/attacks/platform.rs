@@ -230,6 +230,19 @@ const SWITCHES: &[Switch] = &[
             site.post("/introspect", client, &[("token", &token)]).1["active"] == true
         },
     ),
+    (
+        "resources",
+        || json!(["https://api.test/"]),
+        |site, client| {
+            site.admin(
+                Method::PATCH,
+                &format!("/admin/clients/{}", id_of(client)),
+                &json!({ "resource_server": true }),
+            );
+            let token = string(&site.token(MACHINE, &OWN).1, "access_token");
+            site.post("/introspect", client, &[("token", &token)]).1 == json!({ "active": false })
+        },
+    ),
     ("access_token_lifetime", || json!(7), |site, client| site.token(client, &OWN).1["expires_in"] == 7),
     (
         "code_lifetime",
