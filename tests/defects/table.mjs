@@ -576,7 +576,7 @@ export const DEFECTS = [
     what: 'saving in the console overwrites what somebody else has saved',
     file: 'endpoints/console.rs',
     from: '        if !tag.is_empty() {',
-    to: '        if tag.len() > 9 {',
+    to: '        if tag.len() > 99 {',
     test: 'console::a_form_that_was_overtaken_is_shown_again_and_nothing_is_saved',
   },
   {

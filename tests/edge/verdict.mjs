@@ -88,6 +88,7 @@ function judgeHeaders(path, { status, head, headers }) {
   // Of two that fit the first is meant.
   const first = isWritten(path) ? ROUTES.find((route) => isOf(route.path, path)) : undefined;
   const open = isOfResource(path) || ROUTES.some((route) => route.open && route.path === first?.path);
+  const check = /^\/check(\/|$)/.test(path);
   const cached = headers.get('cache-control') ?? '';
   const mayBeKept = (status === 200 && (PUBLIC.includes(path) || isOfResource(path))) || status === 204;
   const names = head.split('\r\n').slice(1).map((line) => line.split(':')[0].toLowerCase());
@@ -102,11 +103,11 @@ function judgeHeaders(path, { status, head, headers }) {
     [mayBeKept || /^no-store(, no-transform)?$/.test(cached), `a cache may keep it: ${cached}`],
     [headers.get('x-content-type-options') === 'nosniff', 'without nosniff'],
     // What a proxy passes on is not of this host.
-    [['content-security-policy', 'x-frame-options', 'referrer-policy'].every((name) => headers.has(name) === (path !== '/check')), 'without the headers of pages, or with them where none belong'],
+    [['content-security-policy', 'x-frame-options', 'referrer-policy'].every((name) => headers.has(name) === !check), 'without the headers of pages, or with them where none belong'],
     [headers.get('access-control-allow-origin') === (open ? '*' : undefined), `access-control-allow-origin: ${headers.get('access-control-allow-origin')}`],
     [(status === 405) === headers.has('allow'), `${status} and Allow`],
     // RFC 6750 §3.1: of a resource, and where no token of that scope would do, either.
-    [(status === 401 || (status === 403 && path === '/check')) === headers.has('www-authenticate'), `${status} and WWW-Authenticate`],
+    [(status === 401 || (status === 403 && check)) === headers.has('www-authenticate'), `${status} and WWW-Authenticate`],
     [cookies.every((line) => cookie.test(line)), `a cookie of another form: ${cookies}`],
   ];
   return rules.filter(([holds]) => !holds).map(([, complaint]) => complaint);

@@ -1,7 +1,7 @@
 // The files that the set-up starts from.
 
 import assert from 'node:assert/strict';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync } from 'node:fs';
 import test from 'node:test';
 import { addUp, readCargoResult, withExitCode } from '../../scripts/tally.mjs';
 
@@ -43,4 +43,18 @@ test('an ignored test counts as failed, and so does a run that was cut short', (
   assert.deepEqual(addUp([{ passed: 1, failed: 0 }, { passed: 2, failed: 3 }]), { passed: 3, failed: 3 });
   assert.deepEqual(withExitCode({ passed: 5, failed: 0 }, 101), { passed: 5, failed: 1 });
   assert.deepEqual(withExitCode({ passed: 5, failed: 2 }, 101), { passed: 5, failed: 2 });
+});
+
+test('what is fuzzed has every crate that its sources name', () => {
+  const crates = (/** @type {string} */ manifest) => [...manifest.matchAll(/^([\w-]+) = (?:"|\{ (?:version|path))/gm)].map(([, name]) => name);
+  const wanted = crates(read('Cargo.toml')).concat('edgemint');
+  const known = crates(read('fuzz/Cargo.toml'));
+  const directory = new URL('../native/', import.meta.url);
+  const sources = readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter((file) => /^(world|hostile)[./].*rs$/.test(file));
+  const text = sources.map((file) => readFileSync(new URL(file, directory), 'utf8')).join('\n');
+  // Of what is brought in the crate alone: what stands in the braces is a crate's own.
+  const used = text.replace(/^use (\w+)::\{[^;]*;/gm, 'use $1::');
+  const named = wanted.filter((name) => new RegExp(`(?<![:\\w])${name.replaceAll('-', '_')}::`).test(used));
+  assert.ok(sources.length > 10 && named.length > 5, `${sources} ${named}`);
+  assert.deepEqual(named.filter((name) => !known.includes(name)), []);
 });

@@ -349,7 +349,9 @@ fn consents(base: &Site) -> Vec<Scene> {
         let [allowed, denied] = trial.replies.as_slice() else { return Err("two".to_owned()) };
         demand(denied.error.as_deref() == Some("access_denied"), || "whoever denies has denied".to_owned())?;
         let Some(code) = &allowed.code else {
-            return demand(allowed.status == 400, || format!("a code or no code, not {}", allowed.status));
+            // Or who allows is to sign in again, because what they allowed was withdrawn as they did.
+            let fits = allowed.status == 400 || allowed.signs_in;
+            return demand(fits, || format!("a code or no code, not {}", allowed.status));
         };
         trial.only_grant()?;
         demand(!denied.turns.is_empty() || denied.unknown, || "a denial is told to the shard".to_owned())?;

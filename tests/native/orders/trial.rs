@@ -1,7 +1,7 @@
 //! What is asked of the end of a history, and at every answer on the way there.
 
 use super::course::{Outcome, Wish};
-use crate::world::{CALLBACK, Site, World, dead, parameter, string};
+use crate::world::{CALLBACK, Site, World, dead, parameter, string, text};
 use edgemint::{
     host::{Seconds, Store},
     wire::Response,
@@ -29,6 +29,8 @@ pub struct Reply {
     pub token: Option<String>,
     /// The error that its redirect carries.
     pub error: Option<String>,
+    /// Whether it is the page to sign in.
+    pub signs_in: bool,
     /// Whether this request, or its repetition, was told 503 before.
     pub unknown: bool,
     /// The step at which it went out; of a last repetition, the end.
@@ -46,6 +48,7 @@ impl Reply {
             code: parameter(response, "code"),
             token: parameter(response, "access_token"),
             error: parameter(response, "error"),
+            signs_in: text(response).contains("login-submit"),
             unknown: false,
             at: 0,
             turns: Vec::new(),
