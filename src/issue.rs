@@ -141,12 +141,7 @@ async fn jwt<H: Host>(
     person: Option<&Person>,
 ) -> Result<String, Error> {
     let Claims { scope, issued, expires, .. } = &access.claims;
-    let mut audience = policy.audience(scope);
-    // What belongs to no resource means something here (RFC 9068 §2.2.3, §3).
-    let is_ours = |name: &str| policy.scopes.get(name).is_none_or(|entry| entry.resource.is_empty());
-    if audience.is_empty() || scope.names().any(is_ours) {
-        audience.push(&cx.config.issuer);
-    }
+    let audience = policy.audience(scope, &cx.config.issuer);
     let sub = person.map_or_else(|| client.id.clone(), |person| client.subject(policy, &person.sub));
     let mut claims = object([
         ("iss", json!(cx.config.issuer)),

@@ -209,11 +209,14 @@ async fn weigh_for<H: Host>(
     token: &str,
 ) -> Result<Option<Inspected>, Error> {
     let Caller { client, policy } = caller;
-    let Metadata { resource_server: guards, resources, .. } = &client.metadata;
+    let Metadata { resource_server: guards, resources, subject_type, .. } = &client.metadata;
+    let issuer = &cx.config.issuer;
     let Some(presented) = Presented::read(cx, token).await? else {
         let weighed = if *guards { foreign::weigh(cx, policy, token).await? } else { None };
         let Some((Weighed { mut active, .. }, server)) = weighed else { return Ok(None) };
-        let Some(scope) = policy.told(resources, &active.scope) else { return Ok(None) };
+        // No shard has said yet whether the asker's record is the newest.
+        caller.confirm(cx).await?;
+        let Some(scope) = policy.told(resources, &active.scope, issuer) else { return Ok(None) };
         active.scope = scope;
         // What it says of itself, by who knows it.
         let [issuer, audience] = ["issuer", "audience"].map(|member| server.text(member).to_owned());
@@ -223,20 +226,21 @@ async fn weigh_for<H: Host>(
     let refresh = matches!(&presented, Presented::OfGrant(_, Token::Refresh { .. }));
     match ask(cx, caller, presented, Wish::Inspect(*guards)).await? {
         Reply::Active(mut active) => {
-            let own = !guards && client.metadata.subject_type == SubjectType::Pairwise;
-            if let Some(person) = active.person.as_mut().filter(|_| own) {
+            let own = active.client_id == client.id;
+            if let Some(person) =
+                active.person.as_mut().filter(|_| own && *subject_type == SubjectType::Pairwise)
+            {
                 // What it is told elsewhere, and no more (OpenID Connect Core §8.1).
                 person.sub = client.subject(policy, &person.sub);
                 person.username.clear();
             }
             // Whose token it is knows all of it.
-            if active.client_id != client.id {
-                let Some(scope) = policy.told(resources, &active.scope) else { return Ok(None) };
+            if !own {
+                let Some(scope) = policy.told(resources, &active.scope, issuer) else { return Ok(None) };
                 active.scope = scope;
             }
-            let audience = policy.audience(&active.scope).into_iter().map(str::to_owned).list();
-            let issuer = cx.config.issuer.clone();
-            Ok(Some(Inspected { active: *active, refresh, issuer, audience }))
+            let audience = policy.audience(&active.scope, issuer).into_iter().map(str::to_owned).list();
+            Ok(Some(Inspected { active: *active, refresh, issuer: issuer.clone(), audience }))
         }
         Reply::Stale => Err(Error::stale()),
         _ => Ok(None),

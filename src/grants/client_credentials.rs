@@ -4,8 +4,7 @@ use super::Ask;
 use crate::{
     error::{Code, Error},
     host::Host,
-    issue::{self, Authorization},
-    objects::protocol::grant_shard::{Command, GrantShard, Reply},
+    issue::Authorization,
 };
 
 pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization, Error> {
@@ -16,11 +15,7 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
     }
     let scope = ask.scope()?;
     if client.metadata.strict {
-        let shard = issue::draw_shard(ask.cx, &ask.caller.policy);
-        let command = Command::Check { client: client.reference(), policy: ask.caller.policy.version };
-        if !matches!(*ask.cx.ask::<GrantShard>(&shard.to_string(), command).await?, Reply::Good) {
-            return Err(Error::stale());
-        }
+        ask.caller.confirm(ask.cx).await?;
     }
     Ok(Authorization::Client(scope))
 }

@@ -209,7 +209,7 @@ impl Client {
     /// Whether its access tokens are JWTs (RFC 9068): it wants them, or a resource does that the scope is for.
     pub fn gets_jwt(&self, policy: &Policy, scope: &Scope) -> bool {
         let wants = |resource: &&str| policy.settings.jwt_resources.split(' ').any(|own| own == *resource);
-        self.metadata.access_token_format == AccessFormat::Jwt || policy.audience(scope).iter().any(wants)
+        self.metadata.access_token_format == AccessFormat::Jwt || policy.resources(scope).iter().any(wants)
     }
 
     /// How its ID tokens are signed.

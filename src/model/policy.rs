@@ -207,27 +207,43 @@ impl Policy {
         Ok(Some(Scope::of(names)))
     }
 
+    /// The resource that a scope belongs to; empty: none.
+    fn resource(&self, name: &str) -> &str {
+        self.scopes.get(name).map_or("", |entry| entry.resource.as_str())
+    }
+
     /// The resources that a scope is good at.
-    pub fn audience(&self, scope: &Scope) -> Vec<&str> {
-        let mut audience: Vec<&str> = Vec::new();
-        for entry in scope.names().filter_map(|name| self.scopes.get(name)) {
-            if !entry.resource.is_empty() && !audience.contains(&entry.resource.as_str()) {
-                audience.push(&entry.resource);
+    pub fn resources(&self, scope: &Scope) -> Vec<&str> {
+        let mut resources: Vec<&str> = Vec::new();
+        for resource in scope.names().map(|name| self.resource(name)) {
+            if !resource.is_empty() && !resources.contains(&resource) {
+                resources.push(resource);
             }
+        }
+        resources
+    }
+
+    /// `aud` of a token: its resources, and this server where something of it belongs to none, which means something here
+    /// (RFC 9068 §2.2.3, §3).
+    pub fn audience<'a>(&'a self, scope: &Scope, issuer: &'a str) -> Vec<&'a str> {
+        let mut audience = self.resources(scope);
+        if audience.is_empty() || scope.names().any(|name| self.resource(name).is_empty()) {
+            audience.push(issuer);
         }
         audience
     }
 
     /// What a resource server that guards these resources is told of a scope (RFC 7662 §4): nothing of others' resources.
     /// `None`: the scope is good at none of them.
-    pub fn told(&self, resources: &[String], scope: &Scope) -> Option<Scope> {
+    pub fn told(&self, resources: &[String], scope: &Scope, issuer: &str) -> Option<Scope> {
+        if resources.is_empty() {
+            return Some(scope.clone());
+        }
         let is_own = |uri: &str| resources.iter().any(|own| own == uri);
-        if !resources.is_empty() && !self.audience(scope).into_iter().any(is_own) {
+        if !self.audience(scope, issuer).into_iter().any(is_own) {
             return None;
         }
-        let resource = |name: &str| self.scopes.get(name).map_or("", |entry| entry.resource.as_str());
-        let is_told =
-            |name: &&str| resources.is_empty() || resource(name).is_empty() || is_own(resource(name));
+        let is_told = |name: &&str| self.resource(name).is_empty() || is_own(self.resource(name));
         Some(Scope::of(scope.names().filter(is_told)))
     }
 

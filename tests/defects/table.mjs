@@ -260,8 +260,8 @@ export const DEFECTS = [
   {
     what: "a resource server is told of tokens for others' resources",
     file: 'model/policy.rs',
-    from: '        if !resources.is_empty() && !self.audience(scope).into_iter().any(is_own) {',
-    to: '        if !resources.is_empty() && false && !self.audience(scope).into_iter().any(is_own) {',
+    from: '        if !self.audience(scope, issuer).into_iter().any(is_own) {',
+    to: '        if !self.audience(scope, issuer).into_iter().any(|_| true) {',
     test: 'revoke::a_resource_server_that_names_its_resources_is_told_of_tokens_for_these_and_of_no_others',
   },
   {

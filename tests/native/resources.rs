@@ -129,7 +129,7 @@ fn where_no_scope_names_a_resource_none_is_looked_at() {
     assert_eq!(own(&site, &[("resource", "https://nobody.test"), ("resource", "x")]).0, 200);
     assert_eq!(site.authorize("demo-web", &[("resource", "https://nobody.test")]).status, 200);
     let (_, token) = own(&site, &[]);
-    assert_eq!(audience(&site, &token), Value::Null);
+    assert_eq!(audience(&site, &token), ISSUER, "as a JWT says it");
 }
 
 #[test]

@@ -220,7 +220,11 @@ fn a_resource_server_that_names_its_resources_is_told_of_tokens_for_these_and_of
     site.patch("/admin/clients/demo-api", &json!({ "resources": ["https://else.test/", ORDERS] }));
     assert_eq!(site.inspect(&reports), dead());
     let seen = site.inspect(&string(&granted, "access_token"));
-    assert_eq!([&seen["aud"], &seen["scope"]], [ORDERS, "openid orders.read orders.write"]);
+    assert_eq!(seen["scope"], "openid orders.read orders.write");
+    assert_eq!(seen["aud"], json!([ORDERS, ISSUER]), "as a JWT says it");
+    site.patch("/admin/clients/demo-api", &json!({ "resources": [ISSUER] }));
+    assert_eq!(site.inspect(&none)["aud"], ISSUER, "what belongs to no resource is for this server");
+    assert_eq!([site.inspect(&orders), site.inspect(&reports)], [dead(), dead()]);
     for (resources, problem) in
         [(json!(["orders"]), 400), (json!(["https://a.test/#b"]), 400), (json!([]), 200)]
     {

@@ -167,7 +167,7 @@ async fn prove<H: Host>(
         return Err(Error::new(Code::InsufficientScope, detail).needing(first));
     }
     let policy = cx.policy().await?;
-    if !policy.audience(&scope).is_empty() {
+    if !policy.resources(&scope).is_empty() {
         // Whoever guards that resource holds it, too.
         let detail = "the token is for a resource as well: ask for one that is for this server alone";
         return Err(Error::new(Code::InsufficientScope, detail));

@@ -203,9 +203,12 @@ fn a_client_that_knows_people_by_subjects_of_its_own_is_told_no_other_about_its_
     ];
     let (_, tokens) = site.token(&credentials, &fields);
     let token = string(&tokens, "access_token");
-    let (_, told) = site.post("/introspect", &credentials, &[("token", &token)]);
-    assert_eq!(told["sub"], jws_claims(&string(&tokens, "id_token"))["sub"]);
-    assert!(told.get("username").is_none(), "{told}");
+    for guards in [false, true] {
+        site.patch(&format!("/admin/clients/{id}"), &json!({ "resource_server": guards }));
+        let (_, told) = site.post("/introspect", &credentials, &[("token", &token)]);
+        assert_eq!(told["sub"], jws_claims(&string(&tokens, "id_token"))["sub"]);
+        assert!(told.get("username").is_none(), "{told}");
+    }
     assert_eq!(site.inspect(&token)["username"], "alice", "who guards resources knows people as they are");
 }
 
