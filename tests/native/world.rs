@@ -136,6 +136,7 @@ struct Inner {
     elsewhere: RefCell<BTreeMap<String, Fetched>>,
     asked: RefCell<Vec<Asked>>,
     late: Cell<bool>,
+    meanwhile: RefCell<Vec<Box<dyn FnOnce()>>>,
     keys: RefCell<BTreeMap<String, Jwk>>,
 }
 
@@ -191,6 +192,11 @@ impl World {
     /// Whether nobody elsewhere answers in time.
     pub fn late(&self, late: bool) {
         self.0.late.set(late);
+    }
+
+    /// What happens while servers elsewhere are asked: each once, in the order of the calls.
+    pub fn meanwhile(&self, happens: impl FnOnce() + 'static) {
+        self.0.meanwhile.borrow_mut().insert(0, Box::new(happens));
     }
 
     /// A record lands in the replica, whoever wrote it.
@@ -346,6 +352,10 @@ impl Host for World {
 
     async fn fetch(&self, asked: &Asked) -> Result<Fetched, Away> {
         self.0.asked.borrow_mut().push(asked.clone());
+        let happens = self.0.meanwhile.borrow_mut().pop();
+        if let Some(happens) = happens {
+            happens();
+        }
         if self.0.late.get() {
             return Err(Away::Late);
         }
