@@ -209,6 +209,11 @@ impl World {
         self.0.clock.set(self.0.clock.get() + length.0 * 1000);
     }
 
+    /// Lets less than a second pass, or some of them and a part.
+    pub fn pass_milliseconds(&self, length: u64) {
+        self.0.clock.set(self.0.clock.get() + length);
+    }
+
     /// The objects' clocks go this many milliseconds before (or behind) the edge's.
     pub fn skew(&self, milliseconds: i64) {
         self.0.skew.set(milliseconds);
