@@ -10,7 +10,10 @@ use crate::{
     json::{self, json},
     jws,
     model::account::Listener,
-    objects::protocol::account_shard::{AccountShard, Command, Letter, Reply},
+    objects::{
+        outbox,
+        protocol::account_shard::{AccountShard, Command, Letter, Reply},
+    },
     upstream,
 };
 use serde_json::Value;
@@ -23,7 +26,8 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 const LIVES: [Seconds; 2] = [Seconds(120), Seconds(7200)];
 /// How often letters are written again because one more client listens. After that it ends without.
 const ROUNDS: usize = 3;
-/// How many letters are written for one wish. Whoever has more sessions and clients than that is to be signed out all the same.
+/// How many letters are written for one wish. Whoever has more sessions and clients than that is to be signed out all the same:
+/// the shard notes who is not told.
 const MOST: usize = 100;
 
 /// Asks a shard what may end sessions.
@@ -50,9 +54,7 @@ async fn letter<H: Host>(cx: &Context<'_, H>, sub: &str, who: Listener) -> Lette
     let Listener { sid, client, incarnation } = who;
     let mut letter = Letter { sid, client, to: String::new(), tokens: Vec::new() };
     if let Err(error) = write(cx, sub, &incarnation, &mut letter).await {
-        let reason = error.cause.as_deref().unwrap_or(&error.detail);
-        let line = json!({ "time": cx.now.seconds(), "event": "logout.untold", "client": letter.client, "reason": reason });
-        cx.host.log(&json::write(&line));
+        outbox::say_untold(cx.host, &letter.client, error.cause.as_deref().unwrap_or(&error.detail));
         letter.tokens.clear();
     }
     letter

@@ -15,7 +15,7 @@ use crate::json::{Json, json};
 use crate::{error::quotable, json};
 use serde_json::{Map, Value};
 
-/// Grant types a client may be registered with. `password` and `implicit` are known names that no endpoint serves yet.
+/// Grant types a client may be registered with. `password` and `implicit` are given by administrators alone.
 pub const GRANT_TYPES: &[&str] =
     &["authorization_code", "refresh_token", "client_credentials", "password", "implicit"];
 

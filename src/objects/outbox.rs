@@ -38,7 +38,7 @@ const SETTLED: Seconds = Seconds(60);
 
 #[derive(Clone, Default, Json)]
 struct Entry {
-    /// The version that made it dirty.
+    /// The version that made it dirty; where a client is not told, of how many ends.
     stamp: u64,
     /// Of a mark: the versions that the shard has not acknowledged. Not all numbers between them are versions of marks.
     #[json(default)]
@@ -128,13 +128,22 @@ pub fn owe_letter<S: Store>(store: &S, letter: &Letter, now: Timestamp) -> Resul
         if let Some((_, (_, sid, _))) = ends.iter().zip(&lying).min_by_key(|(end, _)| **end) {
             store.delete(LETTERS, &letter.client, sid)?;
             store.delete(TABLE, owner, &format!("{sid}|{}", letter.client))?;
+            leave_untold(store, &letter.client, 1, now)?;
         }
     }
     write(store, LETTERS, &letter.client, &letter.sid, letter)?;
     write(store, TABLE, owner, &key, &Entry { due: now, since: now, ..Entry::default() })
 }
 
-/// Where a letter lies: client and session.
+/// A client will not hear of so many ends. No turn writes the log: the alarm does, once for all that were left meanwhile.
+pub fn leave_untold<S: Store>(store: &S, client: &str, count: u64, now: Timestamp) -> Result<(), Fault> {
+    let (owner, key) = (Kind::Letter.owner(), format!("|{client}"));
+    let known = read::<Entry, S>(store, TABLE, owner, &key)?.unwrap_or_default();
+    let stamp = known.stamp.saturating_add(count);
+    write(store, TABLE, owner, &key, &Entry { stamp, due: now, since: now, ..Entry::default() })
+}
+
+/// Where a letter lies: client and session. Without a session: of which client it is that was left untold.
 fn place_of(key: &str) -> (&str, &str) {
     let (sid, client) = key.split_once('|').unwrap_or_default();
     (client, sid)
@@ -243,7 +252,7 @@ async fn send<H: Host, S: Store>(
             settle_note(host, store, kind, (NOTES, "", &key), &key, entry, sent)
         }
         Kind::Letter => {
-            let sent = tell(host, store, &key).await;
+            let sent = tell(host, store, &key, entry.stamp).await;
             let (client, sid) = place_of(&key);
             settle_note(host, store, kind, (LETTERS, client, sid), &key, entry, sent)
         }
@@ -299,15 +308,19 @@ fn lease_letters<H: Host, S: Store>(host: &H, store: &S) -> Result<Taken, Fault>
     due.sort_by_key(|(_, entry)| entry.due);
     let (mut taken, mut hosts) = (Vec::new(), Vec::new());
     for (key, entry) in due {
+        if hosts.len() == ABREAST || taken.len() == BATCH {
+            break;
+        }
         let (client, sid) = place_of(&key);
+        if sid.is_empty() {
+            taken.push(take(store, kind, key, entry, now)?); // Nobody is asked for that.
+            continue;
+        }
         let letter: Option<Letter> = read(store, LETTERS, client, sid)?;
         let to = letter.map(|letter| outside::name_of(&letter.to).to_owned()).unwrap_or_default();
         if hosts.iter().filter(|own| **own == to).count() < ABREAST_OF_ONE {
             hosts.push(to);
             taken.push(take(store, kind, key, entry, now)?);
-        }
-        if taken.len() == ABREAST {
-            break;
         }
     }
     Ok(taken)
@@ -341,10 +354,15 @@ async fn note<H: Host, S: Store>(host: &H, store: &S, key: &str) -> Result<(), F
 }
 
 /// Tells a client (OpenID Connect Back-Channel Logout 1.0 §2.5, §2.8). One that says no is not asked again.
-async fn tell<H: Host, S: Store>(host: &H, store: &S, key: &str) -> Result<(), Fault> {
+async fn tell<H: Host, S: Store>(host: &H, store: &S, key: &str, untold: u64) -> Result<(), Fault> {
     let (client, sid) = place_of(key);
+    if sid.is_empty() {
+        let reason = format!("of {untold} ends: more letters were to be written, or kept, than may be");
+        say_untold(host, client, &reason);
+        return Ok(());
+    }
     let Some(letter) = read::<Letter, S>(store, LETTERS, client, sid)? else { return Ok(()) };
-    let (time, good) = (host.now(), letter.tokens.iter().find(|(until, _)| host.now() < *until));
+    let good = letter.tokens.iter().find(|(until, _)| host.now() < *until);
     let reason = match good {
         None => "nobody took it in time".to_owned(),
         Some((_, token)) => {
@@ -355,9 +373,15 @@ async fn tell<H: Host, S: Store>(host: &H, store: &S, key: &str) -> Result<(), F
             }
         }
     };
-    let line = json::json!({ "time": time.seconds(), "event": "logout.untold", "client": letter.client, "reason": reason });
-    host.log(&json::write(&line));
+    say_untold(host, client, &reason);
     Ok(())
+}
+
+/// That a client was not told, and why.
+pub fn say_untold<H: Host>(host: &H, client: &str, reason: &str) {
+    let time = host.now().seconds();
+    let line = json::json!({ "time": time, "event": "logout.untold", "client": client, "reason": reason });
+    host.log(&json::write(&line));
 }
 
 /// After a note or a letter was sent: it arrives as often as it likes, and is one row.

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { chromium } from 'playwright-core';
 
 const QUIET = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
@@ -18,10 +19,13 @@ export function launchBrowser() {
 export class Callback {
   /** @type {URL[]} what reached it */
   answers = [];
+  /** @type {URLSearchParams[]} forms that were posted to it */
+  forms = [];
   uri = '';
-  #server = createServer((request, response) => {
+  #server = createServer(async (request, response) => {
     const url = new URL(request.url ?? '/', this.uri);
-    if (url.pathname === '/callback') this.answers.push(url);
+    if (url.pathname === '/callback' && request.method === 'POST') this.forms.push(new URLSearchParams(await text(request)));
+    else if (url.pathname === '/callback') this.answers.push(url);
     response.setHeader('content-type', 'text/html').end('<!doctype html><link rel="icon" href="data:,"><h1>The client has it</h1>');
   });
 

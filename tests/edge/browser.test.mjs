@@ -40,6 +40,7 @@ for (const javaScriptEnabled of [true, false]) {
       page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
       page.on('pageerror', (error) => complaints.push(String(error)));
       client.answers.length = 0;
+      client.forms.length = 0;
     });
 
     afterEach(async () => {
@@ -116,6 +117,42 @@ for (const javaScriptEnabled of [true, false]) {
       await page.click('#consent-allow');
       const answer = await readAnswer();
       assert.deepEqual([answer.get('error'), answer.get('code')], ['access_denied', null]);
+    });
+
+    test('an answer that is a form is posted to the client, by itself or by a button, and by nothing else on the page', async () => {
+      /** @type {string[]} */
+      const policies = [];
+      page.on('response', (response) => policies.push(response.headers()['content-security-policy'] ?? ''));
+      /** What the page posts to the client, which is where the browser is then. */
+      const arrive = async () => {
+        if (!javaScriptEnabled) {
+          const button = page.getByRole('button', { name: 'Go on' });
+          await button.waitFor();
+          assert.deepEqual(client.forms, [], 'nothing goes by itself');
+          await button.click();
+        }
+        await page.getByRole('heading', { name: 'The client has it' }).waitFor();
+        assert.deepEqual([page.url(), client.forms.length, client.answers.length], [client.uri, 1, 0]);
+        const [form] = client.forms.splice(0);
+        assert.equal(form.get('state'), 'a "state" <b>&amp; more');
+        assert.equal(form.get('iss'), worker.issuer);
+        return form;
+      };
+      const asked = { response_mode: 'form_post', state: 'a "state" <b>&amp; more' };
+      await open(asked);
+      await signIn();
+      await page.click('#consent-allow');
+      const form = await arrive();
+      assert.deepEqual([...form.keys()].sort(), ['code', 'iss', 'state']);
+      const { status, text } = await redeem(form.get('code'));
+      assert.equal(status, 200, text);
+      const [policy, ...others] = policies.filter((text) => text.includes('script-src'));
+      assert.match(policy, /script-src 'sha256-[\w+/=]+';/);
+      assert(policy.includes(`form-action ${new URL(client.uri).origin};`), policy);
+      assert.deepEqual(others, [], 'no other page has a script');
+      await open(asked);
+      await page.click('#consent-deny');
+      assert.equal((await arrive()).get('error'), 'access_denied');
     });
 
     test('a double click on Allow gives one code, which works once', async () => {

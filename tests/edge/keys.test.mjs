@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { calculateJwkThumbprint, createLocalJWKSet, decodeProtectedHeader, importJWK, jwtVerify } from 'jose';
-import { administer, askToken, inspect, isActive, read } from './caller.mjs';
+import { administer, askToken, inspect, isActive, read, redeem, refresh } from './caller.mjs';
+import { CALLBACK, Person } from './person.mjs';
 import { Worker } from './worker.mjs';
 
 /** @param {Worker} worker @param {string} [door] @returns {Promise<any[]>} */
@@ -103,26 +104,52 @@ async function makeSigned(worker) {
   };
 }
 
-test('through ten rotations under load nobody who keeps the keys as long as they may fails to verify', async () => {
+/**
+ * Somebody who signed in to a client of RS256 at this isolate, which gives another ID token with each refresh.
+ * @param {Worker} worker @param {string} door
+ */
+async function makeSignedIn(worker, door) {
+  const { status, text, body } = await administer(worker, 'POST', '/admin/clients', {
+    redirect_uris: [CALLBACK], grant_types: ['authorization_code', 'refresh_token'], scope: 'openid offline_access',
+    profile: 'openid', id_token_signed_response_alg: 'RS256',
+  });
+  assert.equal(status, 201, text);
+  const who = `${body.client_id}:${body.client_secret}`;
+  const code = await new Person(worker, door).code(body.client_id, { scope: 'openid offline_access' });
+  let tokens = (await redeem(worker, code, who, door)).body;
+  const give = async () => {
+    const answer = await refresh(worker, tokens.refresh_token, who, door);
+    assert.equal(answer.status, 200, answer.text);
+    tokens = answer.body;
+    return tokens.id_token;
+  };
+  return { give, audience: body.client_id };
+}
+
+test('through ten rotations of two algorithms under load nobody who keeps the keys as long as they may fails to verify', async () => {
   const worker = await Worker.start({ isolates: 3 });
   try {
     // Others may keep them for two seconds.
     const set = await administer(worker, 'PATCH', '/admin/settings', { 'keys.publishSeconds': 8 });
     assert.equal(set.status, 200, set.text);
     const sign = await makeSigned(worker);
-    const seen = new Map();
+    const readers = await Promise.all(worker.doors.map((door) => makeSignedIn(worker, door)));
+    const seen = { ES256: new Map(), RS256: new Map() };
     let [verified, running] = [0, true];
     const failed = [];
-    /** One who verifies, by keys from one isolate, what another gives. @param {number} at */
-    const verify = async (at) => {
+    /**
+     * One who verifies, by keys from one isolate, what another gives.
+     * @param {number} at @param {() => Promise<string>} give @param {import('jose').JWTVerifyOptions} options
+     */
+    const verify = async (at, give, options) => {
       const keep = keeper();
-      const [from, giver] = [worker.doors[at % 3], worker.doors[Math.floor(at / 3) % 3]];
+      const from = worker.doors[at % 3];
       while (running) {
-        const token = await sign(giver);
-        const { kid } = decodeProtectedHeader(token);
-        seen.set(kid, (seen.get(kid) ?? 0) + 1);
+        const token = await give();
+        const { alg, kid } = decodeProtectedHeader(token);
+        seen[alg].set(kid, (seen[alg].get(kid) ?? 0) + 1);
         try {
-          await jwtVerify(token, createLocalJWKSet(await keep(`${from}/jwks`)), { issuer: worker.issuer, typ: 'at+jwt' });
+          await jwtVerify(token, createLocalJWKSet(await keep(`${from}/jwks`)), { issuer: worker.issuer, ...options });
           verified += 1;
         } catch (error) {
           failed.push(`${at}: ${kid}: ${/** @type {Error} */ (error).message}`);
@@ -130,17 +157,22 @@ test('through ten rotations under load nobody who keeps the keys as long as they
         await pause(20);
       }
     };
-    const verifiers = Array.from({ length: 9 }, (_, at) => verify(at));
+    const access = { typ: 'at+jwt', algorithms: ['ES256'] };
+    const verifiers = Array.from({ length: 9 }, (_, at) => verify(at, () => sign(worker.doors[Math.floor(at / 3)]), access));
+    // Of the other algorithm ID tokens, by the keys of the isolate after the one that gives them.
+    readers.forEach(({ give, audience }, at) => verifiers.push(verify(at + 1, give, { typ: 'JWT', algorithms: ['RS256'], audience })));
     for (let rotation = 0; rotation < 10; rotation += 1) {
       await pause(1500);
-      const { status, text } = await administer(worker, 'POST', '/admin/keys', {});
-      assert.equal(status, 201, text);
+      for (const algorithm of ['ES256', 'RS256']) {
+        const { status, text } = await administer(worker, 'POST', '/admin/keys', { algorithm });
+        assert.equal(status, 201, text);
+      }
     }
     await pause(10_000);
     running = false;
     await Promise.all(verifiers);
     assert.deepEqual(failed, []);
-    assert.equal(seen.size, 11, JSON.stringify([...seen]));
+    for (const kids of Object.values(seen)) assert.equal(kids.size, 11, JSON.stringify([...kids]));
     assert(verified > 500, `only ${verified}`);
     assert.deepEqual(worker.failures(), []);
     console.log(`proof: signatures verified through ten rotations: ${verified}`);

@@ -8,6 +8,7 @@ import { Person } from './person.mjs';
 import { ADMIN_TOKEN, Worker } from './worker.mjs';
 
 const CALLBACK = 'http://127.0.0.1:9999/callback';
+const GOODBYE = 'http://127.0.0.1:9999/goodbye';
 
 /** @type {Worker} */
 let worker;
@@ -38,7 +39,8 @@ async function administer(path, body, method = 'POST') {
   return answer.json();
 }
 
-test('openid-client in its strictest settings signs a person in, asks userinfo, refreshes', async () => {
+test('openid-client in its strictest settings signs a person in, asks userinfo, refreshes, signs them out', async () => {
+  await administer('/admin/clients/demo-web', { post_logout_redirect_uris: [GOODBYE] }, 'PATCH');
   const configuration = await discover('demo-web', client.ClientSecretBasic('demo-web-secret'), {
     id_token_signed_response_alg: 'ES256',
     require_auth_time: true,
@@ -54,7 +56,8 @@ test('openid-client in its strictest settings signs a person in, asks userinfo, 
     code_challenge: await client.calculatePKCECodeChallenge(verifier),
     code_challenge_method: 'S256',
   });
-  const { location } = await allow(new Person(worker), url);
+  const browser = new Person(worker);
+  const { location } = await allow(browser, url);
   const tokens = await client.authorizationCodeGrant(configuration, location, {
     pkceCodeVerifier: verifier,
     expectedNonce: nonce,
@@ -72,6 +75,17 @@ test('openid-client in its strictest settings signs a person in, asks userinfo, 
   const refreshed = await client.refreshTokenGrant(configuration, tokens.refresh_token);
   assert.equal(refreshed.claims().sub, claims.sub);
   assert.equal(refreshed.claims().auth_time, claims.auth_time);
+  const goodbye = client.randomState();
+  const end = client.buildEndSessionUrl(configuration, {
+    id_token_hint: refreshed.id_token,
+    post_logout_redirect_uri: GOODBYE,
+    state: goodbye,
+  });
+  const left = await browser.send(end.pathname + end.search);
+  assert.deepEqual([left.status, String(left.location)], [303, `${GOODBYE}?state=${goodbye}`]);
+  url.searchParams.set('prompt', 'none');
+  const nobody = await allow(browser, url);
+  assert.equal(nobody.location.searchParams.get('error'), 'login_required');
 });
 
 for (const algorithm of ['ES256', 'RS256', 'PS256', 'EdDSA']) {

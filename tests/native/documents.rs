@@ -180,6 +180,7 @@ fn every_event_that_is_logged_is_in_the_operators_guide() {
         for text in read(&file).split('"').skip(1).step_by(2) {
             let kinds = [
                 "login.",
+                "logout.",
                 "account.",
                 "consent.",
                 "token.",

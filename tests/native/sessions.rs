@@ -7,7 +7,7 @@ use crate::{
     world::*,
 };
 use edgemint::{
-    host::{Host as _, Seconds},
+    host::{Host as _, Seconds, Store as _},
     json::{self, tree},
     model::account::shard_of_sub,
     objects::protocol::account_shard::{AccountShard, SessionRef},
@@ -343,9 +343,65 @@ fn who_is_never_there_is_owed_a_hundred_letters_and_the_newest() {
     }
     let disk = site.world.disk("ACCOUNTS", &shard_of_sub(&own.sub).unwrap());
     let letters = disk.rows_of("letters");
-    assert_eq!((letters.len(), disk.rows_of("outbox").len()), (100, 100));
+    assert_eq!(letters.len(), 100);
     let has = |sid: &str| letters.iter().any(|row| row.contains(sid));
     assert!(!has("s029") && has("s030") && has("s129"));
+    // Those that went for newer ones are one line of the log, and one row until the alarm writes it.
+    assert_eq!(disk.rows_of("outbox").len(), 101);
+    site.world.events();
+    site.world.ring();
+    let untold = untold(&site);
+    assert_eq!((untold.len(), &untold[0]["client"]), (1, &json!("shop")), "{untold:?}");
+    assert!(string(&untold[0], "reason").starts_with("of 30 ends"), "{untold:?}");
+    assert_eq!(disk.rows_of("outbox").len(), 100);
+}
+
+/// What the log says of clients that are not told.
+fn untold(site: &Site) -> Vec<Value> {
+    site.world.events().into_iter().filter(|event| event["event"] == "logout.untold").collect()
+}
+
+#[test]
+fn of_more_who_listen_than_letters_are_written_for_one_wish_the_log_names_those_who_are_not_told() {
+    let site = Site::new();
+    let out = "https://one.test/out";
+    client(&site, "shop", &json!({ "backchannel_logout_uri": out }));
+    sign_in(&site, "shop", "openid");
+    let own = session(&site);
+    let row = site.world.disk("REGISTRY", "registry").get("clients", "shop", "").unwrap().unwrap();
+    let incarnation = serde_json::from_str::<Value>(&row).unwrap()["incarnation"].clone();
+    for number in 0..30 {
+        let other = admit(&site, &own, &format!("s{number:02}"), None);
+        let mut wanted = wanted(&site, "shop");
+        wanted["incarnation"] = incarnation.clone();
+        let note = json!({ "session": tree(&other), "shard": "weur-0", "wanted": wanted });
+        assert!(tell(&site, &other, &json!({ "Note": note }))["Person"].is_object());
+        // Others that are gone from here: nothing is sent to them, and their letters count all the same.
+        for client in ["a", "b", "c"] {
+            allow(&site, &other, client);
+        }
+    }
+    site.world.events();
+    site.patch("/admin/users/alice", &json!({ "enabled": false }));
+    assert!(!is_in(&site), "they are signed out all the same");
+    let disk = site.world.disk("ACCOUNTS", &shard_of_sub(&own.sub).unwrap());
+    let letters = disk.rows_of("letters").len();
+    assert_eq!(untold(&site), Vec::<Value>::new(), "no turn writes the log");
+    site.world.ring();
+    let told = untold(&site);
+    let count = |line: &Value| {
+        let reason = string(line, "reason");
+        reason
+            .split(' ')
+            .nth(1)
+            .and_then(|count| count.parse::<usize>().ok())
+            .unwrap_or_else(|| panic!("{reason}"))
+    };
+    assert_eq!(told.iter().map(count).sum::<usize>(), 121 - 100, "{told:?}");
+    let shops: usize = told.iter().filter(|line| line["client"] == "shop").map(count).sum();
+    assert_eq!(letters + shops, 31, "each end has its letter, or its line");
+    site.world.ring();
+    assert_eq!(untold(&site), Vec::<Value>::new(), "once");
 }
 
 #[test]

@@ -136,6 +136,7 @@ struct Inner {
     elsewhere: RefCell<BTreeMap<String, Fetched>>,
     asked: RefCell<Vec<Asked>>,
     late: Cell<bool>,
+    meanwhile: RefCell<Vec<Box<dyn FnOnce()>>>,
     keys: RefCell<BTreeMap<String, Jwk>>,
 }
 
@@ -193,6 +194,11 @@ impl World {
         self.0.late.set(late);
     }
 
+    /// What happens while servers elsewhere are asked: each once, in the order of the calls.
+    pub fn meanwhile(&self, happens: impl FnOnce() + 'static) {
+        self.0.meanwhile.borrow_mut().insert(0, Box::new(happens));
+    }
+
     /// A record lands in the replica, whoever wrote it.
     pub fn land(&self, key: &str, value: &str) {
         self.0.replica.borrow_mut().insert(key.to_owned(), value.to_owned());
@@ -201,6 +207,11 @@ impl World {
     /// Lets time pass.
     pub fn pass(&self, length: Seconds) {
         self.0.clock.set(self.0.clock.get() + length.0 * 1000);
+    }
+
+    /// Lets less than a second pass, or some of them and a part.
+    pub fn pass_milliseconds(&self, length: u64) {
+        self.0.clock.set(self.0.clock.get() + length);
     }
 
     /// The objects' clocks go this many milliseconds before (or behind) the edge's.
@@ -346,6 +357,10 @@ impl Host for World {
 
     async fn fetch(&self, asked: &Asked) -> Result<Fetched, Away> {
         self.0.asked.borrow_mut().push(asked.clone());
+        let happens = self.0.meanwhile.borrow_mut().pop();
+        if let Some(happens) = happens {
+            happens();
+        }
         if self.0.late.get() {
             return Err(Away::Late);
         }

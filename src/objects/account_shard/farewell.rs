@@ -18,7 +18,7 @@ use crate::{
         read, write,
     },
 };
-use std::mem;
+use std::{collections::BTreeMap, mem};
 
 /// How many hear of the end of one session: of more the later ones do not.
 const MOST: usize = 50;
@@ -158,6 +158,7 @@ pub(super) fn end<S: Store>(
     }
     let reply = AccountShard::perform(turn, command)?;
     let account = account(turn.store, &sub)?;
+    let mut untold: BTreeMap<String, u64> = BTreeMap::new();
     for (table, id, _) in heard {
         let Some(mut row) = read::<Session, S>(turn.store, &table, &sub, &id)? else { continue };
         if account.as_ref().is_some_and(|account| row.stands(account, turn.now)) {
@@ -166,11 +167,19 @@ pub(super) fn end<S: Store>(
         // Nobody hears of it twice.
         let hear = mem::take(&mut row.hearers);
         write(turn.store, &table, &sub, &id, &row)?;
-        let is_theirs =
-            |letter: &&Letter| hear.iter().any(|who| letter.sid == who.sid && letter.client == who.client);
-        for letter in letters.iter().filter(is_theirs).filter(|letter| !letter.tokens.is_empty()) {
-            outbox::owe_letter(turn.store, letter, turn.now)?;
+        for who in hear {
+            let mut own =
+                letters.iter().filter(|letter| letter.sid == who.sid && letter.client == who.client);
+            match own.next() {
+                // Whoever could not write it has said so, and who is not to hear any more needs none.
+                Some(letter) if letter.tokens.is_empty() => {}
+                Some(letter) => outbox::owe_letter(turn.store, letter, turn.now)?,
+                None => *untold.entry(who.client).or_default() += 1,
+            }
         }
+    }
+    for (client, count) in untold {
+        outbox::leave_untold(turn.store, &client, count, turn.now)?;
     }
     Ok(reply)
 }

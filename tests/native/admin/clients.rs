@@ -1,9 +1,9 @@
-//! Client records that another version of this server wrote.
+//! Client records: that another version of this server wrote, that are called alike, that several people change at once.
 
 use super::read;
 use crate::world::*;
 use edgemint::{
-    host::{Host, Store},
+    host::{Fetched, Host, Store},
     objects::{outbox, protocol::registry},
 };
 use http::Method;
@@ -113,4 +113,73 @@ fn name_and_version_are_one_clients_and_free_again_once_it_is_gone() {
         let answer = site.send(&request(Method::POST, "/register", &headers, &body.to_string()));
         assert_eq!(answer.status, 201, "{}", text(&answer));
     }
+}
+
+/// A client of one redirect URI, and a list of its sector that names that one.
+fn of_a_sector() -> (Site, Value) {
+    let (site, sector) = (Site::new(), "https://app.test/uris.json");
+    let body = json!({ "client_id": "app", "redirect_uris": ["https://a.test/cb"], "scope": "openid" });
+    assert_eq!(site.admin(Method::POST, "/admin/clients", &body).0, 201);
+    let body = Some(b"[\"https://a.test/cb\"]".to_vec());
+    site.world.put_elsewhere(sector, Fetched { status: 200, body, ..Fetched::default() });
+    (site, json!({ "sector_identifier_uri": sector, "subject_type": "pairwise" }))
+}
+
+/// Another administrator changes it while the list of the sector is being asked for.
+fn meanwhile(site: &Site, patch: Value) {
+    let other = site.beside();
+    site.world.meanwhile(move || other.patch("/admin/clients/app", &patch));
+}
+
+#[test]
+fn a_sector_holds_for_the_redirect_uris_that_the_client_has_when_it_is_written() {
+    let (site, sector) = of_a_sector();
+    meanwhile(&site, json!({ "redirect_uris": ["https://b.test/cb"] }));
+    let (status, problem) = site.admin(Method::PATCH, "/admin/clients/app", &sector);
+    assert_eq!((status, &problem["field"]), (400, &json!("sector_identifier_uri")), "{problem}");
+    let kept = read(&site, "/admin/clients/app");
+    assert_eq!(
+        (&kept["redirect_uris"], &kept["sector_identifier_uri"]),
+        (&json!(["https://b.test/cb"]), &Value::Null)
+    );
+    // And the other way round: the redirect URI is the list's, until the client has a list.
+    let (site, sector) = of_a_sector();
+    site.patch("/admin/clients/app", &sector);
+    let uris = json!({ "redirect_uris": ["https://b.test/cb"], "sector_identifier_uri": null });
+    meanwhile(&site, uris.clone());
+    let (status, changed) =
+        site.admin(Method::PATCH, "/admin/clients/app", &json!({ "redirect_uris": ["https://a.test/cb"] }));
+    assert_eq!((status, &changed["sector_identifier_uri"]), (200, &Value::Null), "{changed}");
+}
+
+#[test]
+fn a_change_whose_client_became_another_is_checked_again_and_at_last_a_conflict() {
+    let (site, sector) = of_a_sector();
+    for round in 0..3 {
+        meanwhile(&site, json!({ "description": format!("round {round}") }));
+    }
+    let (status, changed) = site.admin(Method::PATCH, "/admin/clients/app", &sector);
+    assert_eq!((status, &changed["description"]), (200, &json!("round 2")), "{changed}");
+    let (site, sector) = of_a_sector();
+    for round in 0..4 {
+        meanwhile(&site, json!({ "description": format!("round {round}") }));
+    }
+    let (status, problem) = site.admin(Method::PATCH, "/admin/clients/app", &sector);
+    assert_eq!((status, &problem["error"]), (409, &json!("conflict")), "{problem}");
+    assert_eq!(read(&site, "/admin/clients/app")["sector_identifier_uri"], Value::Null);
+    // Whoever named a version hears that it is gone, at once.
+    meanwhile(&site, json!({ "description": "another" }));
+    let headers = [("authorization", format!("Bearer {ADMIN_TOKEN}")), ("if-match", tag(&site))];
+    let mut headers: Vec<(&str, &str)> =
+        headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    headers.push(("content-type", "application/json"));
+    let patch = request(Method::PATCH, "/admin/clients/app", &headers, &sector.to_string());
+    assert_eq!(site.send(&patch).status, 412);
+}
+
+/// The version of the client, as it is shown.
+fn tag(site: &Site) -> String {
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let shown = site.send(&request(Method::GET, "/admin/clients/app", &[("authorization", &bearer)], ""));
+    shown.header("etag").expect("a version").to_owned()
 }

@@ -400,3 +400,18 @@ fn a_claim_by_name_is_given_no_longer_than_the_client_may_have_it() {
     assert_eq!(status, 200, "{tokens}");
     assert!(jws_claims(&string(&tokens, "id_token")).get("email").is_none());
 }
+
+#[test]
+fn userinfo_tells_nothing_once_the_client_or_the_person_is_disabled() {
+    for (target, enabled_again) in [("/admin/clients/demo-web", 200), ("/admin/users/alice", 401)] {
+        let site = Site::new();
+        let token = string(&super::tokens(&site, &[("scope", "openid email")]), "access_token");
+        let elsewhere = site.beside();
+        let told = || [&site, &elsewhere].map(|isolate| userinfo(isolate, &token).status.as_u16());
+        assert_eq!(told(), [200, 200]);
+        site.patch(target, &json!({ "enabled": false }));
+        assert_eq!(told(), [401, 401], "{target}");
+        site.patch(target, &json!({ "enabled": true }));
+        assert_eq!(userinfo(&elsewhere, &token).status, enabled_again, "{target}");
+    }
+}

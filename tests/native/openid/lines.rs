@@ -316,3 +316,37 @@ fn a_refresh_token_of_openid_is_for_its_own_client_which_authenticates() {
     }
     assert!(site.refresh(&token).1["id_token"].is_string());
 }
+
+/// §2, §3.1.2.1: `auth_time` is in seconds, and never before the second of the request that demanded it.
+#[test]
+fn a_sign_in_that_was_asked_for_is_said_to_be_no_older_than_the_second_of_the_request() {
+    let site = Site::new();
+    let first = id_token(&site, &[("scope", "openid")])["auth_time"].as_u64().unwrap();
+    for (milliseconds, more) in
+        [(400, ("prompt", "login")), (500, ("max_age", "0")), (150, ("prompt", "login"))]
+    {
+        site.world.pass_milliseconds(milliseconds);
+        let asked = site.world.now();
+        let page = asks(&site, &[more]);
+        assert!(text(&page).contains("login-submit"), "{more:?}: a moment ago is before, too");
+        let code = parameter(&site.sign_in(&page, "alice", "wonderland"), "code").unwrap();
+        let (_, tokens) = site.redeem(&code);
+        let said = jws_claims(&string(&tokens, "id_token"))["auth_time"].clone();
+        assert_eq!(said, asked.seconds(), "{more:?}");
+    }
+    assert_eq!(site.world.now().seconds(), first + 1, "two of them were in the same second");
+}
+
+/// §3.1.2.1: `max_age` is judged by the millisecond at which the person signed in, not by what `auth_time` says of it.
+#[test]
+fn the_age_of_a_sign_in_is_measured_in_milliseconds() {
+    let site = Site::new();
+    site.world.pass_milliseconds(900);
+    id_token(&site, &[("scope", "openid")]);
+    let is_asked = || text(&asks(&site, &[("max_age", "1")])).contains("login-submit");
+    // The next second, and the one after it by `auth_time`.
+    for (milliseconds, expected) in [(150, false), (849, false), (1, true)] {
+        site.world.pass_milliseconds(milliseconds);
+        assert_eq!(is_asked(), expected, "{milliseconds}");
+    }
+}
