@@ -89,7 +89,8 @@ fn wanted(asked: &Asked, at: Timestamp) -> Wanted {
     let Asked { client, request, .. } = asked;
     let (incarnation, name) = (client.incarnation.clone(), client.name().to_owned());
     let listens = client.metadata.backchannel_logout_uri.is_some();
-    Wanted { client: client.id.clone(), incarnation, name, scope: request.scope.clone(), at, listens }
+    let (scope, asked) = (request.scope.clone(), request.scope.clone());
+    Wanted { client: client.id.clone(), incarnation, name, scope, asked, at, listens }
 }
 
 /// Answers whoever is signed in: with the consent page, or at once. `None`: the session is over, or not who or as late as is asked for.

@@ -23,16 +23,21 @@ const CONSENTS: &str = "consents";
 /// Clients that a person is shown: those that asked last.
 const SHOWN: usize = 200;
 
-/// Remembers what is allowed.
+/// Remembers what is decided.
 pub(super) fn remember<S: Store>(turn: &Turn<'_, S>, account: &Account, wanted: Wanted) -> Result<(), Fault> {
     let (sub, client) = (&account.sub, wanted.client.clone());
     let before: Option<Consent> = read(turn.store, CONSENTS, sub, &client)?;
-    let known = before.as_ref().is_some_and(|before| before.covers(&wanted) && !before.is_due(turn.now));
-    // What was withdrawn since is not allowed by the same message once more.
-    if known || wanted.at <= account.withdrawn {
+    // What was withdrawn since is not allowed by the same message once more, and what was decided later stays.
+    let late = before.as_ref().is_some_and(|before| wanted.at < before.decided);
+    if late || wanted.at <= account.withdrawn {
         return Ok(());
     }
-    write(turn.store, CONSENTS, sub, &client, &Consent::with(before, wanted, turn.now))
+    let after = Consent::with(before.clone(), wanted, turn.now);
+    let same = |before: Consent| !before.is_due(turn.now) && Consent { last: turn.now, ..before } == after;
+    if before.is_some_and(same) {
+        return Ok(());
+    }
+    write(turn.store, CONSENTS, sub, &client, &after)
 }
 
 /// Whether a client is allowed anything.
