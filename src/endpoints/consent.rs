@@ -1,5 +1,6 @@
 //! `POST /consent`: a person allows or denies. Two requests, one to the account and one to the grant: the account checks
-//! the session and notes the shard *before* the grant is made, so that disabling the person misses no grant.
+//! the session and notes the shard *before* the grant is made, so that disabling the person misses no grant. For a client that
+//! is a document of which there is no record as it is now, two more come before: who it is, and the record.
 //!
 //! What was allowed is remembered, and where it covers all that is asked the next time the same two requests answer at once.
 
@@ -38,7 +39,7 @@ use std::rc::Rc;
 pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let params = Params::of_form(request, &["scope"])?;
     let pending = Pending::open_for(cx, request, &params, Purpose::Consent)?;
-    let asked = verify_again(cx, request, pending.request.clone()).await?;
+    let mut asked = verify_again(cx, request, pending.request.clone()).await?;
     let ticked = Scope::parse(&params.all("scope").list().join(" "));
     let ticked = ticked.map_err(|why| Error::new(Code::InvalidRequest, why))?;
     let scope = match params.optional("decision") {
@@ -63,6 +64,16 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let (Some(session), Some(address)) = (session, pending.address.clone()) else {
         return ask_login(cx, &asked, &pending.browser);
     };
+    // What the account notes is of the client's record: of a document that has none, or another one, it is made before.
+    if asked.client.version == 0 {
+        let Some(person) = session::person(cx, &session).await? else {
+            return ask_login(cx, &asked, &pending.browser);
+        };
+        let client = Rc::clone(&asked.client);
+        let client = cx.begin_use(request, &asked.policy, client, &person.username).await?;
+        still_holds(&client, &asked, cx.now)?;
+        asked.client = client;
+    }
     let wanted = Wanted { scope: scope.clone(), ..wanted(&asked, cx.now) };
     let Some(person) = session::giver(cx, &session, address.shard.to_string(), wanted).await? else {
         // Signed out, disabled, or over: the session's own words, not an error of the client's.
