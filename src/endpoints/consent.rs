@@ -116,7 +116,7 @@ pub(super) async fn go_on<H: Host>(
         return Ok(None);
     }
     let address = draw(cx, asked, &session.sub);
-    let authorization_request::Wanted { max_age, prompt, subjects, .. } = &asked.request.person;
+    let authorization_request::Wanted { max_age, prompt, .. } = &asked.request.person;
     let found = match recall(asked, &address, cx.now) {
         Some(recall) => session::recall(cx, session, recall, *max_age).await?,
         None => session::person(cx, session).await?.map(|person| (person, false)),
@@ -127,7 +127,7 @@ pub(super) async fn go_on<H: Host>(
         None => None,
         Some((person, true)) => Some(again(cx, request, asked, address, (person, session.id.clone())).await?),
         // Whom it asks for is signed in: that is not for a client to know that was never allowed anything.
-        Some(_) if prompt.none && !subjects.is_empty() => None,
+        Some(_) if prompt.none && asked.names_somebody() => None,
         Some(_) if prompt.none => {
             let detail = "the person has to allow it, and no page may be shown";
             return Err(Error::new(Code::ConsentRequired, detail).at(&asked.back));
