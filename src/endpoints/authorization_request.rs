@@ -11,7 +11,7 @@ use crate::{
     list::List as _,
     model::{
         client::Client,
-        openid::{self, OPENID},
+        openid::{self, OFFLINE, OPENID},
         pkce::Challenge,
         policy::Policy,
         profile::Profile,
@@ -330,6 +330,8 @@ fn verify_rest(
         Some(text) => Scope::parse(text).map_err(|why| Error::new(Code::InvalidScope, why))?,
         None => Policy::usual(&client.scope_in(policy)),
     };
+    // OpenID Connect Core §11: ignored where no code is asked for.
+    let scope = if wants.code { scope } else { Scope::of(scope.names().filter(|name| *name != OFFLINE)) };
     let within = policy.within(params.all("resource"));
     let scope = match within.map_err(|why| Error::new(Code::UnknownResource, why))? {
         Some(within) => grants::within_resource(&scope, &within)?,
