@@ -399,3 +399,19 @@ fn a_hint_whose_key_is_gone_keeps_others_out_and_lets_nobody_in() {
         assert_eq!(error(&none(&site, &bad)), "invalid_request", "{what}");
     }
 }
+
+/// §5.5: what `claims` asks for is given beside what the scope gives. §5.5.1: of what is asked for with a value, that value alone.
+#[test]
+fn a_value_that_is_asked_for_is_of_what_is_asked_for_by_name_and_takes_nothing_from_the_scope() {
+    let site = Site::new();
+    let other = json!({ "value": "somebody@else.test" });
+    let claims = json!({
+        "userinfo": { "email": other, "nickname": { "value": "Al" }, "locale": { "value": "fr" } },
+        "id_token": { "email": other },
+    });
+    let tokens = tokens(&site, &[("scope", "openid email"), ("claims", &claims.to_string())]);
+    assert!(jws_claims(&string(&tokens, "id_token")).get("email").is_none());
+    let known = body(&userinfo(&site, &string(&tokens, "access_token")));
+    assert_eq!(known["email"], "alice@looking-glass.example");
+    assert_eq!((&known["nickname"], known.get("locale")), (&json!("Al"), None));
+}
