@@ -236,6 +236,9 @@ pub struct Wanted {
     /// What the person was asked: what of it is not in the scope they do not allow any more.
     #[json(default)]
     pub asked: Scope,
+    /// On which page, by the key of the grant that it makes. Nothing: on none.
+    #[json(default)]
+    pub page: String,
     /// When, by the clock of the edge.
     pub at: Timestamp,
     /// The client is to hear of the end of a session in which it is signed in to.
@@ -261,6 +264,9 @@ pub struct Consent {
     /// When the person last decided, by the clock of the edge.
     #[json(default)]
     pub decided: Timestamp,
+    /// And on which page.
+    #[json(default)]
+    pub page: String,
 }
 
 impl Consent {
@@ -269,7 +275,7 @@ impl Consent {
 
     /// With what is decided now. What was not asked is as it was.
     pub fn with(before: Option<Self>, wanted: Wanted, now: Timestamp) -> Self {
-        let Wanted { incarnation, name, scope, asked, at, .. } = wanted;
+        let Wanted { incarnation, name, scope, asked, page, at, .. } = wanted;
         let same = before.filter(|before| before.incarnation == incarnation && !before.scope.is_empty());
         let (since, scope) = match &same {
             Some(same) => {
@@ -278,12 +284,17 @@ impl Consent {
             }
             None => (now, scope),
         };
-        Self { format: FORMAT, incarnation, name, scope, since, last: now, decided: at }
+        Self { format: FORMAT, incarnation, name, scope, since, last: now, decided: at, page }
     }
 
     /// Whether nothing is asked that was not allowed.
     pub fn covers(&self, wanted: &Wanted) -> bool {
         self.incarnation == wanted.incarnation && wanted.scope.is_within(&self.scope)
+    }
+
+    /// Whether it was decided later, or on the same page: a page decides once, as it makes one grant.
+    pub fn outlasts(&self, wanted: &Wanted) -> bool {
+        wanted.at < self.decided || (!wanted.page.is_empty() && wanted.page == self.page)
     }
 
     /// Whether it is so long since it was noted that it is used that it is noted again.

@@ -784,9 +784,9 @@ export const DEFECTS = [
   },
   {
     what: 'a decision that arrives late undoes a later one',
-    file: 'objects/account_shard/own.rs',
-    from: 'wanted.at < before.decided',
-    to: 'wanted.at == before.decided',
+    file: 'model/account.rs',
+    from: 'wanted.at < self.decided ||',
+    to: 'wanted.at == self.decided ||',
     test: 'consents::a_decision_that_arrives_late_undoes_no_later_one',
   },
   {

@@ -88,6 +88,10 @@ fn what_is_unticked_later_is_not_remembered_any_more_and_what_was_not_asked_stay
     assert!(is_page(&site.authorize("demo-web", &[("scope", "reports")])));
     assert!(code(&site.authorize("demo-web", &[("scope", "orders.read")])).is_some());
     assert!(listed(&site).contains("orders.read") && !listed(&site).contains("reports"), "{}", listed(&site));
+    // The same page sent once more decides nothing, also later and otherwise.
+    site.world.pass(Seconds(1));
+    site.decide(&page, "allow", &["reports"]);
+    assert!(code(&site.authorize("demo-web", &[("scope", "orders.read")])).is_some());
     // Of what was not asked it says nothing, and an answer of before decides nothing.
     site.code("demo-web", &[("scope", "orders.write")]);
     assert!(code(&site.authorize("demo-web", &[("scope", "orders.read orders.write")])).is_some());

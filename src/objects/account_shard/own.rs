@@ -27,17 +27,12 @@ const SHOWN: usize = 200;
 pub(super) fn remember<S: Store>(turn: &Turn<'_, S>, account: &Account, wanted: Wanted) -> Result<(), Fault> {
     let (sub, client) = (&account.sub, wanted.client.clone());
     let before: Option<Consent> = read(turn.store, CONSENTS, sub, &client)?;
-    // What was withdrawn since is not allowed by the same message once more, and what was decided later stays.
-    let late = before.as_ref().is_some_and(|before| wanted.at < before.decided);
+    // What was withdrawn since is not allowed by the same message once more, and what was decided since stays.
+    let late = before.as_ref().is_some_and(|before| before.outlasts(&wanted));
     if late || wanted.at <= account.withdrawn {
         return Ok(());
     }
-    let after = Consent::with(before.clone(), wanted, turn.now);
-    let same = |before: Consent| !before.is_due(turn.now) && Consent { last: turn.now, ..before } == after;
-    if before.is_some_and(same) {
-        return Ok(());
-    }
-    write(turn.store, CONSENTS, sub, &client, &after)
+    write(turn.store, CONSENTS, sub, &client, &Consent::with(before, wanted, turn.now))
 }
 
 /// Whether a client is allowed anything.
