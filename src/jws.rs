@@ -52,12 +52,30 @@ pub fn claims(token: &str) -> Option<Map<String, Value>> {
     members(claims)
 }
 
-/// Whether one names a key that this server has, or none: of a key that is gone nobody knows what it signed.
-pub async fn is_of_gone_key<H: Host>(cx: &Context<'_, H>, token: &str) -> Result<bool, Error> {
+/// Whether a header is that of a token of this kind.
+fn is_of_kind(header: &Map<String, Value>, typ: &str) -> bool {
+    // RFC 7515 §4.1.11: what must be understood, and is not.
+    header.get("typ").and_then(Value::as_str) == Some(typ) && !header.contains_key("crit")
+}
+
+/// Whether claims say that this issuer makes them.
+fn is_ours<H: Host>(cx: &Context<'_, H>, claims: &Map<String, Value>) -> bool {
+    claims.get("iss").and_then(Value::as_str) == Some(&cx.config.issuer)
+}
+
+/// What a token of this kind says that names this issuer, and a key that is not there. Perhaps it was: of a key that is gone
+/// nobody knows what it signed, and anybody can have written this.
+pub async fn of_gone_key<H: Host>(
+    cx: &Context<'_, H>,
+    typ: &str,
+    token: &str,
+) -> Result<Option<Map<String, Value>>, Error> {
     let header = parts(token).and_then(|[header, ..]| members(header));
-    match header.as_ref().and_then(|header| header.get("kid")).and_then(Value::as_str) {
-        Some(kid) => Ok(cx.key_of(kid).await?.is_none()),
-        None => Ok(false),
+    let Some(header) = header.filter(|header| is_of_kind(header, typ)) else { return Ok(None) };
+    let Some(claims) = claims(token).filter(|claims| is_ours(cx, claims)) else { return Ok(None) };
+    match header.get("kid").and_then(Value::as_str) {
+        Some(kid) => Ok(cx.key_of(kid).await?.is_none().then_some(claims)),
+        None => Ok(None),
     }
 }
 
@@ -72,8 +90,7 @@ pub async fn open<H: Host>(
         return Ok(None);
     };
     let says = |name: &str| header.get(name).and_then(Value::as_str).unwrap_or_default();
-    // RFC 7515 §4.1.11: what must be understood, and is not.
-    if says("typ") != typ || header.contains_key("crit") {
+    if !is_of_kind(&header, typ) {
         return Ok(None);
     }
     let Some(key) = cx.key_of(says("kid")).await?.filter(|key| key.algorithm.name() == says("alg")) else {
@@ -87,7 +104,5 @@ pub async fn open<H: Host>(
     if !cx.host.verify((key.algorithm, &key.public), message.as_bytes(), &signature).await? {
         return Ok(None);
     }
-    let ours =
-        |claims: &Map<String, Value>| claims.get("iss").and_then(Value::as_str) == Some(&cx.config.issuer);
-    Ok(members(claims).filter(ours))
+    Ok(members(claims).filter(|claims| is_ours(cx, claims)))
 }

@@ -11,7 +11,7 @@ use crate::{
     list::List as _,
     model::{
         client::Client,
-        openid::{self, OPENID},
+        openid::{self, OFFLINE, OPENID},
         pkce::Challenge,
         policy::Policy,
         profile::Profile,
@@ -66,7 +66,12 @@ impl Asked {
     /// Whether whoever has this subject id is who is asked for.
     pub fn is_for(&self, sub: &str) -> bool {
         let subjects = &self.request.person.subjects;
-        subjects.is_empty() || subjects.contains(&self.client.subject(&self.policy, sub))
+        !self.names_somebody() || subjects.contains(&self.client.subject(&self.policy, sub))
+    }
+
+    /// Whether somebody is asked for, and not whoever it is.
+    pub fn names_somebody(&self) -> bool {
+        !self.request.person.subjects.is_empty()
     }
 }
 
@@ -228,7 +233,11 @@ async fn verify_person<H: Host>(
         wanted.claims = Some(text.to_owned());
     }
     if let Some(hint) = params.optional("id_token_hint") {
-        let claims = jws::open(cx, issue::ID_TOKEN, hint).await?;
+        let claims = match jws::open(cx, issue::ID_TOKEN, hint).await? {
+            // Nobody knows any more who signed it. It says who it is to be, as anybody may in `claims`: it keeps others out.
+            None => jws::of_gone_key(cx, issue::ID_TOKEN, hint).await?,
+            claims => claims,
+        };
         let subject = claims.and_then(|mut claims| claims.remove("sub"));
         let Some(Value::String(subject)) = subject else {
             return Err(bad("id_token_hint is not an ID token of this server"));
@@ -321,6 +330,8 @@ fn verify_rest(
         Some(text) => Scope::parse(text).map_err(|why| Error::new(Code::InvalidScope, why))?,
         None => Policy::usual(&client.scope_in(policy)),
     };
+    // OpenID Connect Core §11: ignored where no code is asked for.
+    let scope = if wants.code { scope } else { Scope::of(scope.names().filter(|name| *name != OFFLINE)) };
     let within = policy.within(params.all("resource"));
     let scope = match within.map_err(|why| Error::new(Code::UnknownResource, why))? {
         Some(within) => grants::within_resource(&scope, &within)?,

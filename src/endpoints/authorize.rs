@@ -45,10 +45,16 @@ pub async fn answer<H: Host>(
     let browser = Browser::of(cx, request);
     let prompt = asked.request.person.prompt;
     let session = session::named(cx, request).filter(|_| !prompt.login && !prompt.select);
-    let answer = match &session {
-        Some(session) => go_on(cx, request, &asked, &browser.mark, session).await?,
-        None => None,
-    };
+    // OpenID Connect Core §3.1.2.1: who is asked for is signed in, also where somebody else was since.
+    let others =
+        if prompt.none && asked.names_somebody() { session::others(cx, request) } else { Vec::new() };
+    let mut answer = None;
+    for session in session.iter().chain(&others) {
+        answer = go_on(cx, request, &asked, &browser.mark, session).await?;
+        if answer.is_some() {
+            break;
+        }
+    }
     let response = match answer {
         Some(answer) => answer,
         None if prompt.none => {

@@ -1,5 +1,6 @@
 //! `POST /consent`: a person allows or denies. Two requests, one to the account and one to the grant: the account checks
-//! the session and notes the shard *before* the grant is made, so that disabling the person misses no grant.
+//! the session and notes the shard *before* the grant is made, so that disabling the person misses no grant. For a client that
+//! is a document of which there is no record as it is now, two more come before: who it is, and the record.
 //!
 //! What was allowed is remembered, and where it covers all that is asked the next time the same two requests answer at once.
 
@@ -38,7 +39,7 @@ use std::rc::Rc;
 pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Response, Error> {
     let params = Params::of_form(request, &["scope"])?;
     let pending = Pending::open_for(cx, request, &params, Purpose::Consent)?;
-    let asked = verify_again(cx, request, pending.request.clone()).await?;
+    let mut asked = verify_again(cx, request, pending.request.clone()).await?;
     let ticked = Scope::parse(&params.all("scope").list().join(" "));
     let ticked = ticked.map_err(|why| Error::new(Code::InvalidRequest, why))?;
     let scope = match params.optional("decision") {
@@ -63,7 +64,17 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
     let (Some(session), Some(address)) = (session, pending.address.clone()) else {
         return ask_login(cx, &asked, &pending.browser);
     };
-    let wanted = Wanted { scope: scope.clone(), ..wanted(&asked, cx.now) };
+    // What the account notes is of the client's record: of a document that has none, or another one, it is made before.
+    if asked.client.version == 0 {
+        let Some(person) = session::person(cx, &session).await? else {
+            return ask_login(cx, &asked, &pending.browser);
+        };
+        let client = Rc::clone(&asked.client);
+        let client = cx.begin_use(request, &asked.policy, client, &person.username).await?;
+        still_holds(&client, &asked, cx.now)?;
+        asked.client = client;
+    }
+    let wanted = Wanted { scope: scope.clone(), page: address.key.clone(), ..wanted(&asked, cx.now) };
     let Some(person) = session::giver(cx, &session, address.shard.to_string(), wanted).await? else {
         // Signed out, disabled, or over: the session's own words, not an error of the client's.
         return ask_login(cx, &asked, &pending.browser);
@@ -89,7 +100,8 @@ fn wanted(asked: &Asked, at: Timestamp) -> Wanted {
     let Asked { client, request, .. } = asked;
     let (incarnation, name) = (client.incarnation.clone(), client.name().to_owned());
     let listens = client.metadata.backchannel_logout_uri.is_some();
-    Wanted { client: client.id.clone(), incarnation, name, scope: request.scope.clone(), at, listens }
+    let (scope, asked) = (request.scope.clone(), request.scope.clone());
+    Wanted { client: client.id.clone(), incarnation, name, scope, asked, page: String::new(), at, listens }
 }
 
 /// Answers whoever is signed in: with the consent page, or at once. `None`: the session is over, or not who or as late as is asked for.
@@ -104,7 +116,7 @@ pub(super) async fn go_on<H: Host>(
         return Ok(None);
     }
     let address = draw(cx, asked, &session.sub);
-    let authorization_request::Wanted { max_age, prompt, subjects, .. } = &asked.request.person;
+    let authorization_request::Wanted { max_age, prompt, .. } = &asked.request.person;
     let found = match recall(asked, &address, cx.now) {
         Some(recall) => session::recall(cx, session, recall, *max_age).await?,
         None => session::person(cx, session).await?.map(|person| (person, false)),
@@ -115,7 +127,7 @@ pub(super) async fn go_on<H: Host>(
         None => None,
         Some((person, true)) => Some(again(cx, request, asked, address, (person, session.id.clone())).await?),
         // Whom it asks for is signed in: that is not for a client to know that was never allowed anything.
-        Some(_) if prompt.none && !subjects.is_empty() => None,
+        Some(_) if prompt.none && asked.names_somebody() => None,
         Some(_) if prompt.none => {
             let detail = "the person has to allow it, and no page may be shown";
             return Err(Error::new(Code::ConsentRequired, detail).at(&asked.back));

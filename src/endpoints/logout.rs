@@ -121,7 +121,7 @@ async fn verify<H: Host>(
     let (mut id, mut hinted) = (params.optional("client_id").map(str::to_owned), None);
     let hint = params.optional("id_token_hint");
     let gone = match hint {
-        Some(hint) => jws::is_of_gone_key(cx, hint).await?,
+        Some(hint) => jws::of_gone_key(cx, issue::ID_TOKEN, hint).await?.is_some(),
         None => false,
     };
     if let Some(hint) = hint.filter(|_| !gone) {

@@ -233,6 +233,12 @@ pub struct Wanted {
     pub name: String,
     /// What.
     pub scope: Scope,
+    /// What the person was asked: what of it is not in the scope they do not allow any more.
+    #[json(default)]
+    pub asked: Scope,
+    /// On which page, by the key of the grant that it makes. Nothing: on none.
+    #[json(default)]
+    pub page: String,
     /// When, by the clock of the edge.
     pub at: Timestamp,
     /// The client is to hear of the end of a session in which it is signed in to.
@@ -249,32 +255,46 @@ pub struct Consent {
     pub incarnation: String,
     /// What the person was shown as its name.
     pub name: String,
-    /// All that was allowed. Nothing: it was withdrawn, and some shards have not heard of it.
+    /// All that is allowed. Nothing: it was withdrawn, and some shards have not heard of it.
     pub scope: Scope,
     /// When it was first.
     pub since: Timestamp,
     /// When it last was, or was used, to the day.
     pub last: Timestamp,
+    /// When the person last decided, by the clock of the edge.
+    #[json(default)]
+    pub decided: Timestamp,
+    /// And on which page.
+    #[json(default)]
+    pub page: String,
 }
 
 impl Consent {
     /// That it is used is written down so often.
     const NOTED: Seconds = Seconds(86_400);
 
-    /// With what is allowed now.
+    /// With what is decided now. What was not asked is as it was.
     pub fn with(before: Option<Self>, wanted: Wanted, now: Timestamp) -> Self {
-        let Wanted { incarnation, name, scope, .. } = wanted;
+        let Wanted { incarnation, name, scope, asked, page, at, .. } = wanted;
         let same = before.filter(|before| before.incarnation == incarnation && !before.scope.is_empty());
         let (since, scope) = match &same {
-            Some(same) => (same.since, Scope::of(same.scope.names().chain(scope.names())).first()),
+            Some(same) => {
+                let others = same.scope.names().filter(|name| !asked.contains(name));
+                (same.since, Scope::of(others.chain(scope.names())).first())
+            }
             None => (now, scope),
         };
-        Self { format: FORMAT, incarnation, name, scope, since, last: now }
+        Self { format: FORMAT, incarnation, name, scope, since, last: now, decided: at, page }
     }
 
     /// Whether nothing is asked that was not allowed.
     pub fn covers(&self, wanted: &Wanted) -> bool {
         self.incarnation == wanted.incarnation && wanted.scope.is_within(&self.scope)
+    }
+
+    /// Whether it was decided later, or on the same page: a page decides once, as it makes one grant.
+    pub fn outlasts(&self, wanted: &Wanted) -> bool {
+        wanted.at < self.decided || (!wanted.page.is_empty() && wanted.page == self.page)
     }
 
     /// Whether it is so long since it was noted that it is used that it is noted again.

@@ -71,9 +71,34 @@ fn more_than_was_allowed_is_asked_for_and_what_is_allowed_is_added() {
     assert!(code(&site.decide(&page, "deny", &[])).is_none());
     assert!(code(&site.authorize("demo-web", &[("scope", "reports")])).is_some(), "deny forgets nothing");
     assert!(is_page(&site.authorize("demo-web", &[("scope", "orders.read")])), "and gives nothing");
-    site.decide(&page, "allow", &["orders.read"]);
+    site.decide(&page, "allow", &["orders.read", "reports"]);
     assert!(code(&site.authorize("demo-web", &[("scope", "reports orders.read")])).is_some());
     assert!(is_page(&site.authorize("demo-web", &[])), "orders.write was never allowed");
+}
+
+#[test]
+fn what_is_unticked_later_is_not_remembered_any_more_and_what_was_not_asked_stays() {
+    let site = signed_in();
+    let both = ("scope", "reports orders.read");
+    let listed = |site: &Site| text(&site.get("/account"));
+    site.code("demo-web", &[both]);
+    let page = site.authorize("demo-web", &[both, ("prompt", "consent")]);
+    assert!(code(&site.decide(&page, "allow", &["orders.read"])).is_some());
+    assert!(is_page(&site.authorize("demo-web", &[both])), "the last decision is that which holds");
+    assert!(is_page(&site.authorize("demo-web", &[("scope", "reports")])));
+    assert!(code(&site.authorize("demo-web", &[("scope", "orders.read")])).is_some());
+    assert!(listed(&site).contains("orders.read") && !listed(&site).contains("reports"), "{}", listed(&site));
+    // The same page sent once more decides nothing, also later and otherwise.
+    site.world.pass(Seconds(1));
+    site.decide(&page, "allow", &["reports"]);
+    assert!(code(&site.authorize("demo-web", &[("scope", "orders.read")])).is_some());
+    // Of what was not asked it says nothing, and an answer of before decides nothing.
+    site.code("demo-web", &[("scope", "orders.write")]);
+    assert!(code(&site.authorize("demo-web", &[("scope", "orders.read orders.write")])).is_some());
+    let page = site.authorize("demo-web", &[("scope", "reports orders.write"), ("prompt", "consent")]);
+    assert!(code(&site.decide(&page, "allow", &["reports"])).is_some());
+    assert!(code(&site.authorize("demo-web", &[both])).is_some());
+    assert!(is_page(&site.authorize("demo-web", &[("scope", "orders.write")])));
 }
 
 #[test]
@@ -252,6 +277,48 @@ fn an_allowance_that_arrives_again_after_it_was_withdrawn_is_not_remembered() {
     let mut forged = recall.clone();
     forged["Recall"]["session"]["proof"] = json!("AAAAAAAAAAAAAAAAAAAAAA");
     assert!(tell(&forged).contains("NoSession"));
+}
+
+#[test]
+fn a_decision_that_arrives_late_undoes_no_later_one() {
+    let site = signed_in();
+    let session = crate::account::session(&site);
+    let shard = edgemint::model::account::shard_of_sub(&session.sub).unwrap();
+    let (session, since) = (tree(&session), site.world.now());
+    let tell = |command: &Value| {
+        let attempt = edgemint::crypto::text(&site.world.random::<12>());
+        let message = json!({ "format": 1, "attempt": attempt, "command": command }).to_string();
+        site.world.deliver_raw::<AccountShard>(&shard, &message)
+    };
+    let wanted = |scope: &str, asked: &str, at: u64| json!({ "client": "x", "incarnation": "1", "name": "X", "scope": scope, "asked": asked, "at": tree(&since.plus(Seconds(at))) });
+    let decide = |scope: &str, asked: &str, at: u64| {
+        let note = json!({ "session": session, "shard": "weur-0", "wanted": wanted(scope, asked, at) });
+        assert!(tell(&json!({ "Note": note })).contains("Person"));
+    };
+    let holds = |scope: &str| {
+        let recall = json!({ "wanted": wanted(scope, "", 0), "shard": "weur-0" });
+        tell(&json!({ "Recall": { "session": session, "recall": recall } })).contains("Remembered")
+    };
+    site.world.pass(Seconds(100));
+    decide("a b", "a b", 1);
+    decide("a", "a b", 3);
+    decide("a b", "a b", 2);
+    assert!(holds("a") && !holds("b"), "what was allowed before it was unticked");
+    decide("a b", "a b", 5);
+    decide("a", "a b", 4);
+    assert!(holds("a b"), "what was unticked before it was allowed");
+    // Also where the later one changed nothing.
+    decide("a b", "a b", 7);
+    decide("b", "a b", 6);
+    assert!(holds("a b"));
+    // A location that does not say yet what was asked takes nothing back.
+    let mut before = wanted("c", "", 8);
+    before.as_object_mut().unwrap().remove("asked");
+    assert!(
+        tell(&json!({ "Note": { "session": session, "shard": "weur-0", "wanted": before } }))
+            .contains("Person")
+    );
+    assert!(holds("a b c"));
 }
 
 /// The page to choose at: whom it names.

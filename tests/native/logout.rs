@@ -226,11 +226,20 @@ fn a_hint_is_an_id_token_of_this_server_for_the_client_that_asks() {
     let userinfo = site.send(&request(Method::GET, "/userinfo", &[("authorization", &bearer)], ""));
     let userinfo = crate::world::text(&userinfo);
     assert_eq!(userinfo.split('.').count(), 3, "{userinfo}");
+    // Of a key that nobody here knows.
+    let unknown = |typ: &str, claims: &str| {
+        let header = text(&json!({ "alg": "RS256", "typ": typ, "kid": "unknown" }));
+        format!("{header}.{claims}.{signature}")
+    };
+    let evil = with("iss", json!("https://evil.test"));
     for (what, hint) in [
         ("garbage", "x"),
+        ("another issuer's own", &unknown("JWT", &evil)),
+        ("nobody's", &unknown("JWT", &with("iss", Value::Null))),
+        ("no ID token", &unknown("logout+jwt", claims)),
         ("alg none", &format!("{none}.{claims}.")),
         ("alg none with a signature", &format!("{none}.{claims}.{signature}")),
-        ("another issuer", &format!("{header}.{}.{signature}", with("iss", json!("https://evil.test")))),
+        ("another issuer", &format!("{header}.{evil}.{signature}")),
         ("another session", &format!("{header}.{}.{signature}", with("sid", json!("x")))),
         ("no signature", &format!("{header}.{claims}.")),
         ("an access token", &access),

@@ -23,13 +23,13 @@ const CONSENTS: &str = "consents";
 /// Clients that a person is shown: those that asked last.
 const SHOWN: usize = 200;
 
-/// Remembers what is allowed.
+/// Remembers what is decided.
 pub(super) fn remember<S: Store>(turn: &Turn<'_, S>, account: &Account, wanted: Wanted) -> Result<(), Fault> {
     let (sub, client) = (&account.sub, wanted.client.clone());
     let before: Option<Consent> = read(turn.store, CONSENTS, sub, &client)?;
-    let known = before.as_ref().is_some_and(|before| before.covers(&wanted) && !before.is_due(turn.now));
-    // What was withdrawn since is not allowed by the same message once more.
-    if known || wanted.at <= account.withdrawn {
+    // What was withdrawn since is not allowed by the same message once more, and what was decided since stays.
+    let late = before.as_ref().is_some_and(|before| before.outlasts(&wanted));
+    if late || wanted.at <= account.withdrawn {
         return Ok(());
     }
     write(turn.store, CONSENTS, sub, &client, &Consent::with(before, wanted, turn.now))

@@ -415,3 +415,28 @@ fn userinfo_tells_nothing_once_the_client_or_the_person_is_disabled() {
         assert_eq!(userinfo(&elsewhere, &token).status, enabled_again, "{target}");
     }
 }
+
+/// §11: it is ignored where the response type brings no code.
+#[test]
+fn offline_access_is_asked_for_with_a_code_alone() {
+    let site = Site::new();
+    let (id, _) = client(&site, json!({}));
+    let (modest, _) = client(&site, json!({ "scope": "openid" }));
+    site.sign_in(&ask(&site, &id, &[]), "alice", "wonderland");
+    for (id, wants, kept) in [
+        (&id, "id_token token", false),
+        (&id, "id_token", false),
+        (&modest, "id_token token", false),
+        (&id, "code token", true),
+        (&id, "code id_token token", true),
+    ] {
+        let page =
+            ask(&site, id, &[("response_type", wants), ("scope", "openid offline_access"), ("nonce", "n")]);
+        assert_eq!(page.status, 200, "{wants}");
+        assert_eq!(text(&page).contains("offline_access"), kept, "{wants}: {}", text(&page));
+        let answer = site.decide(&page, "all", &[]);
+        let expected = if kept { "offline_access openid" } else { "openid" };
+        let expected = Some(expected).filter(|_| wants.contains(" token"));
+        assert_eq!(parameter(&answer, "scope").as_deref(), expected, "{wants}");
+    }
+}

@@ -350,3 +350,102 @@ fn the_age_of_a_sign_in_is_measured_in_milliseconds() {
         assert_eq!(is_asked(), expected, "{milliseconds}");
     }
 }
+
+/// §3.1.2.1 `prompt=none`: who is asked for by `id_token_hint` or `claims` is signed in, though somebody else was later.
+#[test]
+fn with_prompt_none_who_is_meant_answers_of_all_who_are_signed_in() {
+    let site = Site::new();
+    let alice = string(&tokens(&site, &[("scope", "openid")]), "id_token");
+    let page = site.decide(&asks(&site, &[("prompt", "consent")]), "switch", &[]);
+    site.world.pass(Seconds(100));
+    let answer = site.decide(&site.sign_in(&page, "bob", "builder"), "all", &[]);
+    let sub = |token: &str| string(&jws_claims(token), "sub");
+    let who = |answer: &Response| {
+        let code = parameter(answer, "code").unwrap_or_else(|| panic!("{:?}", answer.header("location")));
+        sub(&string(&site.redeem(&code).1, "id_token"))
+    };
+    let bob = who(&answer);
+    let alices = sub(&alice);
+    let claims = |names: &[&str]| json!({ "id_token": { "sub": { "values": names } } }).to_string();
+    let none = |more: &[(&str, &str)]| asks(&site, &[&[("prompt", "none")], more].concat());
+    assert_eq!(who(&none(&[("id_token_hint", &alice)])), alices);
+    assert_eq!(who(&none(&[("claims", &claims(&[&alices]))])), alices);
+    assert_eq!(who(&none(&[("claims", &claims(&[&bob]))])), bob);
+    assert_eq!(who(&none(&[("claims", &claims(&[&alices, &bob]))])), bob, "who is signed in last goes first");
+    let answer = none(&[("claims", &claims(&["nobody", &alices]))]);
+    assert!(answer.header("set-cookie").is_none(), "it is still bob who is signed in");
+    assert_eq!((who(&answer), who(&none(&[]))), (alices, bob));
+    // What each of them may not be answered for says nothing of who is there.
+    for more in [&[("scope", "openid email")][..], &[("max_age", "50")]] {
+        let more = [more, &[("id_token_hint", &alice)]].concat();
+        assert_eq!(error(&none(&more)), "login_required", "{more:?}");
+    }
+    site.patch("/admin/users/alice", &json!({ "enabled": false }));
+    assert_eq!(error(&none(&[("id_token_hint", &alice)])), "login_required");
+}
+
+/// §3.1.2.2 `id_token_hint`: nobody can tell any more whether this server issued it, so nobody else is answered for.
+#[test]
+fn a_hint_whose_key_is_gone_keeps_others_out_and_lets_nobody_in() {
+    let site = Site::new();
+    let hint = string(&tokens(&site, &[("scope", "openid")]), "id_token");
+    let kid = string(&jws_header(&hint), "kid");
+    let algorithm = json!({ "algorithm": jws_header(&hint)["alg"] });
+    assert_eq!(site.admin(Method::POST, "/admin/keys", &algorithm).0, 201);
+    for _ in 0..5 {
+        site.world.pass(Seconds(86_400));
+        tokens(&site, &[("scope", "openid")]);
+    }
+    assert!(!body(&site.get("/jwks"))["keys"].to_string().contains(&kid), "it is gone");
+    let none = |site: &Site, hint: &str| asks(site, &[("prompt", "none"), ("id_token_hint", hint)]);
+    assert!(parameter(&none(&site, &hint), "code").is_some(), "her session answers, not the hint");
+    // Of another person's browser it lets nothing in, and signing in there makes it no better.
+    let other = site.beside();
+    assert_eq!(error(&none(&other, &hint)), "login_required");
+    let page = asks(&other, &[("id_token_hint", &hint)]);
+    assert_eq!(error(&other.sign_in(&page, "bob", "builder")), "login_required");
+    other.code("demo-web", &[("scope", "openid")]);
+    assert_eq!(error(&none(&other, &hint)), "login_required");
+    assert!(parameter(&asks(&other, &[("prompt", "none")]), "code").is_some());
+    // Whatever else does not verify is a mistake of the client's.
+    let says = |header: &Value, claims: &Value| {
+        let text = |value: &Value| edgemint::crypto::text(value.to_string().as_bytes());
+        format!("{}.{}.{}", text(header), text(claims), hint.rsplit('.').next().unwrap())
+    };
+    let (header, claims) = (jws_header(&hint), jws_claims(&hint));
+    let with = |tree: &Value, name: &str, value: Value| {
+        let mut tree = tree.clone();
+        tree[name] = value;
+        tree
+    };
+    assert_eq!(error(&none(&other, &says(&header, &claims))), "login_required");
+    let current = string(&tokens(&site, &[("scope", "openid")]), "id_token");
+    for (what, bad) in [
+        ("another issuer", says(&header, &with(&claims, "iss", json!("https://other.test")))),
+        ("no issuer", says(&header, &with(&claims, "iss", Value::Null))),
+        ("no subject", says(&header, &with(&claims, "sub", json!(7)))),
+        ("another kind", says(&with(&header, "typ", json!("logout+jwt")), &claims)),
+        ("must be understood", says(&with(&header, "crit", json!(["b64"])), &claims)),
+        ("no key", says(&with(&header, "kid", Value::Null), &claims)),
+        ("a key that is there", says(&jws_header(&current), &claims)),
+        ("two parts", hint.rsplit_once('.').unwrap().0.to_owned()),
+    ] {
+        assert_eq!(error(&none(&site, &bad)), "invalid_request", "{what}");
+    }
+}
+
+/// §5.5: what `claims` asks for is given beside what the scope gives. §5.5.1: of what is asked for with a value, that value alone.
+#[test]
+fn a_value_that_is_asked_for_is_of_what_is_asked_for_by_name_and_takes_nothing_from_the_scope() {
+    let site = Site::new();
+    let other = json!({ "value": "somebody@else.test" });
+    let claims = json!({
+        "userinfo": { "email": other, "nickname": { "value": "Al" }, "locale": { "value": "fr" } },
+        "id_token": { "email": other },
+    });
+    let tokens = tokens(&site, &[("scope", "openid email"), ("claims", &claims.to_string())]);
+    assert!(jws_claims(&string(&tokens, "id_token")).get("email").is_none());
+    let known = body(&userinfo(&site, &string(&tokens, "access_token")));
+    assert_eq!(known["email"], "alice@looking-glass.example");
+    assert_eq!((&known["nickname"], known.get("locale")), (&json!("Al"), None));
+}

@@ -258,7 +258,7 @@ fn a_disabled_document_ends_what_it_got_asks_nobody_and_comes_back_only_when_it_
     let site = with_documents();
     let given = tokens(&site, ID);
     let target = format!("/admin/clients/{}", edgemint::wire::encode(ID));
-    let open = asks(&site, ID);
+    let open = site.authorize(ID, &[("redirect_uri", CLIENT), ("prompt", "consent")]);
     site.patch(&target, &json!({ "enabled": false }));
     assert_eq!(site.inspect(&string(&given, "access_token")), dead());
     for site in [&site, &site.beside()] {
@@ -286,7 +286,8 @@ fn a_document_that_is_disabled_where_an_isolate_has_not_heard_of_it_gives_nothin
     let site = with_documents();
     tokens(&site, ID);
     let other = site.beside();
-    let open = other.sign_in(&asks(&other, ID), "alice", "wonderland");
+    let page = other.authorize(ID, &[("redirect_uri", CLIENT), ("prompt", "consent")]);
+    let open = other.sign_in(&page, "alice", "wonderland");
     site.world.freeze_replica(true);
     site.patch(&format!("/admin/clients/{}", edgemint::wire::encode(ID)), &json!({ "enabled": false }));
     let answer = other.decide(&open, "all", &[]);
@@ -362,6 +363,59 @@ fn what_a_document_says_anew_holds_for_what_it_is_given_from_then_on() {
     // The person allowed the first more, and its client has less now.
     let about = site.inspect(&string(&first, "access_token"));
     assert_eq!(about["scope"], "reports", "{about}");
+}
+
+#[test]
+fn what_a_document_is_allowed_is_remembered_from_the_first_time_and_after_it_has_changed() {
+    let site = with_documents();
+    let asks = |scope: &str| site.authorize(ID, &[("redirect_uri", CLIENT), ("scope", scope)]);
+    let decided = |page: &Response| {
+        site.world.operations();
+        assert!(parameter(&site.decide(page, "all", &[]), "code").is_some());
+        let asked = site.world.operations();
+        ["ACCOUNTS", "REGISTRY", "GRANTS"].map(|name| asked.iter().filter(|one| *one == name).count())
+    };
+    let page = site.sign_in(&asks("reports"), "alice", "wonderland");
+    assert_eq!(decided(&page), [2, 1, 1], "a record is made, and what is noted is of that");
+    assert!(parameter(&asks("reports"), "code").is_some(), "{}", text(&asks("reports")));
+    assert_eq!(decided(&asks("orders.write")), [1, 0, 1]);
+    publish(&site, &with(document(), json!({ "client_name": "Renamed" })));
+    site.world.pass(Seconds(600));
+    assert!(text(&asks("reports")).contains("Renamed"), "what it says now has to be seen");
+    assert_eq!(decided(&asks("orders.read")), [2, 1, 1]);
+    assert!(parameter(&asks("orders.read orders.write reports"), "code").is_some());
+    assert!(text(&site.get("/account")).contains("Renamed"));
+}
+
+#[test]
+fn who_is_signed_out_before_a_document_becomes_a_client_makes_it_none() {
+    let site = with_documents();
+    let page = site.sign_in(&asks(&site, ID), "alice", "wonderland");
+    site.patch("/admin/users/alice", &json!({ "enabled": false }));
+    assert!(text(&site.decide(&page, "all", &[])).contains("login-submit"));
+    assert!(listed(&site).is_empty());
+}
+
+#[test]
+fn a_document_hears_of_the_end_of_a_session_in_which_it_was_allowed_something_the_first_time() {
+    let site = with_documents();
+    let out = "https://app.test/out";
+    let listening = with(document(), json!({ "backchannel_logout_uri": out }));
+    publish(&site, &listening);
+    site.world.put_elsewhere(out, Fetched { status: 200, headers: Vec::new(), body: Some(Vec::new()) });
+    for name in ["A document", "Renamed"] {
+        publish(&site, &with(listening.clone(), json!({ "client_name": name })));
+        site.world.pass(Seconds(600));
+        let code = site.code(ID, &[("redirect_uri", CLIENT), ("scope", "openid")]);
+        let (status, given) = redeem(&site, ID, &code);
+        assert_eq!(status, 200, "{given}");
+        let answer = crate::logout::logout(&site, &[("id_token_hint", &string(&given, "id_token"))]);
+        assert_eq!(answer.status, 303, "{}", text(&answer));
+        site.world.asked();
+        site.world.ring();
+        let told = site.world.asked();
+        assert_eq!((told.len(), told[0].address.as_str()), (1, out), "{name}");
+    }
 }
 
 #[test]
