@@ -4,9 +4,7 @@ use crate::{
     context::Context,
     error::{Code, Error},
     host::Host,
-    issue,
     model::{client::Client, policy::Policy},
-    objects::protocol::grant_shard::{Command, GrantShard, Reply},
     wire::{Params, Request, basic},
 };
 use std::rc::Rc;
@@ -54,16 +52,6 @@ impl Caller {
             return Err(refused("expired client"));
         }
         Ok(Self { client, policy: cx.policy().await? })
-    }
-
-    /// Asks a shard whether these records are the newest, where no other will be asked: one that knows of newer ones says so.
-    pub async fn confirm<H: Host>(&self, cx: &Context<'_, H>) -> Result<(), Error> {
-        let shard = issue::draw_shard(cx, &self.policy).to_string();
-        let command = Command::Check { client: self.client.reference(), policy: self.policy.version };
-        match *cx.ask::<GrantShard>(&shard, command).await? {
-            Reply::Good => Ok(()),
-            _ => Err(Error::stale()),
-        }
     }
 }
 

@@ -18,7 +18,10 @@ use crate::{
         settings::NEVER,
         ticket::{Access, Claims, Jti, Refresh, Subject, Ticket},
     },
-    objects::protocol::account_shard::{AccountShard, Command, Reply, Who},
+    objects::protocol::{
+        account_shard::{AccountShard, Command, Reply, Who},
+        grant_shard::{self, GrantShard},
+    },
     wire::Response,
 };
 use http::StatusCode;
@@ -250,6 +253,16 @@ fn own<H: Host>(cx: &Context<'_, H>, client: &Client, policy: &Policy) -> Subjec
         client: client.id.clone(),
         incarnation: client.incarnation.clone(),
         version: client.version,
+    }
+}
+
+/// Asks a shard whether these records are the newest, where no other will be asked: one that knows of newer ones says so.
+pub async fn confirm<H: Host>(cx: &Context<'_, H>, client: &Client, policy: &Policy) -> Result<(), Error> {
+    let shard = draw_shard(cx, policy).to_string();
+    let command = grant_shard::Command::Check { client: client.reference(), policy: policy.version };
+    match *cx.ask::<GrantShard>(&shard, command).await? {
+        grant_shard::Reply::Good => Ok(()),
+        _ => Err(Error::stale()),
     }
 }
 

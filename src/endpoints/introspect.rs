@@ -215,7 +215,7 @@ async fn weigh_for<H: Host>(
         let weighed = if *guards { foreign::weigh(cx, policy, token).await? } else { None };
         let Some((Weighed { mut active, .. }, server)) = weighed else { return Ok(None) };
         // No shard has said yet whether the asker's record is the newest.
-        caller.confirm(cx).await?;
+        issue::confirm(cx, client, policy).await?;
         let Some(scope) = policy.told(resources, &active.scope, issuer) else { return Ok(None) };
         active.scope = scope;
         // What it says of itself, by who knows it.

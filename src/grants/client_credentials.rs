@@ -4,7 +4,7 @@ use super::Ask;
 use crate::{
     error::{Code, Error},
     host::Host,
-    issue::Authorization,
+    issue::{self, Authorization},
 };
 
 pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization, Error> {
@@ -15,7 +15,7 @@ pub(super) async fn authorize<H: Host>(ask: &Ask<'_, H>) -> Result<Authorization
     }
     let scope = ask.scope()?;
     if client.metadata.strict {
-        ask.caller.confirm(ask.cx).await?;
+        issue::confirm(ask.cx, client, &ask.caller.policy).await?;
     }
     Ok(Authorization::Client(scope))
 }
