@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PASSES, build, optimize } from './build.mjs';
+import { PASSES, build, letObjectsBeCalled, optimize } from './build.mjs';
 import { SetupError, runScript } from './failure.mjs';
 import { describeMachine } from './machine.mjs';
 import { run, runOrFail } from './process.mjs';
@@ -69,6 +69,7 @@ async function buildWithNames(machine) {
     failure: 'The Worker could not be built: worker-build failed as shown above.',
   });
   const wasm = join(machine.root, 'target', 'profile', 'index_bg.wasm');
+  letObjectsBeCalled(machine.root, join(machine.root, 'target', 'profile', 'index.js'));
   await optimize(machine, wasm, ['--debuginfo', ...PASSES], 'wasm-opt failed as shown above.');
 }
 

@@ -72,6 +72,7 @@ export async function build(machine) {
     });
     const missing = OUTPUTS.find((file) => !existsSync(join(machine.root, file)));
     if (missing) throw new SetupError(`worker-build made no ${missing}: remove build/ and run this again.`);
+    letObjectsBeCalled(machine.root, outputs[0]);
     // Once: worker-build would have done it before, with more. What is small by itself is smaller compressed than what has
     // been put into its only caller. `docs/decisions/028-size.md`
     const wasm = outputs[1];
@@ -84,6 +85,30 @@ export async function build(machine) {
   const size = measureWorker(outputs[0]);
   console.log(describeSize(size));
   demandSmall(size);
+}
+
+/** Completes what worker-build wrote. @param {string} root @param {string} file the glue */
+export function letObjectsBeCalled(root, file) {
+  const text = readFileSync(join(root, 'wrangler.toml'), 'utf8');
+  const classes = [...text.matchAll(/^class_name = "(\w+)"$/gm)].map(([, name]) => name);
+  writeFileSync(file, deriveObjects(readFileSync(file, 'utf8'), classes));
+}
+
+/**
+ * The glue with classes that derive from `DurableObject`: of others the runtime lets nobody call a method from afar, and
+ * wasm-bindgen lets no class of Rust derive from one of the runtime's.
+ * @param {string} glue an ES module, whose last statement lists what it exports
+ * @param {string[]} classes
+ */
+export function deriveObjects(glue, classes) {
+  const [, list] = /export\s*\{([^{}]*)\};?\s*$/.exec(glue) ?? [];
+  const exported = new Map(list?.split(',').map((item) => item.trim().split(/\s+as\s+/)).map(([own, name = own]) => [name, own]));
+  const missing = classes.filter((name) => !exported.has(name));
+  if (missing.length > 0) throw new SetupError(`worker-build exports no ${missing.join(', ')}: remove build/ and run this again.`);
+  const own = classes.map((name) => exported.get(name));
+  return `import{DurableObject as $Base}from"cloudflare:workers";${glue.trimEnd()}
+for(const $class of[${own}]){Object.setPrototypeOf($class.prototype,$Base.prototype);Object.setPrototypeOf($class,$Base)}
+`;
 }
 
 /**

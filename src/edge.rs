@@ -14,6 +14,7 @@ use crate::{
     objects::{
         self,
         protocol::{account_shard, connection, grant_shard, registry},
+        remembered::Remembered,
     },
     server::Server,
     wire,
@@ -25,13 +26,25 @@ use std::{
     cell::{Cell, RefCell},
     pin::pin,
     rc::Rc,
+    task,
     time::Duration,
 };
-use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen::{JsCast as _, JsValue, prelude::wasm_bindgen};
 use worker::{
     Context, Delay, DurableObject, Env, Fetch, Request, Response, Result, State, console_error, console_log,
-    durable_object, event, wasm_bindgen_futures::JsFuture, web_sys,
+    durable_object, event,
+    wasm_bindgen_futures::{JsFuture, future_to_promise},
+    web_sys,
 };
+
+#[wasm_bindgen]
+extern "C" {
+    /// An object, from afar: its methods are called as if it were here, which is less than a request.
+    type Stub;
+
+    #[wasm_bindgen(method, catch)]
+    fn turn(this: &Stub, name: &str, message: &str) -> std::result::Result<Promise, JsValue>;
+}
 
 /// After this long nobody is still telling others by itself.
 const RESCUE: Seconds = Seconds(30);
@@ -73,18 +86,8 @@ impl Host for Edge {
             Some(hint) => namespace.get_by_name_with_location_hint(&to.name, hint)?,
             None => namespace.get_by_name(&to.name)?,
         };
-        // By hand, as the answer is read: the types of `worker` bring every option of Cloudflare's cache and images, and make a
-        // stream of each body.
-        let stub: JsValue = stub.into_rpc();
-        let init = web_sys::RequestInit::new();
-        init.set_method("POST");
-        init.set_body(&JsValue::from_str(&text));
-        let url = JsValue::from_str(&format!("https://object/{}", to.name));
-        let answer = async {
-            let fetch: Function = Reflect::get(&stub, &"fetch".into())?.dyn_into()?;
-            let answer = JsFuture::from(fetch.call2(&stub, &url, &init)?.dyn_into::<Promise>()?).await?;
-            JsFuture::from(answer.dyn_into::<web_sys::Response>()?.text()?).await
-        };
+        let stub: Stub = stub.into_rpc();
+        let answer = async { JsFuture::from(stub.turn(&to.name, &text)?).await };
         let answer = within(answer, to.patience).await;
         let answer = answer.ok_or_else(|| Fault::new("an object did not answer in time"))?;
         let answer = answer.map_err(worker::Error::from)?;
@@ -231,11 +234,20 @@ async fn fetch(request: web_sys::Request, env: Env, _: Context) -> Result<web_sy
     message::write(&outgoing)
 }
 
+/// What comes of it, where it waits for nobody: a promise of it is another turn of the loop. Else the promise.
+fn at_once(future: impl Future<Output = JsValue> + 'static) -> JsValue {
+    let mut future = Box::pin(future);
+    match future.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop())) {
+        task::Poll::Ready(value) => value,
+        task::Poll::Pending => future_to_promise(async { Ok(future.await) }).into(),
+    }
+}
+
 /// What every class does: one message is one turn, and the alarm is set for what comes next.
 struct Shell {
     state: State,
     edge: Edge,
-    disk: Disk,
+    disk: Remembered<Disk>,
     alarm: Cell<Alarm>,
     /// When it has something to do next.
     due: Cell<Option<Timestamp>>,
@@ -256,28 +268,26 @@ impl Shell {
     fn new(state: State, env: Env) -> Self {
         let edge = Edge(env);
         let disk = Disk::open(state.storage().sql(), crypto::text(&edge.random::<12>()));
+        let disk = Remembered::new(disk);
         Self { state, edge, disk, alarm: Cell::new(Alarm::Unknown), due: Cell::new(None) }
     }
 
-    async fn fetch<O: Object>(&self, mut request: Request) -> Result<Response> {
-        let url = request.inner().url();
-        let name = url.rsplit('/').next().unwrap_or_default().to_owned();
-        let text = request.text().await?;
-        let reply = objects::turn::<O, _, _>(&self.edge, &self.disk, &name, &text).await;
+    async fn turn<O: Object>(&self, name: &str, text: &str) -> String {
+        let reply = objects::turn::<O, _, _>(&self.edge, &self.disk, name, text).await;
         // Should the object die while it tells others what changed, the alarm goes on. Not at once: they would meet.
         let rescue = self.edge.now().plus(RESCUE);
         self.set_alarm(self.wake::<O>().map(|due| due.max(rescue))).await;
         let answer = objects::finish::<O, _, _>(&self.edge, &self.disk, reply).await;
         self.set_alarm(self.wake::<O>()).await;
-        Response::ok(answer)
+        answer
     }
 
     /// Looked for only where something was written that it can depend on.
     fn wake<O: Object>(&self) -> Option<Timestamp> {
-        if self.disk.is_touched() {
+        if self.disk.store().is_touched() {
             match O::wake(&self.disk) {
                 Ok(due) => {
-                    self.disk.settle();
+                    self.disk.store().settle();
                     self.due.set(due);
                 }
                 Err(_) => return None,
@@ -317,15 +327,24 @@ macro_rules! durable_objects {
         $(
             #[doc = concat!("The class `", stringify!($class), "` of `wrangler.toml`.")]
             #[durable_object(alarm)]
-            pub struct $class(Shell);
+            pub struct $class(Rc<Shell>);
+
+            #[wasm_bindgen]
+            impl $class {
+                /// One message to the object of this name.
+                pub fn turn(&self, name: String, message: String) -> JsValue {
+                    let shell = Rc::clone(&self.0);
+                    at_once(async move { shell.turn::<$object>(&name, &message).await.into() })
+                }
+            }
 
             impl DurableObject for $class {
                 fn new(state: State, env: Env) -> Self {
-                    Self(Shell::new(state, env))
+                    Self(Rc::new(Shell::new(state, env)))
                 }
 
-                async fn fetch(&self, request: Request) -> Result<Response> {
-                    self.0.fetch::<$object>(request).await
+                async fn fetch(&self, _: Request) -> Result<Response> {
+                    Response::error("objects are asked by turn", 404)
                 }
 
                 async fn alarm(&self) -> Result<Response> {

@@ -15,6 +15,7 @@ pub mod protocol;
 
 pub mod audit;
 pub mod outbox;
+pub mod remembered;
 pub mod tally;
 
 pub mod account_shard;

@@ -21,25 +21,14 @@ pub struct Disk {
     life: String,
     /// A table came or went, or a row of one that does not end by itself, since somebody looked.
     touched: Cell<bool>,
-    /// What was read of [`REMEMBERED`], by owner and key, until something of it is written: only this object does that.
-    remembered: RefCell<Vec<(String, String, Option<String>)>>,
 }
-
-/// A table of few rows that hardly change, and of which every message asks.
-const REMEMBERED: &str = "meta";
 
 /// More rows than any scan asks for and JavaScript can count.
 const ALL: i64 = 1_000_000_000;
 
 impl Disk {
     pub fn open(sql: SqlStorage, life: String) -> Self {
-        Self {
-            sql,
-            tables: RefCell::new(None),
-            life,
-            touched: Cell::new(true),
-            remembered: RefCell::default(),
-        }
+        Self { sql, tables: RefCell::new(None), life, touched: Cell::new(true) }
     }
 
     /// Whether anything was written, since [`Disk::settle`], on which the next alarm can depend.
@@ -53,9 +42,6 @@ impl Disk {
     }
 
     fn touch(&self, table: &str) {
-        if table == REMEMBERED {
-            self.remembered.borrow_mut().clear();
-        }
         if Table::parse(table).is_none() {
             self.touched.set(true);
         }
@@ -118,19 +104,8 @@ impl Store for Disk {
         if !self.has(table)? {
             return Ok(None);
         }
-        if table == REMEMBERED
-            && let Some((.., row)) =
-                self.remembered.borrow().iter().find(|(of, name, _)| of == owner && name == key)
-        {
-            return Ok(row.clone());
-        }
         let query = format!("SELECT row FROM {} WHERE owner = ? AND key = ?", quoted(table)?);
-        let rows = self.rows(&query, vec![owner.into(), key.into()])?;
-        let row = rows.into_iter().flatten().next();
-        if table == REMEMBERED {
-            self.remembered.borrow_mut().push((owner.to_owned(), key.to_owned(), row.clone()));
-        }
-        Ok(row)
+        Ok(self.rows(&query, vec![owner.into(), key.into()])?.into_iter().flatten().next())
     }
 
     fn put(&self, table: &str, owner: &str, key: &str, row: &str) -> Result<(), Fault> {

@@ -265,6 +265,20 @@ export const DEFECTS = [
     test: 'revoke::a_resource_server_that_names_its_resources_is_told_of_tokens_for_these_and_of_no_others',
   },
   {
+    what: 'what could not be written is remembered as it was',
+    file: 'objects/remembered.rs',
+    from: '        self.forget(&place);\n        self.store.put(',
+    to: '        self.store.put(',
+    test: 'storage::remembered::what_an_object_remembers_of_a_row_is_what_is_there',
+  },
+  {
+    what: 'two rows are taken for each other where owner and key together are the same text',
+    file: 'objects/remembered.rs',
+    from: '    format!("{table} {} {owner}{key}", owner.len())',
+    to: '    format!("{table} {owner}{key}")',
+    test: 'storage::remembered::what_an_object_remembers_of_a_row_is_what_is_there',
+  },
+  {
     what: 'every client is told about every token',
     file: TURN,
     from: '        if !(any || own) || !self.is_proved(token) || !self.is_spared(marks) {',

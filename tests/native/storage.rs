@@ -1,5 +1,7 @@
 //! What is kept where, and what happens when storage fails, lags or answers twice.
 
+mod remembered;
+
 use crate::world::*;
 use edgemint::{
     context::config::Vars,

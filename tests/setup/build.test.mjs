@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
+import { deriveObjects } from '../../scripts/build.mjs';
 import { demandSmall, describeSize, measureWorker } from '../../scripts/size.mjs';
 import { Laptop, lastLine } from './laptop.mjs';
 
@@ -24,6 +25,17 @@ test('unchanged sources are built once, and the size is told every time', async 
     assert.equal(Number(bytes), Number(wasm) + Number(js));
   }
   assert.equal(countBuilds(laptop), 1);
+});
+
+test('the classes of objects derive from the one whose methods can be called from afar', async () => {
+  const glue = 'var a=class{turn(){return 7}},b=new Proxy(class{},{});export{a as Shard,b as Registry,a as default};';
+  // `cloudflare:workers` is the runtime's.
+  const derived = deriveObjects(glue, ['Shard', 'Registry']).replace('import{DurableObject as $Base}from"cloudflare:workers"', 'const $Base=class{}');
+  const { Shard, Registry } = await import(`data:text/javascript,${encodeURIComponent(derived)}`);
+  assert.equal(Object.getPrototypeOf(Shard), Object.getPrototypeOf(Registry));
+  assert.ok(new Registry() instanceof Object.getPrototypeOf(Shard));
+  assert.equal(new Shard().turn(), 7);
+  assert.throws(() => deriveObjects(glue, ['Account']), /exports no Account/);
 });
 
 test('a changed, a new and a removed source each have the Worker built again', async (t) => {
