@@ -19,12 +19,7 @@ pub use tokens::Weighed;
 use crate::{
     error::{Error, Fault},
     host::{self, Author, Host, Protocol, Timestamp},
-    model::{
-        client::Client,
-        grant,
-        place::{Address, Region},
-        policy::Policy,
-    },
+    model::{client::Client, grant, place::Address, policy::Policy},
     objects::protocol::grant_shard::{self, GrantShard},
 };
 use std::{
@@ -47,8 +42,6 @@ pub struct Context<'a, H> {
     memory: &'a Memory,
     /// The edge's clock, read once at the door. What an object decides, it decides by its own.
     pub now: Timestamp,
-    /// Where the caller is.
-    pub region: Region,
     /// In the log, in errors and on error pages.
     pub trace: String,
     /// Ask the truth, not copies: a copy may have been the reason for a refusal.
@@ -64,13 +57,12 @@ pub struct Context<'a, H> {
 
 impl<'a, H: Host> Context<'a, H> {
     /// A request's context.
-    pub fn new(host: &'a H, config: &'a Config, memory: &'a Memory, region: Region) -> Self {
+    pub fn new(host: &'a H, config: &'a Config, memory: &'a Memory) -> Self {
         Self {
             host,
             config,
             memory,
             now: host.now(),
-            region,
             trace: draw_trace(host),
             fresh: Cell::new(false),
             by_copy: Cell::new(false),

@@ -31,7 +31,7 @@ use std::{
 };
 use wasm_bindgen::{JsCast as _, JsValue, prelude::wasm_bindgen};
 use worker::{
-    Context, Delay, DurableObject, Env, Fetch, Request, Response, Result, State, console_error, console_log,
+    Context, Delay, DurableObject, Env, Fetch, Request, Response, Result, State, console_error,
     durable_object, event,
     wasm_bindgen_futures::{JsFuture, future_to_promise},
     web_sys,
@@ -46,6 +46,15 @@ extern "C" {
     fn turn(this: &Stub, name: &str, message: &str) -> std::result::Result<Promise, JsValue>;
 }
 
+/// Whoever comes within this is taken for near: an isolate stands in one place, and to say where somebody is costs the runtime
+/// a document of everything it knows of them.
+const NEARBY: Seconds = Seconds(10);
+
+thread_local! {
+    /// Where somebody was who came a moment ago.
+    static NEAR: RefCell<Option<(Timestamp, (String, f64))>> = const { RefCell::new(None) };
+}
+
 /// After this long nobody is still telling others by itself.
 const RESCUE: Seconds = Seconds(30);
 
@@ -56,11 +65,24 @@ impl From<worker::Error> for Fault {
 }
 
 /// The world, as Workers has it.
-struct Edge(Env);
+struct Edge {
+    env: Env,
+    /// The request that is answered: not in an object.
+    request: Option<web_sys::Request>,
+}
 
 impl Host for Edge {
     fn now(&self) -> Timestamp {
         Timestamp(worker::Date::now().as_millis())
+    }
+
+    fn whereabouts(&self) -> (String, f64) {
+        let Some(request) = &self.request else { return Default::default() };
+        let now = self.now();
+        NEAR.with_borrow_mut(|near| match near {
+            Some((since, known)) if now < since.plus(NEARBY) => known.clone(),
+            _ => near.insert((now, message::whereabouts(request))).1.clone(),
+        })
     }
 
     fn fill(&self, bytes: &mut [u8]) {
@@ -72,7 +94,7 @@ impl Host for Edge {
     }
 
     fn log(&self, line: &str) {
-        console_log!("{line}");
+        web_sys::console::log_1(&JsValue::from_str(line));
     }
 
     async fn pause(&self, milliseconds: u64) {
@@ -81,7 +103,7 @@ impl Host for Edge {
 
     async fn deliver(&self, to: &Place, text: String) -> std::result::Result<String, Fault> {
         // A new stub each time: one that failed once stays broken.
-        let namespace = self.0.durable_object(to.binding)?;
+        let namespace = self.env.durable_object(to.binding)?;
         let stub = match to.near {
             Some(hint) => namespace.get_by_name_with_location_hint(&to.name, hint)?,
             None => namespace.get_by_name(&to.name)?,
@@ -153,7 +175,7 @@ impl Edge {
     /// to write any number as text.
     async fn replica(&self, method: &str, texts: &[&str]) -> std::result::Result<JsValue, Fault> {
         let call = || {
-            let kv = Reflect::get(self.0.as_ref(), &"REPLICA".into())?;
+            let kv = Reflect::get(self.env.as_ref(), &"REPLICA".into())?;
             let function: Function = Reflect::get(&kv, &method.into())?.dyn_into()?;
             let texts: Array = texts.iter().map(|text| JsValue::from_str(text)).collect();
             function.apply(&kv, &texts)?.dyn_into::<Promise>()
@@ -214,20 +236,19 @@ fn start() {
 
 #[event(fetch)]
 async fn fetch(request: web_sys::Request, env: Env, _: Context) -> Result<web_sys::Response> {
-    let region = message::region(&request);
-    let (server, edge) = (server(&env), Edge(env));
+    let server = server(&env);
+    let edge = Edge { env, request: Some(Clone::clone(&request)) };
     let head = match message::head(&request, |host| server.may_pass(host)) {
         Ok(head) => head,
         Err(why) => return message::write(&server.refuse_unread(&edge, why)),
     };
     // Before the body is read: what is passed on streams.
-    let passed =
-        server.pass(&edge, &head, region, async |passage| passage::forward(&request, passage).await).await;
+    let passed = server.pass(&edge, &head, async |passage| passage::forward(&request, passage).await).await;
     let outgoing = match passed {
         Some(Ok(answer)) => return Ok(answer),
         Some(Err(refused)) => refused,
         None => match message::body(&request).await {
-            Ok(body) => server.respond(&edge, &wire::Request { body, ..head }, region).await,
+            Ok(body) => server.respond(&edge, &wire::Request { body, ..head }).await,
             Err(why) => server.refuse_unread(&edge, why),
         },
     };
@@ -266,7 +287,7 @@ enum Alarm {
 
 impl Shell {
     fn new(state: State, env: Env) -> Self {
-        let edge = Edge(env);
+        let edge = Edge { env, request: None };
         let disk = Disk::open(state.storage().sql(), crypto::text(&edge.random::<12>()));
         let disk = Remembered::new(disk);
         Self { state, edge, disk, alarm: Cell::new(Alarm::Unknown), due: Cell::new(None) }

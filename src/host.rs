@@ -380,6 +380,10 @@ impl Fetched {
 pub trait Host {
     /// The clock.
     fn now(&self) -> Timestamp;
+    /// The caller's continent and longitude, where they are known.
+    fn whereabouts(&self) -> (String, f64) {
+        Default::default()
+    }
     /// The dice.
     fn fill(&self, bytes: &mut [u8]);
     /// One line of the log, JSON.

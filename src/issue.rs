@@ -12,7 +12,7 @@ use crate::{
         client::Client,
         grant::{Issued, Person, Successor},
         openid::{ACR, AMR, Openid},
-        place::{Address, Shard, Table},
+        place::{Address, Region, Shard, Table},
         policy::Policy,
         scope::Scope,
         settings::NEVER,
@@ -269,7 +269,8 @@ pub async fn confirm<H: Host>(cx: &Context<'_, H>, client: &Client, policy: &Pol
 /// A shard near the caller.
 pub fn draw_shard<H: Host>(cx: &Context<'_, H>, policy: &Policy) -> Shard {
     let count = u16::try_from(policy.settings.shards).unwrap_or(1);
-    Shard::draw(cx.region, count, cx.host.random())
+    let (continent, longitude) = cx.host.whereabouts();
+    Shard::draw(Region::of(&continent, longitude), count, cx.host.random())
 }
 
 /// Where a grant will be that a person gives within `wait`: near the person, in the table of its absolute end.

@@ -16,7 +16,6 @@ use crate::{
     host::Host,
     json::{self, json},
     list::List as _,
-    model::place::Region,
     pages,
     wire::{self, BODY_LIMIT, HEADER_LIMIT, Request, Response, Surface},
 };
@@ -36,9 +35,9 @@ impl Server {
     }
 
     /// Answers one request. Whatever comes in, something well formed goes out.
-    pub async fn respond<H: Host>(&self, host: &H, request: &Request, region: Region) -> Response {
+    pub async fn respond<H: Host>(&self, host: &H, request: &Request) -> Response {
         match &self.config {
-            Ok(config) => answer(&Context::new(host, config, &self.memory, region), request).await,
+            Ok(config) => answer(&Context::new(host, config, &self.memory), request).await,
             Err(why) => {
                 // Touches no storage.
                 let (trace, time) = (draw_trace(host), host.now().seconds());
@@ -300,8 +299,7 @@ async fn log<H: Host>(cx: &Context<'_, H>, endpoint: &str, status: StatusCode, e
 }
 
 async fn is_sampled<H: Host>(cx: &Context<'_, H>) -> bool {
-    let [dice] = cx.host.random::<1>();
-    // 256 faces against a hundred: half a percent of bias is nothing here.
     let percent = cx.policy().await.map_or(100, |policy| policy.settings.log_success);
-    u64::from(dice) * 100 < percent * 256
+    // 256 faces against a hundred: half a percent of bias is nothing here.
+    percent >= 100 || u64::from(cx.host.random::<1>()[0]) * 100 < percent * 256
 }

@@ -90,13 +90,16 @@ pub fn is_loopback(host: &str) -> bool {
 #[derive(Clone, Debug)]
 pub struct Response(Box<Answer>);
 
+/// Headers of an answer: lower-case names; `set-cookie` may repeat.
+pub type Headers = Vec<(&'static str, String)>;
+
 /// What a [`Response`] says.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
-    /// Lower-case names; `set-cookie` may repeat.
-    pub headers: Vec<(&'static str, String)>,
+    /// The headers.
+    pub headers: Headers,
     /// The body.
     pub body: Vec<u8>,
 }

@@ -3,11 +3,12 @@
 use crate::{
     host::Asked,
     list::List as _,
-    model::place::Region,
     wire::{self, BODY_LIMIT},
 };
 use futures_util::StreamExt as _;
+use http::StatusCode;
 use js_sys::{Array, Object, Reflect, Uint8Array};
+use std::cell::RefCell;
 use wasm_bindgen::JsValue;
 use worker::{ByteStream, Headers, Request, Result, wasm_bindgen_futures::JsFuture, web_sys};
 
@@ -137,24 +138,57 @@ pub fn outgoing(asked: &Asked) -> Result<web_sys::Request> {
 }
 
 /// Where the caller is, as the platform tells (`request.cf`); read by hand, because the typed getters panic.
-pub fn region(request: &web_sys::Request) -> Region {
+pub fn whereabouts(request: &web_sys::Request) -> (String, f64) {
     let member = |of: &JsValue, name: &str| Reflect::get(of, &JsValue::from_str(name)).ok();
     let cf = member(request, "cf").filter(JsValue::is_object);
     let text = |name: &str| cf.as_ref().and_then(|cf| member(cf, name)).and_then(|value| value.as_string());
     let longitude = text("longitude").map_or(0.0, |longitude| js_sys::Number::parse_float(&longitude));
-    Region::of(&text("continent").unwrap_or_default(), longitude)
+    (text("continent").unwrap_or_default(), longitude)
 }
+
+thread_local! {
+    /// How answers were begun: status and headers, as the runtime takes them. They are few, and much alike.
+    static BEGUN: RefCell<Vec<(StatusCode, wire::Headers, web_sys::ResponseInit)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// So many are kept.
+const BEGINNINGS: usize = 16;
+
+/// Whoever's answer has one of these, no other is begun like it.
+const OWN: &[&str] = &["set-cookie", "location", "etag", "link", "retry-after", "x-auth-subject"];
 
 /// Writes a response.
 pub fn write(outgoing: &wire::Response) -> Result<web_sys::Response> {
-    let headers = web_sys::Headers::new()?;
-    for (name, value) in &outgoing.headers {
-        headers.append(name, value)?;
-    }
-    let init = web_sys::ResponseInit::new();
-    init.set_status(outgoing.status.as_u16());
-    init.set_headers(&headers);
+    let (status, headers) = (outgoing.status, &outgoing.headers);
+    let known = BEGUN.with_borrow(|begun| {
+        let fits = |(own, names, _): &&(StatusCode, wire::Headers, _)| *own == status && names == headers;
+        begun.iter().find(fits).map(|(.., init)| init.clone())
+    });
+    let init = match known {
+        Some(init) => init,
+        None => begin(status, headers)?,
+    };
     let body = (!outgoing.body.is_empty()).then(|| Uint8Array::from(outgoing.body.as_slice()));
     let body = body.as_ref().map(AsRef::as_ref);
     Ok(web_sys::Response::new_with_opt_buffer_source_and_init(body, &init)?)
+}
+
+/// Each header is a call to the runtime.
+fn begin(status: StatusCode, headers: &wire::Headers) -> Result<web_sys::ResponseInit> {
+    let written = web_sys::Headers::new()?;
+    for (name, value) in headers {
+        written.append(name, value)?;
+    }
+    let init = web_sys::ResponseInit::new();
+    init.set_status(status.as_u16());
+    init.set_headers(&written);
+    if !headers.iter().any(|(name, _)| OWN.contains(name)) {
+        BEGUN.with_borrow_mut(|begun| {
+            if begun.len() >= BEGINNINGS {
+                begun.clear();
+            }
+            begun.push((status, headers.clone(), init.clone()));
+        });
+    }
+    Ok(init)
 }

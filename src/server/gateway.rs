@@ -9,7 +9,6 @@ use crate::{
     },
     error::{Code, Error},
     host::{Away, Host},
-    model::place::Region,
     upstream,
     wire::{self, Request, Response, Surface},
 };
@@ -28,11 +27,10 @@ impl Server {
         &self,
         host: &H,
         request: &Request,
-        region: Region,
         forward: impl AsyncFnOnce(Passage) -> Result<(StatusCode, T), Away>,
     ) -> Option<Result<T, Response>> {
         let config = self.config.as_ref().ok().filter(|_| self.may_pass(&request.host))?;
-        let cx = Context::new(host, config, &self.memory, region);
+        let cx = Context::new(host, config, &self.memory);
         let passed = match by_the_truth(&cx, async || gateway::admit(&cx, request).await).await {
             Ok(passage) => forward(passage?).await.map_err(|away| failed(&cx, away)),
             Err(error) => Err(error),

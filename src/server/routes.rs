@@ -261,12 +261,16 @@ pub(super) fn routes_of(path: &str) -> Here {
 /// Whether a path is one of a route's, and the segment that stands for `{}`.
 #[allow(clippy::option_option)] // The path is another; is the same; is the same and has a segment.
 fn matches(pattern: &str, path: &str) -> Option<Option<String>> {
+    // Every request looks through all of them, and most begin with another letter: none begins with a segment of any name.
+    if pattern.as_bytes().get(1) != path.as_bytes().get(1) {
+        return None;
+    }
     if let Some(stem) = pattern.strip_suffix("/{*}") {
         // As it was sent: what it says is not an address of ours.
         let rest = path.strip_prefix(stem).filter(|rest| rest.starts_with('/'))?;
         return Some(Some(rest.to_owned()));
     }
-    // By the byte: every request looks through all of them, and the search for a text is made anew for each.
+    // By the byte: the search for a text is made anew for each.
     let Some(at) = pattern.bytes().position(|byte| byte == b'{') else {
         return (pattern == path).then_some(None);
     };

@@ -8,7 +8,6 @@ use crate::{
 use edgemint::{
     host::{Host, Seconds},
     json::tree,
-    model::place::Region,
     objects::protocol::account_shard::AccountShard,
     wire::Response,
 };
@@ -219,7 +218,7 @@ fn twenty_requests_at_once_are_twenty_grants_and_each_code_works_once() {
     let cookies = ["edgemint-browser", "edgemint-session"].map(|name| (name, site.cookie(name).unwrap()));
     let cookies = cookies.map(|(name, value)| format!("{name}={value}")).join("; ");
     let asked = request(Method::GET, &format!("/authorize?{query}"), &[("cookie", &cookies)], "");
-    let all = (0..20).map(|_| site.server.respond(&site.world, &asked, Region::default()));
+    let all = (0..20).map(|_| site.server.respond(&site.world, &asked));
     let answers = now(edgemint::host::all(all));
     let mut codes: Vec<String> = answers.iter().map(|answer| code(answer).unwrap()).collect();
     codes.sort();

@@ -5,7 +5,6 @@ use edgemint::{
     context::config::Vars,
     endpoints::gateway::Passage,
     host::{Away, Seconds},
-    model::place::Region,
     server::Server,
     wire::{Request, Response},
 };
@@ -36,7 +35,7 @@ fn to(method: &str, address: &str, token: &str, more: &[(&str, &str)]) -> Reques
 /// What is passed on, or the refusal; nothing where the request is one to this server.
 fn pass(server: &Server, world: &World, asked: &Request) -> Option<Result<Passage, Response>> {
     let forward = async |passage| Ok((StatusCode::OK, passage));
-    now(server.pass(world, asked, Region::default(), forward))
+    now(server.pass(world, asked, forward))
 }
 
 pub fn send(site: &Site, asked: &Request) -> Option<Result<Passage, Response>> {
@@ -355,7 +354,7 @@ fn what_cannot_be_passed_on_is_said_to_be_so() {
         (Away::Late, 504, "gateway_timeout"),
     ] {
         let forward = async |_| Err::<(StatusCode, ()), _>(away);
-        let answer = now(site.server.pass(&site.world, &asked, Region::default(), forward));
+        let answer = now(site.server.pass(&site.world, &asked, forward));
         let refused = answer.unwrap().unwrap_err();
         assert_eq!(refused.status, status);
         assert!(text(&refused).contains(code), "{}", text(&refused));

@@ -11,7 +11,7 @@ use edgemint::{
     error::Code,
     host::{Algorithm, Seconds},
     jws,
-    model::{keyring::Key, place::Region},
+    model::keyring::Key,
     wire::Response,
 };
 use http::Method;
@@ -40,7 +40,7 @@ impl Isolate {
 
     /// What one request would see.
     fn at<T>(&self, wish: impl AsyncFnOnce(&Context<'_, World>) -> T) -> T {
-        now(wish(&Context::new(&self.world, &self.config, &self.memory, Region::default())))
+        now(wish(&Context::new(&self.world, &self.config, &self.memory)))
     }
 
     fn sign_for(&self, algorithm: Algorithm, lifetime: u64) -> Result<String, Code> {

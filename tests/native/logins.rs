@@ -5,7 +5,7 @@ use edgemint::{
     crypto::Keys,
     error::Fault,
     host::{Host, Place, Seconds, Store, Timestamp},
-    model::{account::shard_of_name, place::Region},
+    model::account::shard_of_name,
     objects::protocol::account_shard::AccountShard,
     wire::{Request, Response},
 };
@@ -132,7 +132,7 @@ fn of_a_burst_from_one_address_thirty_are_looked_at_and_no_more_names_are_closed
     let tries: Vec<_> =
         (0..100).map(|number| login(&site, &page, HERE, &format!("name {}", number / 10), "x")).collect();
     let respond = |request| -> Pin<Box<dyn Future<Output = Response> + '_>> {
-        Box::pin(site.server.respond(&host, request, Region::default()))
+        Box::pin(site.server.respond(&host, request))
     };
     let mut tasks: Vec<_> = tries.iter().map(respond).collect();
     let mut looked = 0;
@@ -158,7 +158,7 @@ fn who_hangs_up_half_way_is_counted_at_the_address() {
     let host = Slow::of(&site, true);
     for number in 0..200 {
         let request = login(&site, &page, HERE, &format!("name {}", number / 10), "x");
-        let mut going = Box::pin(site.server.respond(&host, &request, Region::default()));
+        let mut going = Box::pin(site.server.respond(&host, &request));
         // The connection breaks: the runtime drops the request where it stands.
         let _ = going.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     }
@@ -273,7 +273,7 @@ fn of_a_burst_from_one_address_no_more_names_take_a_row_than_the_address_may_fai
     let tries: Vec<_> =
         (0..500).map(|number| login(&site, &page, HERE, &format!("invented {number}"), "x")).collect();
     let respond = |request| -> Pin<Box<dyn Future<Output = Response> + '_>> {
-        Box::pin(site.server.respond(&host, request, Region::default()))
+        Box::pin(site.server.respond(&host, request))
     };
     let mut tasks: Vec<_> = tries.iter().map(respond).collect();
     while !tasks.is_empty() {

@@ -44,7 +44,7 @@ pub fn answer(issuer: &str) -> Result<(), Failure> {
             body: Some(text("body").into_bytes()),
         };
         world.counts();
-        let response = now(server.respond(&world, &request, Region::default())).ok_or("it waits")?;
+        let response = now(server.respond(&world, &request)).ok_or("it waits")?;
         let headers: Vec<String> =
             response.headers.iter().map(|(name, value)| format!("\r\n{name}: {value}")).collect();
         let told = json!({

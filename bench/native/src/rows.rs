@@ -16,7 +16,7 @@ use edgemint::{
         client::Client,
         grant::{Binding, Command, Offer, Person, Reply, Returned},
         pkce::Challenge,
-        place::{Address, Region, Shard, Table},
+        place::{Address, Shard, Table},
         policy::Policy,
         scope::Scope,
     },
@@ -42,7 +42,7 @@ pub fn write(issuer: &str, shard: &str, [count, samples, ago]: [&str; 3]) -> Res
     let (config, memory) = (Config::read(&vars(issuer))?, Memory::default());
     let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
     for at in 0..count {
-        let cx = Context::new(&world, &config, &memory, Region::default());
+        let cx = Context::new(&world, &config, &memory);
         let made = now(make(&cx, &client, &policy, shard)).ok_or("it waits")?;
         let (authorization, table) = made?;
         for (name, (owner, key, row)) in world.disk("GRANTS", &shard.to_string()).take(&table.name("grants"))

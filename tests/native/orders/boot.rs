@@ -13,7 +13,6 @@ use crate::world::*;
 use edgemint::{
     error::Fault,
     host::{Host, Place, Store as _, Timestamp},
-    model::place::Region,
     server::Server,
 };
 use http::Method;
@@ -57,7 +56,7 @@ fn messages(fallen: usize) -> Vec<(Place, String)> {
     }
     let watched = Watched(world, RefCell::default());
     let request = request(Method::GET, "/healthz", &[], "");
-    assert_eq!(now(Server::new(&development()).respond(&watched, &request, Region::default())).status, 200);
+    assert_eq!(now(Server::new(&development()).respond(&watched, &request)).status, 200);
     watched.1.into_inner()
 }
 

@@ -14,7 +14,6 @@ use crate::world::{Disk, World, development};
 use edgemint::{
     error::Fault,
     host::{Host as _, Object, Place},
-    model::place::Region,
     objects::{
         self, outbox,
         protocol::{account_shard::AccountShard, grant_shard::GrantShard, registry::Registry},
@@ -137,7 +136,7 @@ impl<'a> Course<'a> {
         let servers = (0..isolates).map(|_| Rc::new(Server::new(&development()))).collect::<Vec<_>>();
         for request in &plan.before {
             for server in &servers {
-                crate::world::now(server.respond(&world, request, Region::default()));
+                crate::world::now(server.respond(&world, request));
             }
         }
         let desk = Rc::new(Desk {
@@ -230,7 +229,7 @@ impl<'a> Course<'a> {
         let port = Port { desk: Rc::clone(&self.desk), by: Who::Request(number) };
         self.requests[number] = Some(Box::pin(async move {
             match &*wish {
-                Wish::Request(request) => server.respond(&port, request, Region::default()).await,
+                Wish::Request(request) => server.respond(&port, request).await,
                 Wish::Messages(messages) => deliver(&port, messages).await,
             }
         }));

@@ -3,7 +3,6 @@
 use super::{World, now};
 use edgemint::{
     context::config::Vars,
-    model::place::Region,
     server::Server,
     wire::{Request, Response, encode},
 };
@@ -68,7 +67,7 @@ impl Site {
 
     /// Answers one request that says itself whether it came over https.
     pub fn as_it_is(&self, request: &Request) -> Response {
-        now(self.server.respond(&self.world, request, Region::default()))
+        now(self.server.respond(&self.world, request))
     }
 
     /// A request as a browser makes it: with its cookies, which it keeps.
