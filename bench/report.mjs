@@ -115,7 +115,7 @@ function cost({ operations, scenarios }, prices) {
     return [SCENARIOS[name].title, ...[of.requests, of.cpu, of.objects, of.rows, of.kv, of.total, of.log].map(dollars)];
   });
   return [
-    'What one unit asks of the port to the world (`src/host.rs`), once the client is known: means of twenty, counted by running the same requests against the same code outside the runtime.',
+    'What one unit asks of the port to the world (`src/host.rs`), once the client is known: means of twenty, counted by running the same requests against the same code outside the runtime, with objects that remember no row: those that do read fewer.',
     table(['', 'requests', ...kinds], counted),
     `Dollars for a million of each at the list prices of ${prices.as_of} in \`bench/prices.json\` (${prices.source.map((url) => `<${url}>`).join(', ')}), beyond what the plan includes; the processor time is that of this machine, and an object is taken to be at work for ${OBJECT_MS} ms a request. The log is beside the total: how much of it is kept is a setting (\`log.successPercent\`).`,
     table(['', 'requests', 'CPU', 'objects', 'rows', 'KV', 'total', 'and the log'], priced),

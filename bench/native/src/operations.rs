@@ -4,7 +4,7 @@ use crate::{
     Failure,
     world::{World, now},
 };
-use edgemint::{context::config::Vars, model::place::Region, server::Server, wire::Request};
+use edgemint::{context::config::Vars, server::Server, wire::Request};
 use http::Method;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, Write as _};
