@@ -17,7 +17,7 @@ use crate::{
         remembered::Remembered,
     },
     server::Server,
-    wire,
+    waiting, wire,
 };
 use disk::Disk;
 use futures_util::future::{Either, select};
@@ -26,7 +26,6 @@ use std::{
     cell::{Cell, RefCell},
     pin::pin,
     rc::Rc,
-    task,
     time::Duration,
 };
 use wasm_bindgen::{JsCast as _, JsValue, prelude::wasm_bindgen};
@@ -257,10 +256,9 @@ async fn fetch(request: web_sys::Request, env: Env, _: Context) -> Result<web_sy
 
 /// What comes of it, where it waits for nobody: a promise of it is another turn of the loop. Else the promise.
 fn at_once(future: impl Future<Output = JsValue> + 'static) -> JsValue {
-    let mut future = Box::pin(future);
-    match future.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop())) {
-        task::Poll::Ready(value) => value,
-        task::Poll::Pending => future_to_promise(async { Ok(future.await) }).into(),
+    match waiting::begin(future) {
+        Ok(value) => value,
+        Err(rest) => future_to_promise(async { Ok(rest.await) }).into(),
     }
 }
 

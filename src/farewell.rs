@@ -6,7 +6,7 @@ use crate::{
     context::Context,
     crypto,
     error::{Error, Fault},
-    host::{Host, Seconds, Timestamp, all},
+    host::{Host, Seconds, Timestamp},
     json::{self, json},
     jws,
     model::account::Listener,
@@ -15,6 +15,7 @@ use crate::{
         protocol::account_shard::{AccountShard, Command, Letter, Reply},
     },
     upstream,
+    waiting::all,
 };
 use serde_json::Value;
 

@@ -6,13 +6,11 @@
 use crate::{
     error::Fault,
     json::{self, Json},
-    list::List as _,
 };
 use base64ct::Encoding as _;
 use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::{future::poll_fn, pin::Pin, task::Poll};
 
 /// An instant: milliseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Json)]
@@ -437,26 +435,6 @@ pub trait Host {
         self.fill(&mut bytes);
         bytes
     }
-}
-
-/// Waits for all of them, side by side, and gives what comes of them in their order.
-pub async fn all<F: Future>(wanted: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let mut waiting: Vec<Result<F::Output, Pin<Box<F>>>> = Vec::new();
-    waiting.extend(wanted.into_iter().map(|future| Err(Box::pin(future))));
-    poll_fn(|cx| {
-        let mut all = true;
-        for one in &mut waiting {
-            if let Err(future) = one {
-                match future.as_mut().poll(cx) {
-                    Poll::Ready(output) => *one = Ok(output),
-                    Poll::Pending => all = false,
-                }
-            }
-        }
-        if all { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    waiting.into_iter().filter_map(Result::ok).list()
 }
 
 /// A regular answer of an object, or that it could not give one.

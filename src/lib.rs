@@ -26,6 +26,7 @@
 //! |---|---|
 //! | [`list`] | what an iterator gives, as a list |
 //! | [`sorted`] | sets and tables as sorted lists |
+//! | [`waiting`] | futures side by side, and those that need not be waited for |
 //! | [`error`] | every error code with its status, in one table; refusals and faults |
 //! | [`json`] | what is stored and sent between our parts: text, tree, value |
 //! | [`wire`] | HTTP as values: requests, parameters, credentials; where an error becomes a response |
@@ -100,6 +101,7 @@
 
 pub mod list;
 pub mod sorted;
+pub mod waiting;
 
 pub mod error;
 pub mod json;

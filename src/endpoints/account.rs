@@ -9,7 +9,7 @@ use crate::{
     context::Context,
     error::{Code, Error},
     farewell,
-    host::{Author, Host, all},
+    host::{Author, Host},
     model::{account, ticket::Ticket as _},
     objects::protocol::{
         account_shard::{Act, Command, Overview, Reply, SessionRef},
@@ -17,6 +17,7 @@ use crate::{
     },
     pages, session,
     sign_in::{Then, attempt},
+    waiting::all,
     wire::{Params, Request, Response},
 };
 use http::{Method, StatusCode};

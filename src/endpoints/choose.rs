@@ -8,10 +8,11 @@ use super::{
 use crate::{
     context::Context,
     error::Error,
-    host::{Host, all},
+    host::Host,
     list::List as _,
     objects::protocol::account_shard::SessionRef,
     pages, session,
+    waiting::all,
     wire::{Params, Request, Response},
 };
 use http::StatusCode;

@@ -7,13 +7,14 @@ use super::{client_document, console::Seal, interaction::OPEN_FOR};
 use crate::{
     context::Context,
     error::{Code, Error},
-    host::{Host, all},
+    host::Host,
     issue, jws,
     list::List as _,
     model::{redirect_uri::RedirectUri, ticket::Ticket as _},
     objects::protocol::account_shard::SessionRef,
     pages,
     session::{self, Browser},
+    waiting::all,
     wire::{Params, Request, Response, with_params},
 };
 use http::{Method, StatusCode};

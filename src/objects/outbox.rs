@@ -17,6 +17,7 @@ use crate::{
     json::{self, Json},
     list::List as _,
     model::{audit::Change, mark::Mark, outside},
+    waiting,
 };
 
 const TABLE: &str = "outbox";
@@ -223,7 +224,7 @@ pub async fn flush<H: Host, S: Store>(host: &H, store: &S, truth: &dyn Truth<S>)
             break;
         }
         let sent = taken.into_iter().map(|(kind, key, entry)| send(host, store, truth, kind, key, entry));
-        host::all(sent).await.into_iter().collect::<Result<(), Fault>>()?;
+        waiting::all(sent).await.into_iter().collect::<Result<(), Fault>>()?;
     }
     Ok(())
 }
@@ -232,7 +233,7 @@ pub async fn flush<H: Host, S: Store>(host: &H, store: &S, truth: &dyn Truth<S>)
 pub async fn post<H: Host, S: Store>(host: &H, store: &S, truth: &dyn Truth<S>) -> Result<(), Fault> {
     let sent = lease_letters(host, store)?;
     let sent = sent.into_iter().map(|(kind, key, entry)| send(host, store, truth, kind, key, entry));
-    host::all(sent).await.into_iter().collect()
+    waiting::all(sent).await.into_iter().collect()
 }
 
 /// Sends what one key names, and notes how that went.

@@ -3,6 +3,7 @@
 const LAYERS: &[&[&str]] = &[
     &["list"],
     &["sorted"],
+    &["waiting"],
     &["error"],
     &["json"],
     &["wire"],

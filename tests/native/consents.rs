@@ -219,7 +219,7 @@ fn twenty_requests_at_once_are_twenty_grants_and_each_code_works_once() {
     let cookies = cookies.map(|(name, value)| format!("{name}={value}")).join("; ");
     let asked = request(Method::GET, &format!("/authorize?{query}"), &[("cookie", &cookies)], "");
     let all = (0..20).map(|_| site.server.respond(&site.world, &asked));
-    let answers = now(edgemint::host::all(all));
+    let answers = now(edgemint::waiting::all(all));
     let mut codes: Vec<String> = answers.iter().map(|answer| code(answer).unwrap()).collect();
     codes.sort();
     codes.dedup();

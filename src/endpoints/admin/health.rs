@@ -4,7 +4,7 @@ use super::{Page, lost, object, page, roster, strange};
 use crate::{
     context::Context,
     error::{Error, Fault},
-    host::{self, Host, Timestamp},
+    host::{Host, Timestamp},
     json::json,
     model::policy::Policy,
     objects::protocol::{
@@ -13,6 +13,7 @@ use crate::{
         grant_shard::{self, GrantShard},
         registry::{self, Registry},
     },
+    waiting,
     wire::{Params, Request, Response},
 };
 use serde_json::{Map, Value};
@@ -39,7 +40,7 @@ pub(super) async fn collection<H: Host>(cx: &Context<'_, H>, request: &Request) 
     names.retain(|name| q.as_deref().is_none_or(|q| name.contains(q)));
     let more = names.len() > limit.min(MOST);
     names.truncate(limit.min(MOST));
-    let items = host::all(names.iter().map(|name| item(cx, name))).await;
+    let items = waiting::all(names.iter().map(|name| item(cx, name))).await;
     Ok(page(&items, names.last().filter(|_| more).map(String::as_str)))
 }
 

@@ -10,7 +10,7 @@ use crate::{
     crypto::{self, Secret},
     endpoints::connections::{self, CALLBACK, TIME, changing, status_of, terms},
     error::{Code, Error},
-    host::{FORMAT, Host, Timestamp, all},
+    host::{FORMAT, Host, Timestamp},
     json::json,
     list::List as _,
     model::{
@@ -24,6 +24,7 @@ use crate::{
         registry::{self, Command, Registry, Reply},
     },
     upstream::Target,
+    waiting::all,
     wire::{Params, Request, Response, with_params},
 };
 use http::{Method, StatusCode};
