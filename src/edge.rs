@@ -80,7 +80,12 @@ impl Host for Edge {
         let now = self.now();
         NEAR.with_borrow_mut(|near| match near {
             Some((since, known)) if now < since.plus(NEARBY) => known.clone(),
-            _ => near.insert((now, message::whereabouts(request))).1.clone(),
+            _ => {
+                let place = message::whereabouts(request);
+                // Nowhere is nobody's neighbour.
+                *near = Some((now, place.clone())).filter(|(_, (continent, _))| !continent.is_empty());
+                place
+            }
         })
     }
 

@@ -74,7 +74,8 @@ pub async fn post<H: Host>(cx: &Context<'_, H>, request: &Request) -> Result<Res
         still_holds(&client, &asked, cx.now)?;
         asked.client = client;
     }
-    let wanted = Wanted { scope: scope.clone(), page: address.key.clone(), ..wanted(&asked, cx.now) };
+    let (page, shown) = (address.key.clone(), pending.made);
+    let wanted = Wanted { scope: scope.clone(), page, shown, ..wanted(&asked, cx.now) };
     let Some(person) = session::giver(cx, &session, address.shard.to_string(), wanted).await? else {
         // Signed out, disabled, or over: the session's own words, not an error of the client's.
         return ask_login(cx, &asked, &pending.browser);
@@ -101,7 +102,17 @@ fn wanted(asked: &Asked, at: Timestamp) -> Wanted {
     let (incarnation, name) = (client.incarnation.clone(), client.name().to_owned());
     let listens = client.metadata.backchannel_logout_uri.is_some();
     let (scope, asked) = (request.scope.clone(), request.scope.clone());
-    Wanted { client: client.id.clone(), incarnation, name, scope, asked, page: String::new(), at, listens }
+    Wanted {
+        client: client.id.clone(),
+        incarnation,
+        name,
+        scope,
+        asked,
+        page: String::new(),
+        shown: at,
+        at,
+        listens,
+    }
 }
 
 /// Answers whoever is signed in: with the consent page, or at once. `None`: the session is over, or not who or as late as is asked for.

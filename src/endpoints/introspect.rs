@@ -216,12 +216,14 @@ async fn weigh_for<H: Host>(
         let Some((Weighed { mut active, .. }, server)) = weighed else { return Ok(None) };
         // No shard has said yet whether the asker's record is the newest.
         issue::confirm(cx, client, policy).await?;
-        let Some(scope) = policy.told(resources, &active.scope, issuer) else { return Ok(None) };
-        active.scope = scope;
         // What it says of itself, by who knows it.
-        let [issuer, audience] = ["issuer", "audience"].map(|member| server.text(member).to_owned());
+        let [theirs, audience] = ["issuer", "audience"].map(|member| server.text(member).to_owned());
+        // It was checked for that audience, where one is said; else it is for whoever asks here.
+        let owner = if audience.is_empty() { issuer } else { &audience };
+        let Some(scope) = policy.told(resources, &active.scope, owner) else { return Ok(None) };
+        active.scope = scope;
         let audience = Some(audience).filter(|audience| !audience.is_empty()).into_iter().list();
-        return Ok(Some(Inspected { active, refresh: false, issuer, audience }));
+        return Ok(Some(Inspected { active, refresh: false, issuer: theirs, audience }));
     };
     let refresh = matches!(&presented, Presented::OfGrant(_, Token::Refresh { .. }));
     match ask(cx, caller, presented, Wish::Inspect(*guards)).await? {

@@ -239,6 +239,9 @@ pub struct Wanted {
     /// On which page, by the key of the grant that it makes. Nothing: on none.
     #[json(default)]
     pub page: String,
+    /// When that page was shown: whatever was decided since is newer.
+    #[json(default)]
+    pub shown: Timestamp,
     /// When, by the clock of the edge.
     pub at: Timestamp,
     /// The client is to hear of the end of a session in which it is signed in to.
@@ -292,9 +295,10 @@ impl Consent {
         self.incarnation == wanted.incarnation && wanted.scope.is_within(&self.scope)
     }
 
-    /// Whether it was decided later, or on the same page: a page decides once, as it makes one grant.
+    /// Whether it was decided later, on a page that was shown later or on the same: a page decides once, as it makes one grant.
     pub fn outlasts(&self, wanted: &Wanted) -> bool {
-        wanted.at < self.decided || (!wanted.page.is_empty() && wanted.page == self.page)
+        let Wanted { page, shown, at, .. } = wanted;
+        *at < self.decided || (!page.is_empty() && (*page == self.page || *shown < self.decided))
     }
 
     /// Whether it is so long since it was noted that it is used that it is noted again.

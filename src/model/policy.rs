@@ -234,7 +234,7 @@ impl Policy {
     }
 
     /// What a resource server that guards these resources is told of a scope (RFC 7662 §4): nothing of others' resources.
-    /// `None`: the scope is good at none of them.
+    /// What belongs to none is the issuer's. `None`: the scope is good at none of them.
     pub fn told(&self, resources: &[String], scope: &Scope, issuer: &str) -> Option<Scope> {
         if resources.is_empty() {
             return Some(scope.clone());
@@ -243,7 +243,8 @@ impl Policy {
         if !self.audience(scope, issuer).into_iter().any(is_own) {
             return None;
         }
-        let is_told = |name: &&str| self.resource(name).is_empty() || is_own(self.resource(name));
+        let resource = |name: &str| Some(self.resource(name)).filter(|own| !own.is_empty()).unwrap_or(issuer);
+        let is_told = |name: &&str| is_own(resource(name));
         Some(Scope::of(scope.names().filter(is_told)))
     }
 

@@ -8,29 +8,52 @@ use crate::{
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    mem,
 };
 
-/// The most that one generation of rows takes, in bytes: an object has two of these, and an isolate several objects.
+/// The most that one generation of rows takes, in bytes: an object has two of these.
 const MOST: usize = 1 << 20;
+/// The most that all objects of an isolate take: it has 128 MB, and objects that nobody asks for hold theirs for a while.
+const ALL: usize = 24 << 20;
 /// What an entry takes beside its texts.
 const ENTRY: usize = 64;
 
-/// Rows, and that there are none, by where they are.
-type Rows = HashMap<String, Option<String>>;
+thread_local! {
+    /// What all objects of this isolate take.
+    static TAKEN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Rows, and that there are none, by where they are; and what they take.
+#[derive(Default)]
+struct Rows {
+    rows: HashMap<String, Option<String>>,
+    bytes: usize,
+}
+
+impl Rows {
+    fn insert(&mut self, place: String, row: Option<String>, bytes: usize) {
+        self.bytes += bytes;
+        TAKEN.set(TAKEN.get() + bytes);
+        self.rows.insert(place, row);
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        TAKEN.set(TAKEN.get().saturating_sub(self.bytes));
+    }
+}
 
 /// It lives as long as its object, and forgets what was not asked for lately.
 pub struct Remembered<S> {
     store: S,
     young: RefCell<Rows>,
     old: RefCell<Rows>,
-    bytes: Cell<usize>,
 }
 
 impl<S: Store> Remembered<S> {
     /// Nothing is known yet.
     pub fn new(store: S) -> Self {
-        Self { store, young: RefCell::default(), old: RefCell::default(), bytes: Cell::new(0) }
+        Self { store, young: RefCell::default(), old: RefCell::default() }
     }
 
     /// Where the rows are.
@@ -39,20 +62,28 @@ impl<S: Store> Remembered<S> {
     }
 
     fn remember(&self, place: String, row: Option<String>) {
-        let bytes = self.bytes.get() + ENTRY + place.len() + row.as_ref().map_or(0, String::len);
-        if bytes > MOST {
-            self.old.replace(mem::take(&mut *self.young.borrow_mut()));
-            self.bytes.set(0);
-        } else {
-            self.bytes.set(bytes);
+        let bytes = ENTRY + place.len() + row.as_ref().map_or(0, String::len);
+        if TAKEN.get() + bytes > ALL {
+            self.forget_all();
         }
-        self.young.borrow_mut().insert(place, row);
+        if self.young.borrow().bytes + bytes > MOST {
+            self.old.replace(self.young.take());
+        }
+        // What is larger than all that may be kept is not.
+        if bytes <= MOST && TAKEN.get() + bytes <= ALL {
+            self.young.borrow_mut().insert(place, row, bytes);
+        }
     }
 
     /// What may have happened to the row is read again.
     fn forget(&self, place: &str) {
-        self.young.borrow_mut().remove(place);
-        self.old.borrow_mut().remove(place);
+        self.young.borrow_mut().rows.remove(place);
+        self.old.borrow_mut().rows.remove(place);
+    }
+
+    fn forget_all(&self) {
+        self.young.take();
+        self.old.take();
     }
 }
 
@@ -64,10 +95,10 @@ fn place(table: &str, owner: &str, key: &str) -> String {
 impl<S: Store> Store for Remembered<S> {
     fn get(&self, table: &str, owner: &str, key: &str) -> Result<Option<String>, Fault> {
         let place = place(table, owner, key);
-        if let Some(row) = self.young.borrow().get(&place) {
+        if let Some(row) = self.young.borrow().rows.get(&place) {
             return Ok(row.clone());
         }
-        let known = self.old.borrow_mut().remove(&place);
+        let known = self.old.borrow_mut().rows.remove(&place);
         let row = match known {
             Some(row) => row,
             None => self.store.get(table, owner, key)?,
@@ -116,10 +147,7 @@ impl<S: Store> Store for Remembered<S> {
 
     fn drop_table(&self, table: &str) -> Result<(), Fault> {
         // Rare, and of a table of which hardly anything was asked lately.
-        for rows in [&self.young, &self.old] {
-            rows.borrow_mut().clear();
-        }
-        self.bytes.set(0);
+        self.forget_all();
         self.store.drop_table(table)
     }
 
@@ -129,5 +157,61 @@ impl<S: Store> Store for Remembered<S> {
 
     fn size(&self) -> Result<u64, Fault> {
         self.store.size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whose rows are all alike.
+    struct Endless;
+
+    impl Store for Endless {
+        fn get(&self, _: &str, _: &str, _: &str) -> Result<Option<String>, Fault> {
+            Ok(Some("x".repeat(1000)))
+        }
+        fn put(&self, _: &str, _: &str, _: &str, _: &str) -> Result<(), Fault> {
+            Ok(())
+        }
+        fn delete(&self, _: &str, _: &str, _: &str) -> Result<(), Fault> {
+            Ok(())
+        }
+        fn scan(
+            &self,
+            _: &str,
+            _: Option<&str>,
+            _: Option<(&str, &str)>,
+            _: usize,
+        ) -> Result<Vec<Row>, Fault> {
+            Ok(Vec::new())
+        }
+        fn tables(&self) -> Result<Vec<String>, Fault> {
+            Ok(Vec::new())
+        }
+        fn drop_table(&self, _: &str) -> Result<(), Fault> {
+            Ok(())
+        }
+        fn life(&self) -> &'static str {
+            ""
+        }
+        fn size(&self) -> Result<u64, Fault> {
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn objects_of_an_isolate_remember_no_more_than_it_has_room_for_and_give_it_back() {
+        let objects: Vec<_> = (0..40).map(|_| Remembered::new(Endless)).collect();
+        for key in 0..3000 {
+            for object in &objects {
+                assert!(object.get("a", "", &key.to_string()).is_ok());
+                assert!(TAKEN.get() <= ALL);
+            }
+        }
+        assert!(TAKEN.get() > ALL / 2, "{}", TAKEN.get());
+        assert!(objects.iter().all(|object| object.young.borrow().bytes <= MOST));
+        drop(objects);
+        assert_eq!(TAKEN.get(), 0);
     }
 }

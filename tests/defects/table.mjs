@@ -797,10 +797,17 @@ export const DEFECTS = [
     test: 'consents::what_is_unticked_later_is_not_remembered_any_more_and_what_was_not_asked_stays',
   },
   {
+    what: 'an old page brings back what was unticked since',
+    file: 'model/account.rs',
+    from: ' || *shown < self.decided))',
+    to: '))',
+    test: 'consents::an_old_page_brings_nothing_back_that_was_unticked_or_withdrawn_since',
+  },
+  {
     what: 'a decision that arrives late undoes a later one',
     file: 'model/account.rs',
-    from: 'wanted.at < self.decided ||',
-    to: 'wanted.at == self.decided ||',
+    from: '*at < self.decided ||',
+    to: '*at == self.decided ||',
     test: 'consents::a_decision_that_arrives_late_undoes_no_later_one',
   },
   {

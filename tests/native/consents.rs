@@ -101,6 +101,32 @@ fn what_is_unticked_later_is_not_remembered_any_more_and_what_was_not_asked_stay
 }
 
 #[test]
+fn an_old_page_brings_nothing_back_that_was_unticked_or_withdrawn_since() {
+    let site = signed_in();
+    let both = ("scope", "reports orders.read");
+    let asks = |scope: &str| site.authorize("demo-web", &[("scope", scope), ("prompt", "consent")]);
+    let old = asks("reports orders.read");
+    assert_eq!(site.redeem(&code(&site.decide(&old, "all", &[])).unwrap()).0, 200);
+    site.world.pass(Seconds(10));
+    assert!(code(&site.decide(&asks("reports orders.read"), "allow", &["reports"])).is_some());
+    site.world.pass(Seconds(10));
+    assert_eq!(site.decide(&old, "all", &[]).status, 400, "it was decided before");
+    assert!(is_page(&site.authorize("demo-web", &[both])), "nor is it remembered");
+    assert!(code(&site.authorize("demo-web", &[("scope", "reports")])).is_some());
+    // Of a page that was not answered before the grant is new, and what was decided meanwhile stays.
+    let (first, second) = (asks("orders.write"), asks("reports"));
+    site.world.pass(Seconds(10));
+    assert!(code(&site.decide(&second, "all", &[])).is_some());
+    assert!(code(&site.decide(&first, "all", &[])).is_some());
+    assert!(is_page(&site.authorize("demo-web", &[("scope", "orders.write")])));
+    let seal = field(&site.get("/account"), "seal");
+    site.submit("/account", &[("seal", &seal), ("act", "withdraw"), ("client", "demo-web")]);
+    site.world.pass(Seconds(10));
+    assert_eq!(site.decide(&old, "all", &[]).status, 400);
+    assert!(is_page(&site.authorize("demo-web", &[("scope", "reports")])), "what was withdrawn stays so");
+}
+
+#[test]
 fn who_wishes_to_be_asked_is_asked_also_after_signing_in() {
     let site = signed_in();
     site.code("demo-web", &[]);

@@ -220,6 +220,9 @@ fn a_resource_server_that_names_its_resources_is_told_of_tokens_for_these_and_of
     site.patch("/admin/clients/demo-api", &json!({ "resources": ["https://else.test/", ORDERS] }));
     assert_eq!(site.inspect(&reports), dead());
     let seen = site.inspect(&string(&granted, "access_token"));
+    assert_eq!([&seen["aud"], &seen["scope"]], [ORDERS, "orders.read"], "the rest is this server's");
+    site.patch("/admin/clients/demo-api", &json!({ "resources": [ISSUER, ORDERS] }));
+    let seen = site.inspect(&string(&granted, "access_token"));
     assert_eq!(seen["scope"], "openid orders.read orders.write");
     assert_eq!(seen["aud"], json!([ORDERS, ISSUER]), "as a JWT says it");
     site.patch("/admin/clients/demo-api", &json!({ "resources": [ISSUER] }));

@@ -29,7 +29,8 @@ pub(super) fn remember<S: Store>(turn: &Turn<'_, S>, account: &Account, wanted: 
     let before: Option<Consent> = read(turn.store, CONSENTS, sub, &client)?;
     // What was withdrawn since is not allowed by the same message once more, and what was decided since stays.
     let late = before.as_ref().is_some_and(|before| before.outlasts(&wanted));
-    if late || wanted.at <= account.withdrawn {
+    let shown_before = !wanted.page.is_empty() && wanted.shown < account.withdrawn;
+    if late || shown_before || wanted.at <= account.withdrawn {
         return Ok(());
     }
     write(turn.store, CONSENTS, sub, &client, &Consent::with(before, wanted, turn.now))
