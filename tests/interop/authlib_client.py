@@ -6,12 +6,13 @@ import sys
 
 import requests
 from authlib.common.security import generate_token
+from authlib.common.urls import add_params_to_uri
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.jose import JsonWebKey, jwt
 from authlib.oidc.core import CodeIDToken
 from authlib.oidc.discovery import get_well_known_url
 
-issuer, client_id, client_secret, redirect_uri = sys.argv[1:5]
+issuer, client_id, client_secret, redirect_uri, goodbye = sys.argv[1:6]
 metadata = requests.get(get_well_known_url(issuer, external=True), timeout=10).json()
 client = OAuth2Session(
     client_id,
@@ -48,6 +49,12 @@ claims = verified(token["id_token"], nonce)
 person = client.get(metadata["userinfo_endpoint"]).json()
 again = client.refresh_token(metadata["token_endpoint"], refresh_token=token["refresh_token"])
 refreshed = verified(again["id_token"], None)
+# OpenID Connect RP-Initiated Logout 1.0 §2.
+parting = generate_token()
+end = [("id_token_hint", again["id_token"]), ("post_logout_redirect_uri", goodbye), ("state", parting)]
+print(add_params_to_uri(metadata["end_session_endpoint"], end), flush=True)
+left = sys.stdin.readline().strip()
 client.revoke_token(metadata["revocation_endpoint"], token=again["refresh_token"])
 after = client.get(metadata["userinfo_endpoint"]).status_code
-print(json.dumps({"claims": claims, "person": person, "refreshed": refreshed, "after": after}), flush=True)
+learned = {"claims": claims, "person": person, "refreshed": refreshed, "after": after}
+print(json.dumps({**learned, "left": left == f"{goodbye}?state={parting}"}), flush=True)
