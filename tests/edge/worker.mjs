@@ -23,10 +23,8 @@ export async function findFreePort() {
   for (;;) {
     const port = PORTS.first + Math.floor(Math.random() * PORTS.count);
     const server = createServer().listen({ port, host: '127.0.0.1', exclusive: true });
-    const free = await Promise.race([
-      once(server, 'listening').then(() => true),
-      once(server, 'error').then(() => false),
-    ]);
+    // It rejects where the server fails.
+    const free = await once(server, 'listening').then(() => true, () => false);
     if (!free) continue;
     server.close();
     await once(server, 'close');
