@@ -14,8 +14,6 @@ import { SYSTEMS } from './systems.mjs';
 
 /** All grants lie in this one: the hardest case. */
 const SHARD = 'weur-0';
-/** Families whose tokens are used. */
-const SAMPLES = 20_000;
 
 /** @param {string} directory @param {string} class_ of objects @returns {DatabaseSync} of the only object of the class */
 function databaseOf(directory, class_) {
@@ -39,11 +37,12 @@ function caller(port) {
 
 /**
  * A deployment that is not running, with so many grants in its shard.
- * @param {string} directory @param {number} count @param {object} [options]
+ * @param {string} directory @param {{ grants: number, used: number }} size of how many the tokens are given back
+ * @param {object} [options]
  * @param {number} [options.ended] so many more that are over, in a table that is to be dropped
  * @returns {Promise<{ port: number, families: { access: string, refresh: string }[], bytes: number, tables: string[] }>}
  */
-export async function fill(directory, count, { ended = 0 } = {}) {
+export async function fill(directory, { grants, used }, { ended = 0 } = {}) {
   const port = await findFreePort();
   const served = await SYSTEMS.edgemint.start(port, directory, {});
   const { site, send, close } = caller(port);
@@ -79,7 +78,7 @@ export async function fill(directory, count, { ended = 0 } = {}) {
     }
     insert.run(...values);
   };
-  const families = await makeRows({ ...wanted, count, samples: Math.min(count, SAMPLES) }, keep);
+  const families = await makeRows({ ...wanted, count: grants, samples: used }, keep);
   // Given so long ago that all of them is over.
   if (ended > 0) await makeRows({ ...wanted, count: ended, samples: 0, ago: 200 * 86_400 }, keep);
   database.exec('COMMIT; PRAGMA wal_checkpoint(TRUNCATE)');
@@ -98,7 +97,7 @@ const WATCHED = 8;
  * @param {string} directory
  */
 export async function drop(directory) {
-  const { port, families, tables } = await fill(directory, 1000, { ended: DROPPED });
+  const { port, families, tables } = await fill(directory, { grants: 1000, used: 1000 }, { ended: DROPPED });
   const served = await SYSTEMS.edgemint.start(port, directory, {});
   const { send, close } = caller(port);
   const times = [];

@@ -151,7 +151,7 @@ async function measure(plan) {
       Object.assign(results.scenarios, await compareSizes(generator, Object.keys(GROWTH), async (name) => {
         const directory = mkdtempSync(join(tmpdir(), 'edgemint-bench-'));
         const { port, families, bytes } = await fill(directory, GROWTH[name]);
-        results.stored[name] = { grants: GROWTH[name], bytes };
+        results.stored[name] = { ...GROWTH[name], bytes };
         return { directory, port, given: { families } };
       }, how));
     }

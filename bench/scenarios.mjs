@@ -66,8 +66,17 @@ export const SCENARIOS = {
   },
 };
 
-/** How many live grants lie in one shard while some of them are refreshed and asked about. @type {Record<string, number>} */
-export const GROWTH = { growth_1k: 1000, growth_100k: 100_000, growth_1m: 1_000_000 };
+/**
+ * How many live grants lie in one shard, and how many of them, spread over all, are refreshed and asked about meanwhile. The first
+ * three differ in nothing but what lies beside those that are used; the last in that more are used than an object remembers.
+ * @type {Record<string, { grants: number, used: number }>}
+ */
+export const GROWTH = {
+  growth_1k: { grants: 1000, used: 1000 },
+  growth_100k: { grants: 100_000, used: 1000 },
+  growth_1m: { grants: 1_000_000, used: 1000 },
+  growth_1m_spread: { grants: 1_000_000, used: 20_000 },
+};
 
 /** Among how many clients the one that asks is drawn. @type {Record<string, number>} */
 export const CLIENTS = { clients_10: 10, clients_10k: 10_000 };

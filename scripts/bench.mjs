@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PASSES, build, letObjectsBeCalled, optimize } from './build.mjs';
+import { PASSES, build, enter, optimize } from './build.mjs';
 import { SetupError, runScript } from './failure.mjs';
 import { describeMachine } from './machine.mjs';
 import { run, runOrFail } from './process.mjs';
@@ -65,11 +65,10 @@ async function buildBeside(machine) {
 async function buildWithNames(machine) {
   await runOrFail(machine, machine.env.WORKER_BUILD_BIN ?? 'worker-build', ['--release', '--no-opt', 'worker', '--out-dir', '../target/profile'], {
     label: 'Building the Worker with names',
-    env: { ...machine.env, RUN_TO_COMPLETION: '1' },
     failure: 'The Worker could not be built: worker-build failed as shown above.',
   });
   const wasm = join(machine.root, 'target', 'profile', 'index_bg.wasm');
-  letObjectsBeCalled(machine.root, join(machine.root, 'target', 'profile', 'index.js'));
+  enter(machine.root, join(machine.root, 'target', 'profile', 'index.js'));
   await optimize(machine, wasm, ['--debuginfo', ...PASSES], 'wasm-opt failed as shown above.');
 }
 

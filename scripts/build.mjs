@@ -13,6 +13,8 @@ import { nameByPlace, readBodies } from './wasm.mjs';
 
 /** Links the library, and is optimized together with it. */
 const WORKER_CRATE = 'worker';
+/** What the runtime calls. */
+const ENTRY = `${WORKER_CRATE}/entry.js`;
 /** What the Worker is made of; the lock files name the tools, too. */
 const SOURCES = [
   'src',
@@ -66,13 +68,11 @@ export async function build(machine) {
     rmSync(stamp, { force: true });
     await runOrFail(machine, machine.env.WORKER_BUILD_BIN ?? 'worker-build', ['--release', '--no-opt', WORKER_CRATE, '--out-dir', '../build'], {
       output: 'show',
-      // Else the runtime may drop a request whose sender hangs up half-way, with what it was about to count.
-      env: { ...machine.env, RUN_TO_COMPLETION: '1' },
       failure: 'The Worker could not be built: worker-build failed as shown above.',
     });
     const missing = OUTPUTS.find((file) => !existsSync(join(machine.root, file)));
     if (missing) throw new SetupError(`worker-build made no ${missing}: remove build/ and run this again.`);
-    letObjectsBeCalled(machine.root, outputs[0]);
+    enter(machine.root, outputs[0]);
     // Once: worker-build would have done it before, with more. What is small by itself is smaller compressed than what has
     // been put into its only caller. `docs/decisions/028-size.md`
     const wasm = outputs[1];
@@ -88,27 +88,29 @@ export async function build(machine) {
 }
 
 /** Completes what worker-build wrote. @param {string} root @param {string} file the glue */
-export function letObjectsBeCalled(root, file) {
+export function enter(root, file) {
   const text = readFileSync(join(root, 'wrangler.toml'), 'utf8');
   const classes = [...text.matchAll(/^class_name = "(\w+)"$/gm)].map(([, name]) => name);
-  writeFileSync(file, deriveObjects(readFileSync(file, 'utf8'), classes));
+  const entry = readFileSync(join(root, ENTRY), 'utf8');
+  writeFileSync(file, withEntry(readFileSync(file, 'utf8'), entry, classes));
 }
 
 /**
- * The glue with classes that derive from `DurableObject`: of others the runtime lets nobody call a method from afar, and
- * wasm-bindgen lets no class of Rust derive from one of the runtime's.
+ * The glue with an entrance of our own. Objects are classes that derive from `DurableObject`: of others the runtime lets
+ * nobody call a method from afar, and wasm-bindgen lets no class of Rust derive from one of the runtime's.
  * @param {string} glue an ES module, whose last statement lists what it exports
- * @param {string[]} classes
+ * @param {string} entry `worker/entry.js`
+ * @param {string[]} classes those of the objects
  */
-export function deriveObjects(glue, classes) {
-  const [, list] = /export\s*\{([^{}]*)\};?\s*$/.exec(glue) ?? [];
-  const exported = new Map(list?.split(',').map((item) => item.trim().split(/\s+as\s+/)).map(([own, name = own]) => [name, own]));
-  const missing = classes.filter((name) => !exported.has(name));
+export function withEntry(glue, entry, classes) {
+  const [statement, list] = /export\s*\{([^{}]*)\};?\s*$/.exec(glue) ?? ['', ''];
+  const exported = new Map(list.split(',').map((item) => item.trim().split(/\s+as\s+/)).map(([own, name = own]) => [name, own]));
+  const missing = ['Entrance', ...classes].filter((name) => !exported.has(name));
   if (missing.length > 0) throw new SetupError(`worker-build exports no ${missing.join(', ')}: remove build/ and run this again.`);
-  const own = classes.map((name) => exported.get(name));
-  return `import{DurableObject as $Base}from"cloudflare:workers";${glue.trimEnd()}
-for(const $class of[${own}]){Object.setPrototypeOf($class.prototype,$Base.prototype);Object.setPrototypeOf($class,$Base)}
-`;
+  const members = ['Entrance', ...classes].map((name) => `${name}:${exported.get(name)}`);
+  const objects = classes.map((name) => `export const ${name}=derive(glue.${name});`);
+  const own = entry.replace(/^\s*(\/\/|\/\*).*\n/gm, '').replace(/^\s+/gm, '');
+  return `${glue.slice(0, glue.length - statement.length)}const glue={${members}};\n${own}${objects.join('')}\n`;
 }
 
 /**

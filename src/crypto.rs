@@ -16,6 +16,7 @@ use hkdf::Hkdf;
 use hmac::{Hmac, Mac as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
+use std::cell::RefCell;
 use subtle::ConstantTimeEq as _;
 
 /// A drawn name: as [`text`], and never with a hyphen in front, which every command line takes for an option.
@@ -181,8 +182,8 @@ struct Master {
     store: Secret,
     /// For names that must not be known.
     blind: Secret,
-    /// In the order of [`KINDS`].
-    seals: Vec<[u8; 64]>,
+    /// In the order of [`KINDS`]. A cipher is made once: each use leaves it as it was.
+    seals: Vec<RefCell<Aes256Siv>>,
 }
 
 /// The master keys of one issuer: the first seals, all open.
@@ -212,9 +213,9 @@ impl Keys {
     /// `prefix_id.sealed`: the same payload is always the same string.
     pub fn seal(&self, kind: Kind, payload: &[u8]) -> Result<String, Fault> {
         let master = self.0.first().ok_or_else(|| Fault::new("no master key"))?;
-        let mut siv = master.cipher(kind).ok_or_else(|| Fault::new("no key of that kind"))?;
-        let sealed =
-            siv.encrypt([kind.prefix().as_bytes()], payload).map_err(|_| Fault::new("the seal failed"))?;
+        let siv = master.cipher(kind).ok_or_else(|| Fault::new("no key of that kind"))?;
+        let sealed = siv.borrow_mut().encrypt([kind.prefix().as_bytes()], payload);
+        let sealed = sealed.map_err(|_| Fault::new("the seal failed"))?;
         Ok(format!("{}_{}.{}", kind.prefix(), master.id, text(&sealed)))
     }
 
@@ -239,7 +240,7 @@ impl Keys {
     pub fn open(&self, kind: Kind, ticket: &str) -> Option<Vec<u8>> {
         let (id, sealed) = ticket.strip_prefix(kind.prefix())?.strip_prefix('_')?.split_once('.')?;
         let master = self.0.iter().find(|master| master.id == id)?;
-        master.cipher(kind)?.decrypt([kind.prefix().as_bytes()], &bytes(sealed)?).ok()
+        master.cipher(kind)?.borrow_mut().decrypt([kind.prefix().as_bytes()], &bytes(sealed)?).ok()
     }
 }
 
@@ -274,22 +275,23 @@ impl Vault {
 }
 
 impl Master {
-    fn cipher(&self, kind: Kind) -> Option<Aes256Siv> {
-        let at = KINDS.iter().position(|(known, _)| *known == kind)?;
-        Aes256Siv::new_from_slice(self.seals.get(at)?).ok()
+    fn cipher(&self, kind: Kind) -> Option<&RefCell<Aes256Siv>> {
+        self.seals.get(KINDS.iter().position(|(known, _)| *known == kind)?)
     }
 }
 
 /// One key for each kind of ticket (RFC 5869): what one purpose seals, no other opens. One for names, and one for vaults.
-fn derive(master: &[u8], issuer: &str) -> (Vec<[u8; 64]>, Secret, Secret) {
+fn derive(master: &[u8], issuer: &str) -> (Vec<RefCell<Aes256Siv>>, Secret, Secret) {
     let hkdf = Hkdf::<Sha256>::new(Some(b"edgemint"), master);
     let derived = KINDS.iter().map(|(_, prefix)| {
         let mut key = [0; 64];
         let info = [b"seal\0", prefix.as_bytes(), b"\0", issuer.as_bytes()];
         hkdf.expand_multi_info(&info, &mut key).map(|()| key)
     });
-    // 64 bytes are far under the 255 blocks that HKDF can give; a failure would leave no key, so no ticket.
-    let seals = derived.filter_map(Result::ok).list();
+    // 64 bytes are far under the 255 blocks that HKDF can give, and what the cipher wants; a failure would leave no key, so no
+    // ticket.
+    let cipher = |key: [u8; 64]| Aes256Siv::new_from_slice(&key).ok().map(RefCell::new);
+    let seals = derived.filter_map(|key| cipher(key.ok()?)).list();
     let further = |purpose: &[u8]| {
         let mut key = vec![0; 32];
         // As above: a failure leaves nothing, which is no key.

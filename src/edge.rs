@@ -2,12 +2,12 @@
 //! Durable Object classes, each a lock and a disk around an [`Object`].
 
 mod disk;
+mod entrance;
 mod message;
 mod passage;
 mod subtle;
 
 use crate::{
-    context::config::Vars,
     crypto,
     error::Fault,
     host::{Algorithm, Asked, Away, Fetched, Host, Jwk, Object, PATIENCE, Place, Seconds, Timestamp},
@@ -16,22 +16,20 @@ use crate::{
         protocol::{account_shard, connection, grant_shard, registry},
         remembered::Remembered,
     },
-    server::Server,
-    waiting, wire,
+    waiting,
 };
 use disk::Disk;
 use futures_util::future::{Either, select};
 use js_sys::{Array, Function, Promise, Reflect};
 use std::{
     cell::{Cell, RefCell},
-    pin::pin,
+    pin::{Pin, pin},
     rc::Rc,
     time::Duration,
 };
 use wasm_bindgen::{JsCast as _, JsValue, prelude::wasm_bindgen};
 use worker::{
-    Context, Delay, DurableObject, Env, Fetch, Request, Response, Result, State, console_error,
-    durable_object, event,
+    Delay, DurableObject, Env, Fetch, Request, Response, Result, State, console_error, durable_object, event,
     wasm_bindgen_futures::{JsFuture, future_to_promise},
     web_sys,
 };
@@ -48,9 +46,11 @@ extern "C" {
 /// Whoever comes within this is taken for near: an isolate stands in one place, and to say where somebody is costs the runtime
 /// a document of everything it knows of them.
 const NEARBY: Seconds = Seconds(10);
+/// And within this, where the platform has not told of anybody yet.
+const UNTOLD: Seconds = Seconds(1);
 
 thread_local! {
-    /// Where somebody was who came a moment ago.
+    /// Where somebody was who came a moment ago, and until when it is theirs who come.
     static NEAR: RefCell<Option<(Timestamp, (String, f64))>> = const { RefCell::new(None) };
 }
 
@@ -79,11 +79,16 @@ impl Host for Edge {
         let Some(request) = &self.request else { return Default::default() };
         let now = self.now();
         NEAR.with_borrow_mut(|near| match near {
-            Some((since, known)) if now < since.plus(NEARBY) => known.clone(),
+            Some((until, known)) if now < *until => known.clone(),
             _ => {
                 let place = message::whereabouts(request);
-                // Nowhere is nobody's neighbour.
-                *near = Some((now, place.clone())).filter(|(_, (continent, _))| !continent.is_empty());
+                let nowhere = place.0.is_empty();
+                // Nowhere is nobody's neighbour, unless nobody was anywhere so far: a platform that does not tell is not
+                // asked each time.
+                if !nowhere || near.as_ref().is_none_or(|(_, (continent, _))| continent.is_empty()) {
+                    let lasts = if nowhere { UNTOLD } else { NEARBY };
+                    *near = Some((now.plus(lasts), place.clone()));
+                }
                 place
             }
         })
@@ -201,70 +206,22 @@ async fn within<F: Future>(wanted: F, patience: Seconds) -> Option<F::Output> {
     }
 }
 
-thread_local! {
-    /// One server an isolate, the variables it was made of, and where they were read.
-    static SERVER: RefCell<Option<(JsValue, Vars, Rc<Server>)>> = const { RefCell::new(None) };
-}
-
-fn server(env: &Env) -> Rc<Server> {
-    // Reading them costs calls to the runtime: not again where they lie in the same place.
-    let known = SERVER.with_borrow(|kept| {
-        let known = kept.as_ref().filter(|(place, ..)| place == AsRef::<JsValue>::as_ref(env));
-        known.map(|(.., server)| Rc::clone(server))
-    });
-    if let Some(server) = known {
-        return server;
-    }
-    let text = |name: &str| env.var(name).ok().map(|value| value.to_string());
-    let vars = Vars {
-        mode: text("MODE"),
-        issuer: text("ISSUER"),
-        master_key: text("MASTER_KEY"),
-        admin_token: text("ADMIN_TOKEN"),
-    };
-    SERVER.with_borrow_mut(|kept| {
-        let server = match kept.take() {
-            Some((_, known, server)) if known == vars => server,
-            _ => Rc::new(Server::new(&vars)),
-        };
-        *kept = Some((AsRef::<JsValue>::as_ref(env).clone(), vars, Rc::clone(&server)));
-        server
-    })
-}
-
 /// A panic is a line in the log, never silence.
 #[event(start)]
 fn start() {
     console_error_panic_hook::set_once();
 }
 
-#[event(fetch)]
-async fn fetch(request: web_sys::Request, env: Env, _: Context) -> Result<web_sys::Response> {
-    let server = server(&env);
-    let edge = Edge { env, request: Some(Clone::clone(&request)) };
-    let head = match message::head(&request, |host| server.may_pass(host)) {
-        Ok(head) => head,
-        Err(why) => return message::write(&server.refuse_unread(&edge, why)),
-    };
-    // Before the body is read: what is passed on streams.
-    let passed = server.pass(&edge, &head, async |passage| passage::forward(&request, passage).await).await;
-    let outgoing = match passed {
-        Some(Ok(answer)) => return Ok(answer),
-        Some(Err(refused)) => refused,
-        None => match message::body(&request).await {
-            Ok(body) => server.respond(&edge, &wire::Request { body, ..head }).await,
-            Err(why) => server.refuse_unread(&edge, why),
-        },
-    };
-    message::write(&outgoing)
-}
+/// What the runtime is answered with.
+type Answer = std::result::Result<JsValue, JsValue>;
 
-/// What comes of it, where it waits for nobody: a promise of it is another turn of the loop. Else the promise.
-fn at_once(future: impl Future<Output = JsValue> + 'static) -> JsValue {
-    match waiting::begin(future) {
-        Ok(value) => value,
-        Err(rest) => future_to_promise(async { Ok(rest.await) }).into(),
-    }
+/// What comes of it, where it waits for nobody: a promise of it is another turn of the loop. Else the promise, which is told of.
+fn at_once(future: Pin<Box<dyn Future<Output = Answer>>>, promised: impl FnOnce(&Promise)) -> Answer {
+    waiting::begin(future).unwrap_or_else(|rest| {
+        let promise = future_to_promise(rest);
+        promised(&promise);
+        Ok(promise.into())
+    })
 }
 
 /// What every class does: one message is one turn, and the alarm is set for what comes next.
@@ -356,9 +313,14 @@ macro_rules! durable_objects {
             #[wasm_bindgen]
             impl $class {
                 /// One message to the object of this name.
-                pub fn turn(&self, name: String, message: String) -> JsValue {
+                pub fn turn(
+                    &self,
+                    name: String,
+                    message: String,
+                ) -> std::result::Result<JsValue, JsValue> {
                     let shell = Rc::clone(&self.0);
-                    at_once(async move { shell.turn::<$object>(&name, &message).await.into() })
+                    let turn = async move { Ok(shell.turn::<$object>(&name, &message).await.into()) };
+                    at_once(Box::pin(turn), |_| ())
                 }
             }
 

@@ -39,11 +39,11 @@ impl Wake for Relay {
     }
 }
 
-/// Runs a future as far as it goes by itself, and gives what came of it, or what is left to wait for.
-pub fn begin<F: Future>(future: F) -> Result<F::Output, impl Future<Output = F::Output>> {
+/// Runs a future as far as it goes by itself, and gives what came of it, or what is left to wait for. In a box, so that one
+/// function does it for all.
+pub fn begin<T>(mut future: Pin<Box<dyn Future<Output = T>>>) -> Result<T, impl Future<Output = T>> {
     let relay = Arc::new(Relay::default());
     let waker = Waker::from(Arc::clone(&relay));
-    let mut future = Box::pin(future);
     match future.as_mut().poll(&mut Context::from_waker(&waker)) {
         Poll::Ready(output) => Ok(output),
         Poll::Pending => Err(poll_fn(move |cx| {
@@ -74,8 +74,8 @@ mod tests {
 
     #[test]
     fn what_waits_for_nobody_is_there_at_once() {
-        assert_eq!(begin(ready(7)).ok(), Some(7));
-        assert_eq!(begin(all([ready(1), ready(2)])).ok(), Some(vec![1, 2]));
+        assert_eq!(begin(Box::pin(ready(7))).ok(), Some(7));
+        assert_eq!(begin(Box::pin(all([ready(1), ready(2)]))).ok(), Some(vec![1, 2]));
     }
 
     #[test]
@@ -87,7 +87,7 @@ mod tests {
             kept.borrow_mut().get_or_insert_with(|| cx.waker().clone());
             if rung.get() { Poll::Ready("rung") } else { Poll::Pending }
         });
-        let Err(rest) = begin(timer) else { panic!("it waits") };
+        let Err(rest) = begin(Box::pin(timer)) else { panic!("it waits") };
         let mut rest = Box::pin(rest);
         for turn in 1..=2 {
             let count = Arc::new(Count::default());

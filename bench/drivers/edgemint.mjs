@@ -191,6 +191,7 @@ export const scenarios = {
   growth_1k: growth,
   growth_100k: growth,
   growth_1m: growth,
+  growth_1m_spread: growth,
   clients_10: clients,
   clients_10k: clients,
   ...Object.fromEntries(Object.entries(PAGES).map(([name, path]) => [name, page(path)])),

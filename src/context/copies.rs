@@ -17,8 +17,12 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc};
 const KEPT: Seconds = Seconds(30);
 /// How long the truth counts as fresh.
 const CONFIRMED: Seconds = Seconds(5);
-/// Entries of each map; a flood of names empties it, no more.
+/// Clients whose use is told of at a time.
 const MOST: usize = 1000;
+/// What the clients take that are remembered, in bytes as they are written: more empties it, a flood of names too.
+const ROOM: usize = 16 << 20;
+/// What an entry takes beside its client.
+const ENTRY: usize = 256;
 /// Questions to the registry about ids that nobody knows: at once, and a second after that.
 const BURST: u64 = 100;
 const RATE: u64 = 20;
@@ -48,11 +52,35 @@ pub struct Found<T> {
     pub confirmed: bool,
 }
 
+/// A client, or that there is none.
+type Copy = Entry<Option<Rc<Client>>>;
+
+/// Copies of clients, by id.
+#[derive(Default)]
+struct Clients {
+    /// Each with what it takes.
+    copies: HashMap<String, (Copy, usize)>,
+    bytes: usize,
+}
+
+impl Clients {
+    fn insert(&mut self, id: &str, entry: Copy) {
+        let bytes = ENTRY + entry.value.as_ref().map_or(0, |client| json::write(&**client).len());
+        if self.bytes + bytes > ROOM {
+            *self = Self::default();
+        }
+        let before = self.copies.insert(id.to_owned(), (entry, bytes));
+        self.bytes = self.bytes + bytes - before.map_or(0, |(_, bytes)| bytes);
+    }
+}
+
 /// The memory of one isolate. Bounded, and never a source of truth.
 #[derive(Default)]
 pub struct Memory {
-    clients: RefCell<HashMap<String, Entry<Option<Rc<Client>>>>>,
+    clients: RefCell<Clients>,
     policy: RefCell<Option<Entry<Rc<Policy>>>>,
+    /// The server's metadata, and the policy that they follow from.
+    metadata: RefCell<Option<(Rc<Policy>, Vec<u8>)>>,
     strangers: Bucket,
     /// Of ids that were drawn here, and are nobody's any more.
     gone: Bucket,
@@ -71,7 +99,7 @@ pub struct Memory {
 impl Memory {
     /// Takes no copy for good any more. That a client exists is not forgotten: it is no stranger.
     pub fn forget(&self) {
-        for entry in self.clients.borrow_mut().values_mut() {
+        for (entry, _) in self.clients.borrow_mut().copies.values_mut() {
             entry.age();
         }
         if let Some(entry) = self.policy.borrow_mut().as_mut() {
@@ -116,6 +144,19 @@ impl Memory {
         Ok(Found { value, confirmed })
     }
 
+    /// The metadata of a server of this policy: written once.
+    pub fn metadata(&self, policy: &Rc<Policy>, write: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
+        let mut kept = self.metadata.borrow_mut();
+        match kept.as_ref().filter(|(known, _)| Rc::ptr_eq(known, policy)) {
+            Some((_, written)) => written.clone(),
+            None => {
+                let written = write();
+                *kept = Some((Rc::clone(policy), written.clone()));
+                written
+            }
+        }
+    }
+
     /// A client, or that there is none. `sealed`: a token of ours says that there was one.
     pub async fn client<H: Host>(
         &self,
@@ -130,7 +171,7 @@ impl Memory {
             return Ok(Found { value: None, confirmed: true });
         }
         let mut known = false;
-        if let Some(entry) = self.clients.borrow().get(id) {
+        if let Some((entry, _)) = self.clients.borrow().copies.get(id) {
             let confirmed = entry.is_confirmed(now);
             known = entry.value.is_some();
             // That there is no such client is remembered only while it is confirmed.
@@ -169,22 +210,19 @@ impl Memory {
         let mut clients = self.clients.borrow_mut();
         let version = |client: &Option<Rc<Client>>| client.as_ref().map(|client| client.version);
         let newer = |kept: &&mut Entry<_>| value.is_some() && version(&kept.value) > version(&value);
-        if let Some(kept) = clients.get_mut(id).filter(newer) {
+        if let Some(kept) = clients.copies.get_mut(id).map(|(kept, _)| kept).filter(newer) {
             kept.read = now;
             return Ok(Found { value: kept.value.clone(), confirmed: kept.is_confirmed(now) });
         }
-        make_room(&mut clients);
-        clients.insert(id.to_owned(), entry);
+        clients.insert(id, entry);
         Ok(Found { value, confirmed })
     }
 
     /// A client as the registry has just answered it.
     pub fn remember(&self, client: Client, now: Timestamp) -> Rc<Client> {
         let client = Rc::new(client);
-        let mut clients = self.clients.borrow_mut();
-        make_room(&mut clients);
         let entry = Entry { value: Some(Rc::clone(&client)), read: now, confirmed: now };
-        clients.insert(client.id.clone(), entry);
+        self.clients.borrow_mut().insert(&client.id, entry);
         client
     }
 
@@ -235,10 +273,4 @@ async fn read<T: Json, H: Host>(host: &H, key: &str) -> Option<T> {
     let text = host.read_copy(key).await.ok()??;
     let format = text.strip_prefix("{\"format\":").is_some_and(|rest| rest.starts_with("1,"));
     if format { json::read(&text).ok() } else { None }
-}
-
-fn make_room<K, V>(map: &mut HashMap<K, V>) {
-    if map.len() >= MOST {
-        map.clear();
-    }
 }

@@ -7,21 +7,23 @@ use crate::{
 };
 use futures_util::StreamExt as _;
 use http::StatusCode;
-use js_sys::{Array, Object, Reflect, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Object, Promise, Reflect, Uint8Array};
 use std::cell::RefCell;
-use wasm_bindgen::JsValue;
-use worker::{ByteStream, Headers, Request, Result, wasm_bindgen_futures::JsFuture, web_sys};
+use wasm_bindgen::{JsCast as _, JsValue, prelude::wasm_bindgen};
+use worker::{ByteStream, Headers, Request, Result, web_sys};
 
 /// The headers that the server reads.
-const HEADERS: &[&str] = &[
+pub const HEADERS: &[&str] = &[
     "accept",
     "authorization",
     "cf-connecting-ip",
+    "content-length",
     "content-type",
     "cookie",
     "if-match",
     "origin",
     "sec-fetch-site",
+    "transfer-encoding",
 ];
 
 /// Those that it reads of a proxy that asks about a request, and of a request that may have to be passed on. Each costs a
@@ -37,69 +39,90 @@ const MORE: &[&str] = &[
     "x-forwarded-uri",
 ];
 
+/// A body, or `None` where it was longer than is read; or why it can't be read.
+pub type Body = std::result::Result<Option<Vec<u8>>, &'static str>;
+
 /// Where somebody signs in: what the browser calls itself is kept with the session.
 const ENTRANCES: &[&str] = &["/login", "/account", "/console/sign-in"];
 
-/// Reads a request but for its body, of which it says only whether there is one. `passes`: whether one to that host may
-/// have to be passed on. The URL is taken apart as text: the `url` crate would make this Worker larger.
+/// What is read of a request but for its body, of which it says only whether there is one. `text`: method and address, and
+/// below them those of [`HEADERS`] that it has. `passes`: whether one to that host may have to be passed on. The URL is taken
+/// apart as text: the `url` crate would make this Worker larger.
 pub fn head(
     request: &web_sys::Request,
+    text: &str,
     passes: impl Fn(&str) -> bool,
 ) -> std::result::Result<wire::Request, &'static str> {
+    let mut lines = text.split('\n');
     // The runtime's own word: `worker::Method` would make GET of what it does not know.
-    let method = request.method();
+    let (method, url) = lines.next().unwrap_or_default().split_once(' ').unwrap_or_default();
     let method = http::Method::from_bytes(method.as_bytes()).map_err(|_| "no such method")?;
-    let url = request.url();
     let (scheme, rest) = url.split_once("://").unwrap_or_default();
     let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let target = target.split('#').next().unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let path = if path.is_empty() { "/" } else { path };
-    let headers = request.headers();
-    let more = path == "/check" || passes(host);
-    let enters = ENTRANCES.contains(&path);
-    let read = HEADERS.iter().chain(MORE.iter().filter(|_| more));
-    let read = read.chain(["user-agent"].iter().filter(|_| enters));
-    let headers = read.filter_map(|name| Some(((*name).to_owned(), headers.get(name).ok()??)));
-    let headers = headers.list();
-    Ok(wire::Request {
+    let mut headers = lines.filter_map(|line| line.split_once(':')).map(pair).list();
+    let more: &[&str] = if path == "/check" || passes(host) { MORE } else { &[] };
+    let agent: &[&str] = if ENTRANCES.contains(&path) { &["user-agent"] } else { &[] };
+    for name in more.iter().chain(agent) {
+        if let Ok(Some(value)) = request.headers().get(name) {
+            headers.push(pair((name, &value)));
+        }
+    }
+    let mut head = wire::Request {
         method,
         secure: scheme == "https",
         host: host.to_owned(),
         path: path.to_owned(),
         query: query.to_owned(),
         headers,
-        body: request.body().is_none().then(Vec::new),
-    })
+        body: None,
+    };
+    if declared(&head).is_none() && request.body().is_none() {
+        head.body = Some(Vec::new());
+    }
+    Ok(head)
+}
+
+fn pair((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+/// How long the body is, where that is known. A body in chunks has another length than the one declared.
+fn declared(head: &wire::Request) -> Option<usize> {
+    let length = head.header("content-length")?.parse().ok()?;
+    (length > 0 && head.header("transfer-encoding").is_none()).then_some(length)
+}
+
+/// The promise of a whole body: where it is known to be one that is read at all. At once: each piece of a stream costs calls
+/// to the runtime.
+pub fn whole(request: &web_sys::Request, head: &wire::Request) -> Option<Promise> {
+    declared(head).filter(|length| *length <= BODY_LIMIT)?;
+    request.array_buffer().ok()
+}
+
+/// What it brought, or why it brought nothing.
+pub fn bytes(whole: &JsValue) -> Body {
+    let whole = whole.dyn_ref::<ArrayBuffer>().ok_or("the body broke off")?;
+    let whole = Uint8Array::new(whole).to_vec();
+    Ok(Some(whole).filter(|whole| whole.len() <= BODY_LIMIT))
 }
 
 /// The body: at most so much of it as is read at all, whatever `Content-Length` says.
-pub async fn body(request: &web_sys::Request) -> std::result::Result<Option<Vec<u8>>, &'static str> {
-    if request.body().is_none() {
+pub async fn body(request: &web_sys::Request, head: &wire::Request) -> Body {
+    if head.body.is_some() {
         return Ok(Some(Vec::new()));
     }
-    let unread = "the body can't be read";
-    let declared = request.headers().get("content-length").ok().flatten();
-    match declared.and_then(|length| length.parse::<usize>().ok()) {
-        Some(length) if length > BODY_LIMIT => Ok(None),
-        // At once: each piece of a stream costs calls to the runtime. A body in chunks has another length than the one declared.
-        Some(_) if request.headers().get("transfer-encoding").ok().flatten().is_none() => {
-            let whole = JsFuture::from(request.array_buffer().map_err(|_| unread)?).await;
-            let whole = Uint8Array::new(&whole.map_err(|_| "the body broke off")?).to_vec();
-            Ok(Some(whole).filter(|whole| whole.len() <= BODY_LIMIT))
-        }
-        _ => {
-            let mut request = Request::from(Clone::clone(request));
-            collect(request.stream().map_err(|_| unread)?, BODY_LIMIT).await
-        }
+    if declared(head).is_some_and(|length| length > BODY_LIMIT) {
+        return Ok(None);
     }
+    let mut request = Request::from(Clone::clone(request));
+    collect(request.stream().map_err(|_| "the body can't be read")?, BODY_LIMIT).await
 }
 
 /// What a stream brings; nothing, and no more of it is read, where that is more than `most` bytes.
-pub async fn collect(
-    mut stream: ByteStream,
-    most: usize,
-) -> std::result::Result<Option<Vec<u8>>, &'static str> {
+pub async fn collect(mut stream: ByteStream, most: usize) -> Body {
     let mut body = Vec::new();
     while let Some(chunk) = stream.next().await {
         body.extend_from_slice(&chunk.map_err(|_| "the body broke off")?);
@@ -137,10 +160,19 @@ pub fn outgoing(asked: &Asked) -> Result<web_sys::Request> {
     Ok(request)
 }
 
+#[wasm_bindgen]
+extern "C" {
+    /// A request, as the platform brings it.
+    type Incoming;
+
+    #[wasm_bindgen(method, getter)]
+    fn cf(this: &Incoming) -> JsValue;
+}
+
 /// Where the caller is, as the platform tells (`request.cf`); read by hand, because the typed getters panic.
 pub fn whereabouts(request: &web_sys::Request) -> (String, f64) {
     let member = |of: &JsValue, name: &str| Reflect::get(of, &JsValue::from_str(name)).ok();
-    let cf = member(request, "cf").filter(JsValue::is_object);
+    let cf = Some(request.unchecked_ref::<Incoming>().cf()).filter(JsValue::is_object);
     let text = |name: &str| cf.as_ref().and_then(|cf| member(cf, name)).and_then(|value| value.as_string());
     let longitude = text("longitude").map_or(0.0, |longitude| js_sys::Number::parse_float(&longitude));
     (text("continent").unwrap_or_default(), longitude)
@@ -157,8 +189,8 @@ const BEGINNINGS: usize = 16;
 /// Whoever's answer has one of these, no other is begun like it.
 const OWN: &[&str] = &["set-cookie", "location", "etag", "link", "retry-after", "x-auth-subject"];
 
-/// Writes a response.
-pub fn write(outgoing: &wire::Response) -> Result<web_sys::Response> {
+/// Writes a response, a `Response` of JavaScript's.
+pub fn write(outgoing: &wire::Response) -> std::result::Result<JsValue, JsValue> {
     let (status, headers) = (outgoing.status, &outgoing.headers);
     let known = BEGUN.with_borrow(|begun| {
         let fits = |(own, names, _): &&(StatusCode, wire::Headers, _)| *own == status && names == headers;
@@ -170,11 +202,11 @@ pub fn write(outgoing: &wire::Response) -> Result<web_sys::Response> {
     };
     let body = (!outgoing.body.is_empty()).then(|| Uint8Array::from(outgoing.body.as_slice()));
     let body = body.as_ref().map(AsRef::as_ref);
-    Ok(web_sys::Response::new_with_opt_buffer_source_and_init(body, &init)?)
+    Ok(web_sys::Response::new_with_opt_buffer_source_and_init(body, &init)?.into())
 }
 
 /// Each header is a call to the runtime.
-fn begin(status: StatusCode, headers: &wire::Headers) -> Result<web_sys::ResponseInit> {
+fn begin(status: StatusCode, headers: &wire::Headers) -> std::result::Result<web_sys::ResponseInit, JsValue> {
     let written = web_sys::Headers::new()?;
     for (name, value) in headers {
         written.append(name, value)?;

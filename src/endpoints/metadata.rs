@@ -8,12 +8,13 @@ use crate::{
     error::{Code, Error},
     grants,
     host::{Algorithm, Host},
-    json::json,
+    json::{self, json},
     list::List as _,
     model::{openid, policy::Policy, response_type::ResponseType},
     wire::{self, Request, Response},
 };
 use http::StatusCode;
+use serde_json::Value;
 
 /// Where a resource says of itself.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -38,6 +39,13 @@ const OWN_CLAIMS: &[&str] = &[
 /// The metadata: of RFC 8414 and of `/.well-known/openid-configuration`.
 pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
     let policy = cx.policy().await?;
+    let body = cx.memory().metadata(&policy, || json::write(&of_server(cx, &policy)).into_bytes());
+    // Public, and the same for everybody: five minutes spare a client library one request per start.
+    let answer = Response::new(StatusCode::OK, "application/json", body);
+    Ok(answer.instead("cache-control", "public, max-age=300"))
+}
+
+fn of_server<H: Host>(cx: &Context<'_, H>, policy: &Policy) -> Value {
     let openid = openid::SCOPES.iter().map(|(name, ..)| *name);
     let scopes: Vec<&str> = policy.scopes.keys().map(String::as_str).chain(openid).list();
     let response_types: Vec<&str> = ResponseType::ALL.iter().map(|(name, _)| *name).list();
@@ -79,26 +87,14 @@ pub async fn get<H: Host>(cx: &Context<'_, H>) -> Result<Response, Error> {
     if policy.settings.registration_open > 0 {
         body["registration_endpoint"] = json!(cx.url("/register"));
     }
-    let resources = resources(&policy);
+    let resources = policy.resources(&policy.names());
     if !resources.is_empty() {
         body["protected_resources"] = json!(resources); // RFC 9728 §4
     }
     if policy.settings.documents {
         body["client_id_metadata_document_supported"] = json!(true);
     }
-    // Public, and the same for everybody: five minutes spare a client library one request per start.
-    Ok(Response::json(StatusCode::OK, &body).instead("cache-control", "public, max-age=300"))
-}
-
-/// Every resource that a scope belongs to.
-fn resources(policy: &Policy) -> Vec<&str> {
-    let mut resources: Vec<&str> = Vec::new();
-    for entry in policy.scopes.values() {
-        if !entry.resource.is_empty() && !resources.contains(&entry.resource.as_str()) {
-            resources.push(&entry.resource);
-        }
-    }
-    resources
+    body
 }
 
 /// The resource of an address, if one is registered: scheme and host, and the path behind the well-known one (RFC 9728 §3.1).
@@ -107,7 +103,7 @@ fn at<'a>(policy: &'a Policy, request: &Request, rest: &str) -> Option<&'a str> 
     // At the root of a host, with or without its slash.
     let is_meant =
         |known: &&str| *known == here || (rest.is_empty() && known.strip_suffix('/') == Some(&here));
-    resources(policy).into_iter().find(is_meant)
+    policy.resources(&policy.names()).into_iter().find(is_meant)
 }
 
 fn origin(request: &Request) -> String {
@@ -127,7 +123,8 @@ pub fn of_resource(policy: &Policy, request: &Request) -> Option<String> {
         let stem = known.strip_suffix('/').unwrap_or(known);
         here.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let known = resources(policy).into_iter().filter(covers).max_by_key(|known| known.len())?;
+    let known =
+        policy.resources(&policy.names()).into_iter().filter(covers).max_by_key(|known| known.len())?;
     // Of the root of a host the slash goes, and no other (RFC 9728 §3.1).
     let path = known.strip_prefix(&origin).map(|path| if path == "/" { "" } else { path })?;
     Some(format!("{origin}{WELL_KNOWN}{path}"))
@@ -142,8 +139,9 @@ pub async fn resource<H: Host>(
 ) -> Result<Response, Error> {
     let policy = cx.policy().await?;
     let named = rest.strip_prefix('/').and_then(|rest| wire::decode(rest.replace('+', "%2B").as_bytes()));
-    let resource = at(&policy, request, rest)
-        .or_else(|| resources(&policy).into_iter().find(|known| named.as_deref() == Some(*known)));
+    let resource = at(&policy, request, rest).or_else(|| {
+        policy.resources(&policy.names()).into_iter().find(|known| named.as_deref() == Some(*known))
+    });
     let Some(resource) = resource else {
         return Err(Error::new(Code::UnservedAddress, "no resource of that address is registered here"));
     };

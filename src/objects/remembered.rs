@@ -35,12 +35,25 @@ impl Rows {
         TAKEN.set(TAKEN.get() + bytes);
         self.rows.insert(place, row);
     }
+
+    fn forget(&mut self, place: &str) {
+        if let Some(row) = self.rows.remove(place) {
+            let bytes = weigh(place, row.as_deref());
+            self.bytes = self.bytes.saturating_sub(bytes);
+            TAKEN.set(TAKEN.get().saturating_sub(bytes));
+        }
+    }
 }
 
 impl Drop for Rows {
     fn drop(&mut self) {
         TAKEN.set(TAKEN.get().saturating_sub(self.bytes));
     }
+}
+
+/// What an entry takes.
+fn weigh(place: &str, row: Option<&str>) -> usize {
+    ENTRY + place.len() + row.map_or(0, str::len)
 }
 
 /// It lives as long as its object, and forgets what was not asked for lately.
@@ -62,7 +75,7 @@ impl<S: Store> Remembered<S> {
     }
 
     fn remember(&self, place: String, row: Option<String>) {
-        let bytes = ENTRY + place.len() + row.as_ref().map_or(0, String::len);
+        let bytes = weigh(&place, row.as_deref());
         if TAKEN.get() + bytes > ALL {
             self.forget_all();
         }
@@ -77,8 +90,8 @@ impl<S: Store> Remembered<S> {
 
     /// What may have happened to the row is read again.
     fn forget(&self, place: &str) {
-        self.young.borrow_mut().rows.remove(place);
-        self.old.borrow_mut().rows.remove(place);
+        self.young.borrow_mut().forget(place);
+        self.old.borrow_mut().forget(place);
     }
 
     fn forget_all(&self) {
@@ -98,7 +111,8 @@ impl<S: Store> Store for Remembered<S> {
         if let Some(row) = self.young.borrow().rows.get(&place) {
             return Ok(row.clone());
         }
-        let known = self.old.borrow_mut().rows.remove(&place);
+        let known = self.old.borrow().rows.get(&place).cloned();
+        self.old.borrow_mut().forget(&place);
         let row = match known {
             Some(row) => row,
             None => self.store.get(table, owner, key)?,
@@ -213,5 +227,18 @@ mod tests {
         assert!(objects.iter().all(|object| object.young.borrow().bytes <= MOST));
         drop(objects);
         assert_eq!(TAKEN.get(), 0);
+    }
+
+    #[test]
+    fn a_row_that_is_written_again_and_again_takes_the_place_of_one() {
+        let object = Remembered::new(Endless);
+        let row = "y".repeat(1000);
+        assert!(object.put("a", "", "kept", &row).is_ok());
+        for _ in 0..3000 {
+            assert!(object.put("a", "", "busy", &row).is_ok());
+        }
+        let kept = object.get("a", "", "kept").ok().flatten();
+        assert_eq!(kept, Some(row), "remembered: the store would have said another");
+        assert_eq!(object.young.borrow().bytes, 2 * (ENTRY + 1000) + "a 0 kept".len() + "a 0 busy".len());
     }
 }

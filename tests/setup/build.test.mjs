@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { deriveObjects } from '../../scripts/build.mjs';
+import { withEntry } from '../../scripts/build.mjs';
 import { demandSmall, describeSize, measureWorker } from '../../scripts/size.mjs';
 import { Laptop, lastLine } from './laptop.mjs';
 
@@ -27,15 +27,71 @@ test('unchanged sources are built once, and the size is told every time', async 
   assert.equal(countBuilds(laptop), 1);
 });
 
-test('the classes of objects derive from the one whose methods can be called from afar', async () => {
-  const glue = 'var a=class{turn(){return 7}},b=new Proxy(class{},{});export{a as Shard,b as Registry,a as default};';
-  // `cloudflare:workers` is the runtime's.
-  const derived = deriveObjects(glue, ['Shard', 'Registry']).replace('import{DurableObject as $Base}from"cloudflare:workers"', 'const $Base=class{}');
-  const { Shard, Registry } = await import(`data:text/javascript,${encodeURIComponent(derived)}`);
-  assert.equal(Object.getPrototypeOf(Shard), Object.getPrototypeOf(Registry));
-  assert.ok(new Registry() instanceof Object.getPrototypeOf(Shard));
-  assert.equal(new Shard().turn(), 7);
-  assert.throws(() => deriveObjects(glue, ['Account']), /exports no Account/);
+/** What worker-build makes of a crate: proxies of classes, one of which panics where it is told to. */
+const GLUE = `
+const kept = globalThis.__worker_init_state = { criticalError: false, instanceId: 0 };
+const proxied = (own) => new Proxy(own, { construct(target, values) {
+  if (kept.criticalError) { kept.criticalError = false; kept.instanceId += 1 }
+  return Reflect.construct(target, values);
+} });
+const panic = () => { throw new WebAssembly.RuntimeError('unreachable') };
+var a = proxied(class {
+  static headers() { return ['accept', 'origin'] }
+  static fetch(request, env, context, head) {
+    if (env.promise) return Promise.resolve().then(env.promise === 'panic' ? panic : () => head);
+    return env.panic ? panic() : head;
+  }
+});
+var b = proxied(class {
+  constructor(state, env) { this.values = [state, env] }
+  turn(name, message) { return message === 'panic' ? panic() : [name, message, ...this.values] }
+  alarm() { return 'rings' }
+});
+export { a as Entrance, b as Shard, a as default };`;
+
+/** The glue with its entrance, and with another runtime below it. @param {string[]} classes */
+function enter(classes) {
+  const entry = readFileSync(new URL('../../worker/entry.js', import.meta.url), 'utf8');
+  const written = withEntry(GLUE, entry, classes);
+  const runtime = 'class DurableObject { constructor(ctx, env) { Object.assign(this, { ctx, env }) } }';
+  const below = written.replace("import { DurableObject } from 'cloudflare:workers';", runtime);
+  assert.notEqual(below, written);
+  return import(`data:text/javascript,${encodeURIComponent(below)}`);
+}
+
+test('the entrance brings what is read of a request in one text, and answers at once or later', async () => {
+  const { default: entry } = await enter([]);
+  const request = new Request('https://a.example/token', { method: 'POST', headers: { accept: 'x', cookie: 'y' } });
+  const head = 'POST https://a.example/token\naccept:x';
+  assert.equal(entry.fetch(request, {}, {}), head);
+  assert.equal(await entry.fetch(request, { promise: true }, {}), head);
+});
+
+test('what panicked in the entrance or an object, at once or later, begins anew with the next call', async (t) => {
+  t.mock.method(console, 'error', () => {});
+  const { default: entry, Shard } = await enter(['Shard']);
+  const life = globalThis.__worker_init_state;
+  const request = new Request('https://a.example/');
+  const shard = new Shard('state', 'env');
+  const trials = [
+    () => entry.fetch(request, { panic: true }, {}),
+    () => entry.fetch(request, { promise: 'panic' }, {}),
+    () => shard.turn('name', 'panic'),
+  ];
+  for (const [at, trial] of trials.entries()) {
+    await assert.rejects(async () => trial(), WebAssembly.RuntimeError);
+    assert.equal(life.criticalError, true);
+    assert.deepEqual(shard.turn('name', 'message'), ['name', 'message', 'state', 'env']);
+    assert.deepEqual([life.criticalError, life.instanceId], [false, at + 1]);
+  }
+  assert.equal(shard.alarm(), 'rings');
+});
+
+test('the classes of objects derive from the one whose methods can be called from afar, and show no others', async () => {
+  const { Shard } = await enter(['Shard']);
+  assert.equal(Object.getPrototypeOf(Shard).name, 'DurableObject');
+  assert.deepEqual(Object.getOwnPropertyNames(Shard.prototype), ['constructor', 'turn', 'alarm']);
+  assert.throws(() => withEntry(GLUE, '', ['Account']), /exports no Account/);
 });
 
 test('a changed, a new and a removed source each have the Worker built again', async (t) => {

@@ -14,7 +14,7 @@ const LOCK = '[[package]]\nname = "wasm-bindgen"\nversion = "0.2.999"\n';
 /** What `cargo install` of each crate leaves. `worker-build` makes a Worker of two files, and no function is in it. */
 const INSTALLED = {
   'worker-build': `echo "worker-build $*" >> "$HOME/calls"
-mkdir -p build && echo 'import"./index_bg.wasm";var A=class{};export{A as Shard};' > build/index.js && printf '\\0asm\\1\\0\\0\\0\\12\\1\\0' > build/index_bg.wasm`,
+mkdir -p build && echo 'import"./index_bg.wasm";var A=class{};export{A as Entrance,A as Shard};' > build/index.js && printf '\\0asm\\1\\0\\0\\0\\12\\1\\0' > build/index_bg.wasm`,
   'wasm-bindgen': 'echo "wasm-bindgen 0.2.999"',
 };
 
@@ -30,6 +30,7 @@ export class Laptop {
     this.write('clone/package-lock.json', '{"packages":{}}');
     this.write('clone/Cargo.lock', LOCK);
     this.write('clone/src/lib.rs', '// the Worker');
+    cpSync(join(PROJECT, 'worker/entry.js'), join(this.clone, 'worker/entry.js'), { recursive: true });
     this.write('clone/wrangler.toml', 'class_name = "Shard"\n');
   }
 

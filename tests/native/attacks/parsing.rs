@@ -106,8 +106,11 @@ fn garbage_by_the_hundred_reaches_no_object_and_leaves_nothing() {
 #[test]
 fn an_isolate_remembers_only_so_many_clients() {
     let site = Site::new();
-    let public = json!({ "token_endpoint_auth_method": "none", "redirect_uris": [CALLBACK] });
-    let ids: Vec<String> = (0..1001).map(|_| register(&site, &public)).collect();
+    // As large as they come: so many are more than 16 MB.
+    let long = |at: usize| format!("{CALLBACK}/{at:01900}");
+    let addresses: Vec<String> = (0..30).map(long).collect();
+    let public = json!({ "token_endpoint_auth_method": "none", "redirect_uris": addresses });
+    let ids: Vec<String> = (0..300).map(|_| register(&site, &public)).collect();
     // All are read by another isolate at the same moment.
     let other = site.beside();
     assert_eq!(other.token(MACHINE, &OWN).0, 200);
