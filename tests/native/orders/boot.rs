@@ -95,7 +95,7 @@ pub fn boots() -> [Scene; 3] {
     let people = boot("first boot, first boot (the people)", world, [&first[2..6], &second[2..6]], |trial| {
         one_of_people(trial, &["alice", "bob"])
     });
-    // A fault in each of so many messages would be weeks: in those of one, they are enough.
+    // A fault in each of so many messages: more orders than ten minutes are enough for. In those of one, they are few.
     [whole.explored((&[PLAIN], &[])), people.explored((&[PLAIN], &[])), one]
 }
 
