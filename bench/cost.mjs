@@ -27,7 +27,8 @@ export function price({ dollars_per_million: of, object_memory_gb: memory }, cou
     cpu: cpu * of.cpu_ms,
     objects: objects * (of.object_requests + (OBJECT_MS / 1000) * memory * of.object_gb_seconds),
     rows: sum(counts, 'rows written') * of.rows_written + sum(counts, 'rows read') * of.rows_read,
-    kv: sum(counts, 'KV reads') * of.kv_reads + sum(counts, 'KV writes') * of.kv_writes,
+    // Deletions and lists cost what writes do.
+    kv: sum(counts, 'KV reads') * of.kv_reads + ['KV writes', 'KV deletes', 'KV lists'].reduce((all, kind) => all + sum(counts, kind), 0) * of.kv_writes,
   };
   const total = Object.values(parts).reduce((all, part) => all + part, 0);
   return { ...parts, total, log: sum(counts, 'log lines') * of.log_events };

@@ -25,7 +25,7 @@ function databaseOf(directory, class_) {
 }
 
 /** One connection to a system beside the load generator's. @param {number} port */
-function caller(port) {
+export function caller(port) {
   const connection = new Connection(port);
   const host = `localhost:${port}`;
   return {

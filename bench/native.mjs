@@ -64,39 +64,55 @@ export async function countOperations() {
 async function countOf(scenario) {
   const { input, lines, ended } = start(['operations', 'http://localhost:8787']);
   const answers = lines[Symbol.asyncIterator]();
+  /** @type {Record<string, number>} */
+  let latest = {};
   const send = async (/** @type {import('./connection.mjs').Request} */ request) => {
     const headers = Object.fromEntries(Object.entries(request.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
     input.write(`${JSON.stringify({ method: 'GET', body: '', ...request, headers })}\n`);
     const { value, done } = await answers.next();
     if (done) throw new Error('edgemint-bench operations ended');
-    return JSON.parse(value);
+    const answer = JSON.parse(value);
+    latest = answer.counts;
+    return answer;
   };
-  const many = async (/** @type {number} */ count, /** @type {(at: number, send: any) => Promise<any>} */ act) => {
+  const counted = await countUnits(drivers[scenario], send, () => latest);
+  input.end();
+  await ended;
+  return counted;
+}
+
+/**
+ * @param {import('./drivers.mjs').Scenario} driver
+ * @param {(request: import('./connection.mjs').Request) => Promise<any>} send
+ * @param {() => Record<string, number> | Promise<Record<string, number>>} count what the last request asked for, by kind
+ * @returns {Promise<{ requests: number, counts: Record<string, number> }>} means of a unit
+ */
+export async function countUnits(driver, send, count) {
+  const many = async (/** @type {number} */ wanted, /** @type {(at: number, send: any) => Promise<any>} */ act) => {
     const results = [];
-    for (let at = 0; at < count; at += 1) results.push(await act(at, send));
+    for (let at = 0; at < wanted; at += 1) results.push(await act(at, send));
     return results;
   };
   // All that drivers use of one.
   const site = /** @type {any} */ ({ send, many, given: { adminToken: ADMIN_TOKEN }, material: undefined });
-  const driver = drivers[scenario];
   site.material = await driver.prepare?.(site);
   await driver.supply?.(site, 2 * UNITS);
   /** @type {Record<string, number>} */
   const counts = {};
   let requests = 0;
+  await count();
   for (let at = 0; at < 2 * UNITS; at += 1) {
     const unit = driver.unit(site, at % 16);
     let step = unit.next();
     while (!step.done) {
       const answer = await send(step.value);
+      const asked = await count();
       if (at >= UNITS) {
         requests += 1;
-        for (const [kind, count] of Object.entries(answer.counts)) counts[kind] = (counts[kind] ?? 0) + Number(count) / UNITS;
+        for (const [kind, number] of Object.entries(asked)) counts[kind] = (counts[kind] ?? 0) + Number(number) / UNITS;
       }
       step = unit.next(answer);
     }
   }
-  input.end();
-  await ended;
   return { requests: requests / UNITS, counts };
 }

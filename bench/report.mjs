@@ -5,6 +5,9 @@ import { judge } from './goals.mjs';
 import { CLIENTS, GROWTH, PAGES, SCENARIOS, systemsOf } from './scenarios.mjs';
 import { DECISIVE, overlap } from './statistics.mjs';
 
+/** The peer on the same platform, of which operations are counted, too. */
+const PEER = 'workers-oauth-provider';
+
 /** @param {number | null} number @param {number} [digits] */
 const plain = (number, digits = 2) => (number === null || number === undefined ? '–' : number.toLocaleString('en', { maximumFractionDigits: digits }));
 /** @param {number} rps */
@@ -102,23 +105,29 @@ function growth({ scenarios, stored, drop, ratios }) {
 }
 
 /** @param {any} results @param {import('./cost.mjs').Prices & { as_of: string, source: string[] }} prices */
-function cost({ operations, scenarios }, prices) {
+function cost({ operations, operations_of_peer: peer, scenarios }, prices) {
   if (!operations) return 'Not measured.';
   const kinds = ['requests to GrantShard', 'requests to AccountShard', 'requests to Registry', 'rows read', 'rows written', 'KV reads', 'KV writes', 'signatures', 'log lines'];
   const names = Object.keys(operations);
   const count = (/** @type {number | undefined} */ number) => plain(Math.round((number ?? 0) * 100) / 100);
   const counted = names.map((name) => [SCENARIOS[name].title, count(operations[name].requests), ...kinds.map((kind) => count(operations[name].counts[kind]))]);
   const dollars = (/** @type {number} */ number) => number.toFixed(2);
+  const priceOf = (/** @type {any} */ counted, /** @type {string} */ system, /** @type {string} */ name) =>
+    price(prices, counted[name].counts, scenarios[name]?.[system]?.[DECISIVE]?.cpu_ms ?? 0, counted[name].requests);
   const priced = names.map((name) => {
-    const cpu = scenarios[name]?.edgemint[DECISIVE]?.cpu_ms ?? 0;
-    const of = price(prices, operations[name].counts, cpu, operations[name].requests);
+    const of = priceOf(operations, 'edgemint', name);
     return [SCENARIOS[name].title, ...[of.requests, of.cpu, of.objects, of.rows, of.kv, of.total, of.log].map(dollars)];
+  });
+  const beside = Object.keys(peer ?? {}).map((name) => {
+    const [of, own] = [priceOf(peer, PEER, name), priceOf(operations, 'edgemint', name)];
+    return [SCENARIOS[name].title, ...['KV reads', 'KV writes', 'KV deletes', 'KV lists'].map((kind) => count(peer[name].counts[kind])), dollars(of.cpu), dollars(of.kv), dollars(of.total), dollars(own.total)];
   });
   return [
     'What one unit asks of the port to the world (`src/host.rs`), once the client is known: means of twenty, counted by running the same requests against the same code outside the runtime, with objects that remember no row: those that do read fewer.',
     table(['', 'requests', ...kinds], counted),
     `Dollars for a million of each at the list prices of ${prices.as_of} in \`bench/prices.json\` (${prices.source.map((url) => `<${url}>`).join(', ')}), beyond what the plan includes; the processor time is that of this machine, and an object is taken to be at work for ${OBJECT_MS} ms a request. The log is beside the total: how much of it is kept is a setting (\`log.successPercent\`).`,
     table(['', 'requests', 'CPU', 'objects', 'rows', 'KV', 'total', 'and the log'], priced),
+    ...(beside.length > 0 ? [`The same for \`${PEER}\`, whose operations of KV are counted where it calls the binding. \`oidc-provider\` runs where somebody has a machine, and is paid for by the hour.`, table(['', 'KV reads', 'KV writes', 'KV deletes', 'KV lists', 'CPU', 'KV', 'total', 'Edgemint'], beside)] : []),
   ].join('\n\n');
 }
 

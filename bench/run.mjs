@@ -13,9 +13,10 @@ import { register } from './administration.mjs';
 import { Arena, Generator } from './arena.mjs';
 import { chart } from './chart.mjs';
 import { Connection, encode } from './connection.mjs';
+import { DRIVERS } from './drivers.mjs';
 import { demand } from './drivers/form.mjs';
-import { drop, fill } from './growth.mjs';
-import { countOperations } from './native.mjs';
+import { caller, drop, fill } from './growth.mjs';
+import { countOperations, countUnits } from './native.mjs';
 import { USAGE, plan } from './options.mjs';
 import { profile } from './profile.mjs';
 import { report } from './report.mjs';
@@ -131,6 +132,25 @@ async function measureStart(system) {
   };
 }
 
+/** What the peer on the same platform asks of KV, by scenario. */
+async function countOfPeer() {
+  const [directory, port] = [mkdtempSync(join(tmpdir(), 'edgemint-bench-')), await findFreePort()];
+  const served = await SYSTEMS['workers-oauth-provider'].start(port, directory, { counted: true });
+  const { send, close } = caller(port);
+  /** @type {Record<string, { requests: number, counts: Record<string, number> }>} */
+  const counted = {};
+  try {
+    for (const [scenario, driver] of Object.entries(DRIVERS['workers-oauth-provider'].scenarios)) {
+      counted[scenario] = await countUnits(driver, send, async () => JSON.parse((await send({ path: '/counts' })).text));
+    }
+  } finally {
+    close();
+    await served.stop();
+    forget(directory);
+  }
+  return counted;
+}
+
 /** @param {import('./options.mjs').Plan} plan */
 async function measure(plan) {
   const wants = (/** @type {string} */ part) => plan.parts.includes(part);
@@ -186,6 +206,7 @@ async function measure(plan) {
     if (wants('operations')) {
       tell('operations');
       results.operations = await countOperations();
+      results.operations_of_peer = await countOfPeer();
     }
     if (wants('start')) {
       tell('start');

@@ -92,13 +92,13 @@ export const SYSTEMS = {
     title: 'workers-oauth-provider',
     version: () => versionOf('bench/node_modules/@cloudflare/workers-oauth-provider/package.json'),
     about: 'the same workerd; KV in memory, written through to one row; nobody signs in; no log',
-    start(port, directory) {
+    start(port, directory, { counted = false }) {
       const { date, flags } = configuration();
       const modules = {
         'index.js': read('bench/peers/workers-oauth-provider.mjs'),
         'oauth-provider.js': read('bench/node_modules/@cloudflare/workers-oauth-provider/dist/oauth-provider.js'),
       };
-      const vars = { ORIGIN: `http://localhost:${port}` };
+      const vars = { ORIGIN: `http://localhost:${port}`, ...(counted && { COUNTED: 'yes' }) };
       return serve({ modules, date, flags, vars, replicas: ['OAUTH_KV'] }, port, directory);
     },
   },

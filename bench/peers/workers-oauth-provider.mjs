@@ -27,7 +27,7 @@ async function authorize(request, helpers) {
   return new Response(null, { status: 302, headers: { location: redirectTo } });
 }
 
-export default new OAuthProvider({
+const provider = new OAuthProvider({
   apiRoute: '/check',
   // What a proxy is told at `/check` of Edgemint.
   apiHandler: {
@@ -57,3 +57,35 @@ export default new OAuthProvider({
   accessTokenTTL: 3600,
   resourceMetadata: { resource: `${env.ORIGIN}/check`, authorization_servers: [env.ORIGIN] },
 });
+
+/** How each operation of KV is billed. */
+const KINDS = { get: 'KV reads', getWithMetadata: 'KV reads', put: 'KV writes', delete: 'KV deletes', list: 'KV lists' };
+
+/** The same, with its operations of KV counted: `/counts` tells them, and begins again. @param {any} own */
+function counting(own) {
+  /** @type {Record<string, number>} */
+  let counts = {};
+  const watched = (/** @type {any} */ kv) => new Proxy(kv, {
+    get(target, name) {
+      if (!(name in KINDS)) return Reflect.get(target, name);
+      return (/** @type {any[]} */ ...values) => {
+        const kind = KINDS[/** @type {keyof KINDS} */ (name)];
+        counts[kind] = (counts[kind] ?? 0) + 1;
+        return target[name](...values);
+      };
+    },
+  });
+  return {
+    /** @param {Request} request @param {any} bindings @param {any} context */
+    async fetch(request, bindings, context) {
+      if (new URL(request.url).pathname === '/counts') {
+        const told = Response.json(counts);
+        counts = {};
+        return told;
+      }
+      return own.fetch(request, { ...bindings, OAUTH_KV: watched(bindings.OAUTH_KV) }, context);
+    },
+  };
+}
+
+export default env.COUNTED ? counting(provider) : provider;

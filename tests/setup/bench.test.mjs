@@ -43,6 +43,7 @@ function results() {
     stored: { growth_1m: { grants: 1_000_000, bytes: 1e9 } },
     drop: { rows: 250_000, requests: 1000, median_ms: 1, p99_ms: 2, longest_ms: 100, first_ms: 5 },
     operations: Object.fromEntries(Object.keys(SCENARIOS).map((name) => [name, counts(['code_exchange', 'refresh', 'introspection', 'check'].includes(name) ? 1 : 0)])),
+    operations_of_peer: { refresh: { requests: 1, counts: { 'KV reads': 2, 'KV writes': 1, 'KV deletes': 1 } } },
     size: { wasm: 300_000, js: 7000 },
     start: { answer_ms: 20, answer_iqr: [19, 21], listening_ms: 50, memory_bytes: 2 ** 26, floor: { answer_ms: 10 } },
     ratios: { ...compare(scenarios), ...compareGrowth(scenarios) },
@@ -104,6 +105,10 @@ test('what costs what stands in the table of prices', () => {
   assert.ok(Math.abs(objects - 0.166) < 1e-9);
   assert.ok(Math.abs(total - (0.3 + 0.02 + 0.166 + 1.002)) < 1e-9);
   assert.equal(log, 0.6);
+  // A deletion and a list cost what a write does.
+  assert.equal(price(prices, { 'KV reads': 2, 'KV writes': 1, 'KV deletes': 1, 'KV lists': 1 }, 0).kv, 16);
+  // Of the peer beside Edgemint: reads, writes, deletions, lists; CPU, KV, total; Edgemint's.
+  assert.match(report(results(), prices), /^\| refresh \| 2 \| 1 \| 1 \| 0 \| 0\.01 \| 11\.00 \| 11\.31 \| 1\.48 \|$/m);
 });
 
 test('less is measured where less is asked for, and what nobody knows is refused', () => {
