@@ -23,7 +23,7 @@ export default [
   {
     // Between these stands what worker-build made, and what is exported: `scripts/build.mjs`.
     files: ['worker/entry.js'],
-    languageOptions: { globals: { glue: 'readonly' } },
+    languageOptions: { globals: { ...globals.serviceworker, glue: 'readonly' } },
     rules: { 'no-unused-vars': ['error', { varsIgnorePattern: '^derive$' }] },
   },
 ];

@@ -212,15 +212,12 @@ fn start() {
     console_error_panic_hook::set_once();
 }
 
-/// What the runtime is answered with.
-type Answer = std::result::Result<JsValue, JsValue>;
-
 /// What comes of it, where it waits for nobody: a promise of it is another turn of the loop. Else the promise, which is told of.
-fn at_once(future: Pin<Box<dyn Future<Output = Answer>>>, promised: impl FnOnce(&Promise)) -> Answer {
+fn at_once(future: Pin<Box<dyn Future<Output = JsValue>>>, promised: impl FnOnce(&Promise)) -> JsValue {
     waiting::begin(future).unwrap_or_else(|rest| {
-        let promise = future_to_promise(rest);
+        let promise = future_to_promise(async { Ok(rest.await) });
         promised(&promise);
-        Ok(promise.into())
+        promise.into()
     })
 }
 
@@ -313,13 +310,9 @@ macro_rules! durable_objects {
             #[wasm_bindgen]
             impl $class {
                 /// One message to the object of this name.
-                pub fn turn(
-                    &self,
-                    name: String,
-                    message: String,
-                ) -> std::result::Result<JsValue, JsValue> {
+                pub fn turn(&self, name: String, message: String) -> JsValue {
                     let shell = Rc::clone(&self.0);
-                    let turn = async move { Ok(shell.turn::<$object>(&name, &message).await.into()) };
+                    let turn = async move { shell.turn::<$object>(&name, &message).await.into() };
                     at_once(Box::pin(turn), |_| ())
                 }
             }

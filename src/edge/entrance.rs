@@ -1,13 +1,10 @@
 //! How the runtime comes in: what `worker/entry.js` asks, and the server that answers it.
 
-use super::{Answer, Edge, at_once, message, passage};
+use super::{Edge, at_once, message, passage};
 use crate::{context::config::Vars, list::List as _, server::Server, wire};
 use js_sys::Promise;
 use std::{cell::RefCell, rc::Rc};
-use wasm_bindgen::{
-    JsCast as _, JsValue,
-    prelude::{Closure, wasm_bindgen},
-};
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{Env, web_sys};
 
 thread_local! {
@@ -46,14 +43,8 @@ extern "C" {
     /// What ends when a request has been answered.
     pub type Life;
 
-    #[wasm_bindgen(method, js_name = waitUntil)]
-    fn wait_until(this: &Life, promise: &Promise);
-
-    /// What is there later.
-    type Later;
-
-    #[wasm_bindgen(method)]
-    fn then(this: &Later, come: &JsValue, lost: &JsValue) -> JsValue;
+    #[wasm_bindgen(method, catch, js_name = waitUntil)]
+    fn wait_until(this: &Life, promise: &Promise) -> Result<(), JsValue>;
 }
 
 /// What `worker/entry.js` asks.
@@ -67,8 +58,9 @@ impl Entrance {
         message::HEADERS.iter().map(|name| (*name).to_owned()).list()
     }
 
-    /// Answers a request: with a `Response` or a promise of one. A body whose length is known is waited for without a task.
-    pub fn fetch(request: web_sys::Request, env: Env, life: Life, head: &str) -> Answer {
+    /// Answers a request: with a `Response` or a promise of one. `undefined` where it is to be asked again with the `body`, which
+    /// is awaited by then, or `null` where it broke off. It never throws.
+    pub fn fetch(request: web_sys::Request, env: Env, life: &Life, head: &str, body: &JsValue) -> JsValue {
         let server = server(&env);
         let edge = Edge { env, request: Some(Clone::clone(&request)) };
         let head = match message::head(&request, head, |host| server.may_pass(host)) {
@@ -76,21 +68,18 @@ impl Entrance {
             Err(why) => return message::write(&server.refuse_unread(&edge, why)),
         };
         if server.may_pass(&head.host) {
-            return lasting(&life, pass(server, edge, request, head));
+            return lasting(life, pass(server, edge, request, head));
         }
-        let Some(whole) = message::whole(&request, &head) else {
-            return lasting(&life, read(server, edge, request, head));
-        };
-        // One for both, so that it is called once, and gone.
-        let come = Closure::once_into_js(move |whole: JsValue| {
-            lasting(&life, finish(server, edge, head, message::bytes(&whole)))
-        });
-        Ok(whole.unchecked_ref::<Later>().then(&come, &come))
+        match (message::is_whole(&head), body.is_undefined()) {
+            (true, true) => JsValue::UNDEFINED,
+            (true, false) => lasting(life, finish(server, edge, head, message::bytes(body))),
+            (false, _) => lasting(life, read(server, edge, request, head)),
+        }
     }
 }
 
 /// Answers a request whose body has come, or never will.
-async fn finish(server: Rc<Server>, edge: Edge, head: wire::Request, body: message::Body) -> Answer {
+async fn finish(server: Rc<Server>, edge: Edge, head: wire::Request, body: message::Body) -> JsValue {
     message::write(&match body {
         Ok(body) => server.respond(&edge, &wire::Request { body, ..head }).await,
         Err(why) => server.refuse_unread(&edge, why),
@@ -98,15 +87,15 @@ async fn finish(server: Rc<Server>, edge: Edge, head: wire::Request, body: messa
 }
 
 /// Answers a request whose body comes in pieces, or not at all.
-async fn read(server: Rc<Server>, edge: Edge, request: web_sys::Request, head: wire::Request) -> Answer {
+async fn read(server: Rc<Server>, edge: Edge, request: web_sys::Request, head: wire::Request) -> JsValue {
     let body = message::body(&request, &head).await;
     finish(server, edge, head, body).await
 }
 
 /// Passes a request on, before its body is read: what is passed on streams. Or answers it.
-async fn pass(server: Rc<Server>, edge: Edge, request: web_sys::Request, head: wire::Request) -> Answer {
+async fn pass(server: Rc<Server>, edge: Edge, request: web_sys::Request, head: wire::Request) -> JsValue {
     match server.pass(&edge, &head, async |passage| passage::forward(&request, passage).await).await {
-        Some(Ok(answer)) => Ok(answer.into()),
+        Some(Ok(answer)) => answer.into(),
         Some(Err(refused)) => message::write(&refused),
         None => read(server, edge, request, head).await,
     }
@@ -114,6 +103,9 @@ async fn pass(server: Rc<Server>, edge: Edge, request: web_sys::Request, head: w
 
 /// What comes of it, where it waits for nobody; else a promise, which is kept though the caller hangs up: the runtime would
 /// drop with the request what it was about to count.
-fn lasting(life: &Life, future: impl Future<Output = Answer> + 'static) -> Answer {
-    at_once(Box::pin(future), |promise| life.wait_until(promise))
+fn lasting(life: &Life, future: impl Future<Output = JsValue> + 'static) -> JsValue {
+    at_once(Box::pin(future), |promise| {
+        // Where the runtime does not keep it, it is a request like any other's.
+        let _ = life.wait_until(promise);
+    })
 }

@@ -7,10 +7,10 @@ use crate::{
 };
 use futures_util::StreamExt as _;
 use http::StatusCode;
-use js_sys::{Array, ArrayBuffer, Object, Promise, Reflect, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
 use std::cell::RefCell;
 use wasm_bindgen::{JsCast as _, JsValue, prelude::wasm_bindgen};
-use worker::{ByteStream, Headers, Request, Result, web_sys};
+use worker::{ByteStream, Headers, Request, Result, console_error, web_sys};
 
 /// The headers that the server reads.
 pub const HEADERS: &[&str] = &[
@@ -95,14 +95,13 @@ fn declared(head: &wire::Request) -> Option<usize> {
     (length > 0 && head.header("transfer-encoding").is_none()).then_some(length)
 }
 
-/// The promise of a whole body: where it is known to be one that is read at all. At once: each piece of a stream costs calls
+/// Whether the body is awaited as a whole: where it is known to be one that is read at all. Each piece of a stream costs calls
 /// to the runtime.
-pub fn whole(request: &web_sys::Request, head: &wire::Request) -> Option<Promise> {
-    declared(head).filter(|length| *length <= BODY_LIMIT)?;
-    request.array_buffer().ok()
+pub fn is_whole(head: &wire::Request) -> bool {
+    declared(head).is_some_and(|length| length <= BODY_LIMIT)
 }
 
-/// What it brought, or why it brought nothing.
+/// What such a body brought, or why it brought nothing.
 pub fn bytes(whole: &JsValue) -> Body {
     let whole = whole.dyn_ref::<ArrayBuffer>().ok_or("the body broke off")?;
     let whole = Uint8Array::new(whole).to_vec();
@@ -165,14 +164,14 @@ extern "C" {
     /// A request, as the platform brings it.
     type Incoming;
 
-    #[wasm_bindgen(method, getter)]
-    fn cf(this: &Incoming) -> JsValue;
+    #[wasm_bindgen(method, getter, catch)]
+    fn cf(this: &Incoming) -> std::result::Result<JsValue, JsValue>;
 }
 
 /// Where the caller is, as the platform tells (`request.cf`); read by hand, because the typed getters panic.
 pub fn whereabouts(request: &web_sys::Request) -> (String, f64) {
     let member = |of: &JsValue, name: &str| Reflect::get(of, &JsValue::from_str(name)).ok();
-    let cf = Some(request.unchecked_ref::<Incoming>().cf()).filter(JsValue::is_object);
+    let cf = request.unchecked_ref::<Incoming>().cf().ok().filter(JsValue::is_object);
     let text = |name: &str| cf.as_ref().and_then(|cf| member(cf, name)).and_then(|value| value.as_string());
     let longitude = text("longitude").map_or(0.0, |longitude| js_sys::Number::parse_float(&longitude));
     (text("continent").unwrap_or_default(), longitude)
@@ -189,20 +188,32 @@ const BEGINNINGS: usize = 16;
 /// Whoever's answer has one of these, no other is begun like it.
 const OWN: &[&str] = &["set-cookie", "location", "etag", "link", "retry-after", "x-auth-subject"];
 
-/// Writes a response, a `Response` of JavaScript's.
-pub fn write(outgoing: &wire::Response) -> std::result::Result<JsValue, JsValue> {
+/// Writes a response, a `Response` of JavaScript's. One that the runtime does not take is 500, and a line in its log.
+pub fn write(outgoing: &wire::Response) -> JsValue {
+    let written = begun(outgoing).and_then(|init| {
+        let body = (!outgoing.body.is_empty()).then(|| Uint8Array::from(outgoing.body.as_slice()));
+        let body = body.as_ref().map(AsRef::as_ref);
+        web_sys::Response::new_with_opt_buffer_source_and_init(body, &init)
+    });
+    match written {
+        Ok(response) => response.into(),
+        Err(why) => {
+            console_error!("an answer can't be written: {why:?}");
+            let init = web_sys::ResponseInit::new();
+            init.set_status(500);
+            web_sys::Response::new_with_opt_str_and_init(None, &init).map_or(JsValue::NULL, Into::into)
+        }
+    }
+}
+
+/// How an answer begins.
+fn begun(outgoing: &wire::Response) -> std::result::Result<web_sys::ResponseInit, JsValue> {
     let (status, headers) = (outgoing.status, &outgoing.headers);
     let known = BEGUN.with_borrow(|begun| {
         let fits = |(own, names, _): &&(StatusCode, wire::Headers, _)| *own == status && names == headers;
         begun.iter().find(fits).map(|(.., init)| init.clone())
     });
-    let init = match known {
-        Some(init) => init,
-        None => begin(status, headers)?,
-    };
-    let body = (!outgoing.body.is_empty()).then(|| Uint8Array::from(outgoing.body.as_slice()));
-    let body = body.as_ref().map(AsRef::as_ref);
-    Ok(web_sys::Response::new_with_opt_buffer_source_and_init(body, &init)?.into())
+    known.map_or_else(|| begin(status, headers), Ok)
 }
 
 /// Each header is a call to the runtime.

@@ -1,7 +1,10 @@
 // Hostile HTTP: whatever comes in, something well formed goes out, and nothing of it is an error of the server.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
 import { MACHINE, post, read, WEB } from './caller.mjs';
 import { authorization, Person } from './person.mjs';
 import { exchange } from './socket.mjs';
@@ -124,6 +127,13 @@ describe('bodies', () => {
   test('a body that breaks off changes nothing and harms nobody', async () => {
     const headers = { 'content-type': FORM, 'content-length': '1000', ...basic(MACHINE) };
     await exchange(worker.port, 'POST', '/token', { headers, raw: own, close: true });
+    for (let at = 0; at < 50; at += 1) {
+      const socket = connect(worker.port, '127.0.0.1');
+      await once(socket, 'connect');
+      const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('');
+      await promisify(socket.write).call(socket, `POST /token HTTP/1.1\r\nhost: localhost\r\n${lines}\r\n${own}`);
+      socket.resetAndDestroy();
+    }
     assert.equal((await post(worker, '/token', MACHINE, { grant_type: 'client_credentials' })).status, 200);
   });
 });

@@ -34,12 +34,14 @@ const proxied = (own) => new Proxy(own, { construct(target, values) {
   if (kept.criticalError) { kept.criticalError = false; kept.instanceId += 1 }
   return Reflect.construct(target, values);
 } });
-const panic = () => { throw new WebAssembly.RuntimeError('unreachable') };
+const panic = (kind) => { throw kind === 'stack' ? new RangeError('stack') : new WebAssembly.RuntimeError('unreachable') };
 var a = proxied(class {
   static headers() { return ['accept', 'origin'] }
-  static fetch(request, env, context, head) {
+  static fetch(request, env, context, head, body) {
+    env.asked = [...env.asked ?? [], body];
+    if (env.body && body === undefined) return undefined;
     if (env.promise) return Promise.resolve().then(env.promise === 'panic' ? panic : () => head);
-    return env.panic ? panic() : head;
+    return env.panic ? panic(env.panic) : head;
   }
 });
 var b = proxied(class {
@@ -53,7 +55,7 @@ export { a as Entrance, b as Shard, a as default };`;
 function enter(classes) {
   const entry = readFileSync(new URL('../../worker/entry.js', import.meta.url), 'utf8');
   const written = withEntry(GLUE, entry, classes);
-  const runtime = 'class DurableObject { constructor(ctx, env) { Object.assign(this, { ctx, env }) } }';
+  const runtime = 'const addEventListener = (kind, act) => { globalThis.listening = [kind, act] }; class DurableObject { constructor(ctx, env) { Object.assign(this, { ctx, env }) } }';
   const below = written.replace("import { DurableObject } from 'cloudflare:workers';", runtime);
   assert.notEqual(below, written);
   return import(`data:text/javascript,${encodeURIComponent(below)}`);
@@ -67,7 +69,18 @@ test('the entrance brings what is read of a request in one text, and answers at 
   assert.equal(await entry.fetch(request, { promise: true }, {}), head);
 });
 
-test('what panicked in the entrance or an object, at once or later, begins anew with the next call', async (t) => {
+test('a body that is wanted is awaited before the request is asked again, and one that broke off is said', async () => {
+  const { default: entry } = await enter([]);
+  const env = { body: true };
+  const request = new Request('https://a.example/token', { method: 'POST', body: 'a=b' });
+  assert.equal(await entry.fetch(request, env, {}), 'POST https://a.example/token');
+  assert.deepEqual(env.asked.map((body) => body && Buffer.from(body).toString()), [undefined, 'a=b']);
+  const broken = { method: 'POST', url: '', headers: new Headers(), arrayBuffer: () => Promise.reject(new Error('gone')) };
+  await entry.fetch(broken, env, {});
+  assert.deepEqual(env.asked.slice(2), [undefined, null]);
+});
+
+test('what came to an end in the entrance, an object or a task begins anew at once', async (t) => {
   t.mock.method(console, 'error', () => {});
   const { default: entry, Shard } = await enter(['Shard']);
   const life = globalThis.__worker_init_state;
@@ -75,15 +88,19 @@ test('what panicked in the entrance or an object, at once or later, begins anew 
   const shard = new Shard('state', 'env');
   const trials = [
     () => entry.fetch(request, { panic: true }, {}),
+    () => entry.fetch(request, { panic: 'stack' }, {}),
     () => entry.fetch(request, { promise: 'panic' }, {}),
+    () => entry.fetch(new Request(request, { method: 'POST', body: 'a' }), { body: true, panic: true }, {}),
     () => shard.turn('name', 'panic'),
   ];
   for (const [at, trial] of trials.entries()) {
-    await assert.rejects(async () => trial(), WebAssembly.RuntimeError);
-    assert.equal(life.criticalError, true);
-    assert.deepEqual(shard.turn('name', 'message'), ['name', 'message', 'state', 'env']);
+    await assert.rejects(async () => trial(), /unreachable|stack/);
     assert.deepEqual([life.criticalError, life.instanceId], [false, at + 1]);
+    assert.deepEqual(shard.turn('name', 'message'), ['name', 'message', 'state', 'env']);
   }
+  const [kind, act] = globalThis.listening;
+  act();
+  assert.deepEqual([kind, life.criticalError, life.instanceId], ['error', false, trials.length + 1]);
   assert.equal(shard.alarm(), 'rings');
 });
 
