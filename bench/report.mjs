@@ -2,7 +2,7 @@
 
 import { OBJECT_MS, price } from './cost.mjs';
 import { judge } from './goals.mjs';
-import { CLIENTS, GROWTH, PAGES, SCENARIOS, systemsOf } from './scenarios.mjs';
+import { CLIENTS, GROWTH, PAGES, SCENARIOS, SHARDS, systemsOf } from './scenarios.mjs';
 import { DECISIVE, overlap } from './statistics.mjs';
 
 /** The peer on the same platform, of which operations are counted, too. */
@@ -87,7 +87,8 @@ function scenario({ scenarios, systems, memory }, name) {
 function growth({ scenarios, stored, drop, ratios }) {
   const grants = Object.entries(GROWTH).map(([name, size]) => [name, `${plain(size.grants)} live grants in one shard, ${plain(size.used)} of them used`]);
   const clients = Object.entries(CLIENTS).map(([name, count]) => [name, `${plain(count)} clients`]);
-  const rows = [...grants, ...clients].filter(([name]) => scenarios[name]).map(([name, what]) => {
+  const shards = Object.entries(SHARDS).map(([name, count]) => [name, `refreshes over ${plain(count)} ${count === 1 ? 'shard' : 'shards'} on one machine`]);
+  const rows = [...grants, ...shards, ...clients].filter(([name]) => scenarios[name]).map(([name, what]) => {
     const { rps, iqr, p50_ms: p50, p99_ms: p99, cpu_ms: cpu } = scenarios[name].edgemint[DECISIVE];
     const bytes = stored?.[name]?.bytes;
     return [what, `${rate(rps)} (${iqr.map(rate).join('–')})`, plain(p50), plain(p99), plain(cpu, 3), bytes ? `${plain(bytes / 1e6, 0)} MB` : ''];
@@ -97,6 +98,9 @@ function growth({ scenarios, stored, drop, ratios }) {
   if (small && large) {
     const overlaps = overlap(small.iqr, large.iqr) ? 'overlap' : 'do not overlap';
     said.push(`Of grants a refresh and an introspection in turn, each of a grant drawn from those that are used, which are spread over all; of clients \`client_credentials\` of one that is drawn. Medians of ${large.rounds.length} alternating rounds at concurrency 16. The quartiles of a million grants and a thousand ${overlaps}; the ratio is ${plain(ratios['growth_1m/growth_1k'])}. Where 20,000 are used it is ${plain(ratios['growth_1m_spread/growth_1k'])}: an object remembers one or two thousand rows, and reads and writes the others in pages that nobody else touched.`);
+  }
+  if (ratios['shards_8/shards_1']) {
+    said.push(`Beside others Edgemint has one shard, as a floor has one object and a peer one file. With the eight that a deployment has by default, all of them on this one machine and its one disk, refreshes are ${plain(ratios['shards_8/shards_1'])} of that: each writes to a file of its own. On Cloudflare each is an object somewhere, with its own processor and disk.`);
   }
   if (drop) {
     said.push(`A table of ${plain(drop.rows)} grants that are over was dropped by the shard's alarm while ${plain(drop.requests)} introspections went to the same shard, one after another: the median took ${plain(drop.median_ms)} ms, the 99th percentile ${plain(drop.p99_ms)} ms, the one that met the drop ${plain(drop.longest_ms)} ms.`);

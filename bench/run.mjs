@@ -20,7 +20,7 @@ import { countOperations, countUnits } from './native.mjs';
 import { USAGE, plan } from './options.mjs';
 import { profile } from './profile.mjs';
 import { report } from './report.mjs';
-import { CLIENTS, GROWTH, PAGES, SCENARIOS, systemsOf } from './scenarios.mjs';
+import { CLIENTS, GROWTH, PAGES, SCENARIOS, SHARDS, systemsOf } from './scenarios.mjs';
 import { compare, compareGrowth, median, quartiles, round } from './statistics.mjs';
 import { SYSTEMS, nodeOfPeers } from './systems.mjs';
 import { forget } from './workerd.mjs';
@@ -77,7 +77,7 @@ async function contest(generator, scenario, { systems, rounds, seconds }) {
 /**
  * The same deployment with more and more in it: each is a scenario of its own.
  * @param {Generator} generator @param {string[]} names
- * @param {(name: string) => Promise<{ directory: string, port: number, given: object }>} prepare
+ * @param {(name: string) => Promise<{ directory?: string, port?: number, given: object }>} prepare
  * @param {{ rounds: number, seconds: number, concurrencies: number[] }} how
  * @returns {Promise<Scenarios>}
  */
@@ -87,7 +87,7 @@ async function compareSizes(generator, names, prepare, { rounds, seconds, concur
   try {
     for (const name of names) {
       const { directory, port, given } = await prepare(name);
-      directories.push(directory);
+      if (directory) directories.push(directory);
       await arena.enter(name, { system: 'edgemint', scenario: name, given, directory, port });
     }
     const measured = await arena.contest({ concurrencies, rounds, seconds, warm: WARM, tell });
@@ -165,6 +165,10 @@ async function measure(plan) {
       results.memory[scenario] = memory;
     }
     const how = { rounds: plan.growthRounds, seconds: plan.seconds, concurrencies: [16] };
+    if (wants('growth')) {
+      tell('growth: shards');
+      Object.assign(results.scenarios, await compareSizes(generator, Object.keys(SHARDS), async (name) => ({ given: { shards: SHARDS[name] } }), how));
+    }
     if (wants('growth')) {
       tell('growth: live grants');
       results.stored = {};

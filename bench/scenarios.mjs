@@ -78,6 +78,9 @@ export const GROWTH = {
   growth_1m_spread: { grants: 1_000_000, used: 20_000 },
 };
 
+/** Over how many shards, all on this machine, the same refreshes are spread. @type {Record<string, number>} */
+export const SHARDS = { shards_1: 1, shards_8: 8 };
+
 /** Among how many clients the one that asks is drawn. @type {Record<string, number>} */
 export const CLIENTS = { clients_10: 10, clients_10k: 10_000 };
 

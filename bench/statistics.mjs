@@ -70,7 +70,7 @@ export function compare(scenarios) {
 }
 
 /** What has grown, and what from. */
-const GROWN = [['growth_100k', 'growth_1k'], ['growth_1m', 'growth_1k'], ['growth_1m_spread', 'growth_1k'], ['clients_10k', 'clients_10']];
+const GROWN = [['growth_100k', 'growth_1k'], ['growth_1m', 'growth_1k'], ['growth_1m_spread', 'growth_1k'], ['shards_8', 'shards_1'], ['clients_10k', 'clients_10']];
 
 /** The same for Edgemint beside itself when it was small: `growth_1m/growth_1k`. @param {Parameters<typeof compare>[0]} scenarios */
 export function compareGrowth(scenarios) {

@@ -79,7 +79,7 @@ export const SYSTEMS = {
   edgemint: {
     title: 'Edgemint',
     version: () => versionOf('package.json'),
-    about: 'workerd; the Worker as it is deployed, with development data; one line of the log a request',
+    about: 'workerd; the Worker as it is deployed, with development data; grants in one shard; one line of the log a request',
     start(port, directory, { built: other = 'build', v8Flags }) {
       const vars = { MODE: 'development', ISSUER: `http://localhost:${port}`, MASTER_KEY: KEY_A, ADMIN_TOKEN };
       return serve({ modules: built(other), ...configuration(), vars, v8Flags }, port, directory);

@@ -45,8 +45,19 @@ export function administer(site, method, path, body) {
   return { method, path, headers, body: JSON.stringify(body) };
 }
 
+/**
+ * How many shards a region has: one, as the floor has one object and a peer one file. A deployment has more, each on a machine of its
+ * own; here they are as many waits for one disk.
+ * @param {Site} site
+ */
+async function divide(site) {
+  const settings = { 'grants.shardsPerRegion': site.given.shards ?? 1 };
+  demand(await site.send(administer(site, 'PATCH', '/admin/settings', settings)), 200);
+}
+
 /** Browsers whose people are signed in, and have allowed the client what it asks. @param {Site} site @returns {Promise<Jar[]>} */
 async function signIn(site) {
+  await divide(site);
   await site.many(PEOPLE, async (at, send) => {
     const body = { username: `person-${at}`, password: 'a password of a person', groups: ['orders-staff'] };
     const answer = await send(administer(site, 'POST', '/admin/users', body));
@@ -122,6 +133,12 @@ function* rotateAlone(family) {
   family.busy = false;
 }
 
+/** @type {Scenario} */
+const refreshes = {
+  prepare: (site) => makeTokens(site, BROWSERS),
+  unit: ({ material }, hand) => rotate(material[hand]),
+};
+
 /** Clients by the number: which one asks is drawn. @type {Scenario} */
 const clients = {
   * unit(site) {
@@ -157,10 +174,7 @@ export const scenarios = {
       demand(yield redeem(material.codes.pop()), 200, '"refresh_token":"');
     },
   },
-  refresh: {
-    prepare: (site) => makeTokens(site, BROWSERS),
-    unit: ({ material }, hand) => rotate(material[hand]),
-  },
+  refresh: refreshes,
   introspection: {
     prepare: async (site) => ({ tokens: await makeTokens(site, TOKENS), next: 0 }),
     unit: ({ material }) => inspect(material.tokens[material.next++ % TOKENS].access),
@@ -188,6 +202,8 @@ export const scenarios = {
       demand(yield { path: '/.well-known/oauth-authorization-server' }, 200, '"token_endpoint"');
     },
   },
+  shards_1: refreshes,
+  shards_8: refreshes,
   growth_1k: growth,
   growth_100k: growth,
   growth_1m: growth,

@@ -10,7 +10,7 @@ import { judge } from '../../bench/goals.mjs';
 import { plan } from '../../bench/options.mjs';
 import { report } from '../../bench/report.mjs';
 import { LOAD, simulate, tables } from '../../bench/scaling.mjs';
-import { CLIENTS, GROWTH, PAGES, SCENARIOS, systemsOf } from '../../bench/scenarios.mjs';
+import { CLIENTS, GROWTH, PAGES, SCENARIOS, SHARDS, systemsOf } from '../../bench/scenarios.mjs';
 import { compare, compareGrowth, median, overlap, quartiles, summarize } from '../../bench/statistics.mjs';
 import { SYSTEMS } from '../../bench/systems.mjs';
 import { describe } from '../../bench/workerd.mjs';
@@ -29,7 +29,7 @@ function results() {
   for (const name of Object.keys(SCENARIOS)) {
     scenarios[name] = Object.fromEntries(systemsOf(name).map((system) => [system, at(system === 'edgemint' ? 2000 : 1000)]));
   }
-  for (const name of [...Object.keys(GROWTH), ...Object.keys(CLIENTS)]) scenarios[name] = { edgemint: at(500, ['16']) };
+  for (const name of [GROWTH, SHARDS, CLIENTS].flatMap(Object.keys)) scenarios[name] = { edgemint: at(500, ['16']) };
   for (const name of Object.keys(PAGES)) scenarios[name] = { edgemint: at(100, ['1']) };
   const memory = Object.fromEntries(Object.keys(SCENARIOS).map((name) => [name, Object.fromEntries(systemsOf(name).map((system) => [system, 2 ** 27]))]));
   const counts = (/** @type {number} */ objects) => ({ requests: 1, counts: { 'requests to GrantShard': objects, 'rows read': 2, 'rows written': 1 } });
