@@ -8,6 +8,7 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { Callback, launchBrowser } from './browser.mjs';
 import { administer, askToken, inspect, isActive, WEB } from './caller.mjs';
 import { authorization, VERIFIER } from './person.mjs';
+import { until } from './until.mjs';
 import { Worker } from './worker.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -115,7 +116,7 @@ test('who is signed in elsewhere is ended from here, one by one and all together
   assert.match(await here.textContent('main'), /Chrome on (Linux|Mac OS|Windows)/);
   assert.equal(await here.locator('button[name=session]').count(), 2);
   await here.locator('button[name=session]').first().click();
-  assert.equal(await here.locator('button[name=session]').count(), 1);
+  await until('one is left', async () => (await here.locator('button[name=session]').count()) === 1);
   await here.click('#end-others');
   assert.match(await here.textContent('#notice'), /ended/);
   for (const page of others) {

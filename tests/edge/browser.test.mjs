@@ -103,7 +103,8 @@ for (const javaScriptEnabled of [true, false]) {
       await open();
       assert.equal(await page.textContent('#consent-username'), 'bob');
       await page.click('#consent-switch');
-      assert.equal(await page.locator('#login-submit').count(), 1);
+      // Counting does not wait for the page that the click leads to.
+      await page.locator('#login-submit').waitFor();
     });
 
     test('denying, and ticking nothing, both tell the client access_denied', async () => {

@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { Callback, launchBrowser } from './browser.mjs';
 import { administer, askToken, isActive, makeTokens } from './caller.mjs';
 import { authorization, VERIFIER } from './person.mjs';
+import { until } from './until.mjs';
 import { ADMIN_TOKEN, Worker } from './worker.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -110,8 +111,9 @@ test('the first administrator makes a client, a flow runs with it, its grant is 
   await page.goto(at('/console/clients'));
   await page.fill('#in-q', 'The shop');
   await page.click('#search');
-  assert.equal(await page.locator('#list tbody tr').count(), 1);
+  await until('one is found', async () => (await page.locator('#list tbody tr').count()) === 1);
   await page.click('#list tbody a');
+  await page.getByRole('link', { name: 'Its grants' }).waitFor();
   assert.equal(await page.locator('#secret').count(), 0);
   await page.click('text=Its grants');
   await page.click('#list tbody a');
