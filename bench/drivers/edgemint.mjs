@@ -46,8 +46,7 @@ export function administer(site, method, path, body) {
 }
 
 /**
- * How many shards a region has: one, as the floor has one object and a peer one file. A deployment has more, each on a machine of its
- * own; here they are as many waits for one disk.
+ * How many shards a region has: one, as the floor has one object and a peer one file. `shards_8` says what more cost here.
  * @param {Site} site
  */
 async function divide(site) {
